@@ -1,0 +1,3 @@
+"""gunicorn reads this file in its working folder; the settings live in the package."""
+
+from moodflix.serving import *  # noqa: F403 - gunicorn takes every name of this module

@@ -1,0 +1,18 @@
+"""How Alembic runs: always on the connection that ``moodflix.migrating`` hands over."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from moodflix.models import Base
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    # SQLite can't alter a table in place; batch mode copies it.
+    render_as_batch=True,
+    compare_type=True,
+    transactional_ddl=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

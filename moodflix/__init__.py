@@ -1,0 +1,45 @@
+"""MoodFlix Station: asks how you feel, looks at the evening, says what to watch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from moodflix.config import Settings
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Wire the station together; nothing starts and nothing heavy is imported.
+
+    Raises:
+        ConfigError: a setting makes no sense.
+    """
+    # Imported here so that `import moodflix` costs nothing.
+    from flask import Flask
+
+    from moodflix import cli, config, db, films, web
+    from moodflix.inference import Station
+    from moodflix.recommend import llm
+    from moodflix.recommend.catalogue import Catalogue
+    from moodflix.recommend.context_model import ContextRecommender
+    from moodflix.training import Trainer
+
+    settings = settings or config.load()
+    folder = None if settings.instance is None else str(settings.instance.resolve())
+    app = Flask(__name__, instance_path=folder)
+    app.extensions["moodflix.settings"] = settings
+    database = db.init_app(app, settings)
+    context = ContextRecommender()
+    app.extensions["moodflix.trainer"] = Trainer(database, context, settings.retrain_rows)
+    app.extensions["moodflix.station"] = Station(
+        database,
+        Catalogue(database.loader(films.bundled)),
+        context,
+        llm.build(settings),
+        llm_required=settings.llm == "ollama",
+    )
+    web.init_app(app)
+    cli.init_app(app)
+    return app

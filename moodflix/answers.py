@@ -1,0 +1,39 @@
+"""All SQL about answers: what was recommended, and which answer a choice came from."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from moodflix.models import Answer, AnswerPick
+
+# Old front-ends name no answer: a choice belongs to the newest one this fresh that listed it.
+LINK_WINDOW = timedelta(minutes=30)
+
+
+def record(session: Session, answer: Answer) -> None:
+    """Store an answer with its picks."""
+    session.add(answer)
+
+
+def chosen_from(
+    session: Session, film_key: str, now: datetime, inference_id: str | None = None
+) -> str | None:
+    """Return the id of the answer a choice came from, or ``None``.
+
+    That is the answer named by ``inference_id``, else the newest of the last 30 minutes that
+    listed the film.
+    """
+    if inference_id:
+        named = session.scalar(select(Answer.id).where(Answer.id == inference_id))
+        if named is not None:
+            return named
+    return session.scalar(
+        select(Answer.id)
+        .join(AnswerPick, AnswerPick.answer_id == Answer.id)
+        .where(Answer.answered_at.between(now - LINK_WINDOW, now), AnswerPick.film_key == film_key)
+        .order_by(Answer.answered_at.desc())
+        .limit(1)
+    )

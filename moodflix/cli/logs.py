@@ -1,0 +1,202 @@
+"""``flask logs``: the documented CSV in and out."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import BinaryIO, TextIO, TypeVar
+
+import click
+from flask import current_app
+from flask.cli import with_appcontext
+
+from moodflix import csvio, logbook
+from moodflix.cli.common import migrated_database, one_line_errors
+from moodflix.schemas import LogRow
+
+Row = TypeVar("Row")
+# Fewer rows than this are done before a bar could be read.
+_LONG = 20_000
+_SHOWN_REJECTS = 20
+
+
+class _Moment(click.ParamType):
+    name = "moment"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        moment = logbook.moment(str(value))
+        if moment is None:
+            self.fail("write it as 2025-10-01 or 2025-10-01T18:30:00+09:00", param, ctx)
+        whole_day = len(str(value).strip()) == len("2025-10-01")
+        if whole_day and param is not None and param.name == "until":
+            moment += timedelta(days=1)
+        return moment
+
+
+@click.group("logs")
+def group() -> None:
+    """Export and import the log of choices as CSV."""
+
+
+@group.command("export")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write, replaced only once the export is whole. Default: stdout.",
+)
+@click.option("--since", type=_Moment(), help="Only choices made at this moment or later (UTC).")
+@click.option(
+    "--until",
+    type=_Moment(),
+    help="Only choices made before this moment; a date takes in the whole day.",
+)
+@click.option(
+    "--header",
+    type=click.Choice(list(csvio.HEADERS)),
+    default="documented",
+    show_default=True,
+    help="Names of the columns in the first line.",
+)
+@click.option(
+    "--spreadsheet-safe",
+    is_flag=True,
+    help="Put an apostrophe before cells that a spreadsheet would run as formulas.",
+)
+@with_appcontext
+@one_line_errors
+def export(
+    output: Path | None,
+    since: datetime | None,
+    until: datetime | None,
+    header: str,
+    *,
+    spreadsheet_safe: bool,
+) -> None:
+    """Write the log as the documented 12-column CSV."""
+    with migrated_database().read() as session:
+        total = logbook.count(session, since, until)
+        rows = logbook.stream(session, since, until)
+        with _writable(output) as out, _bar(rows, total, "Exporting") as shown:
+            csvio.write(shown, out, csvio.HEADERS[header], spreadsheet_safe=spreadsheet_safe)
+    if output is not None:
+        click.echo(f"Exported {total} rows to {output}.", err=True)
+
+
+@group.command("import")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@click.option(
+    "--rejects",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where rows that can't be taken go. Default: FILE.rejects.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would happen and change nothing.")
+@with_appcontext
+@one_line_errors
+def import_(file: Path | None, rejects: Path | None, *, dry_run: bool) -> None:
+    """Add the rows of a CSV that the log does not hold yet.
+
+    FILE is the CSV of this station or of the old server; without it MOODFLIX_CSV_FILE is read.
+    Exits with 1 when a row was rejected.
+    """
+    path = file or current_app.extensions["moodflix.settings"].csv_file
+    rejects = rejects or path.with_name(path.name + ".rejects")
+    database = migrated_database()
+    try:
+        source = path.open("rb")
+    except OSError as error:
+        raise click.ClickException(f"{path} can't be read: {error.strerror}") from error
+    refused = _Rejects(None if dry_run else rejects)
+    with source, contextlib.closing(refused), database.read() as session:
+        rows = refused.pass_by(_with_progress(source, path))
+        merged = logbook.merge(session, rows, datetime.now(timezone.utc))
+        if dry_run:
+            session.rollback()
+        else:
+            session.commit()
+    would = "would be " if dry_run else ""
+    click.echo(
+        f"{merged.added} rows {would}added, {merged.held} already held, {refused.count} rejected."
+    )
+    if refused.count:
+        kept = "" if dry_run else f"; they are in {rejects}"
+        raise click.ClickException(f"{refused.count} rows can't be taken{kept}")
+
+
+class _Rejects:
+    """Reports rows that can't be taken and keeps their bytes in a file, made when first needed."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.count = 0
+        self._path = path
+        self._file: BinaryIO | None = None
+
+    def pass_by(self, rows: Iterable[LogRow | csvio.Reject]) -> Iterator[LogRow]:
+        """Yield the good rows; keep the others."""
+        for row in rows:
+            if isinstance(row, csvio.Reject):
+                self._keep(row)
+            else:
+                yield row
+
+    def _keep(self, reject: csvio.Reject) -> None:
+        self.count += 1
+        if self.count <= _SHOWN_REJECTS:
+            click.echo(f"line {reject.line}: {reject.reason}", err=True)
+        elif self.count == _SHOWN_REJECTS + 1:
+            click.echo("further rejected lines are only counted", err=True)
+        if self._path is None:
+            return
+        if self._file is None:
+            try:
+                self._file = self._path.open("wb")
+            except OSError as error:
+                raise click.ClickException(
+                    f"{self._path} can't be written: {error.strerror}"
+                ) from error
+        self._file.write(reject.raw if reject.raw.endswith(b"\n") else reject.raw + b"\n")
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+@contextlib.contextmanager
+def _writable(output: Path | None) -> Iterator[TextIO]:
+    if output is None:
+        # Bytes as they are: no translation of line ends, UTF-8 whatever the locale.
+        sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]
+        yield sys.stdout
+        return
+    try:
+        with csvio.replacing(output) as out:
+            yield out
+    except OSError as error:
+        raise click.ClickException(f"{output} can't be written: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def _bar(
+    rows: Iterable[Sequence[str]], total: int, label: str
+) -> Iterator[Iterable[Sequence[str]]]:
+    hidden = total < _LONG or not sys.stderr.isatty()
+    with click.progressbar(
+        rows, length=total, label=label, hidden=hidden, file=sys.stderr, update_min_steps=1_000
+    ) as shown:
+        yield shown
+
+
+def _with_progress(source: BinaryIO, path: Path) -> Iterator[LogRow | csvio.Reject]:
+    size = path.stat().st_size
+    hidden = size < _LONG * 80 or not sys.stderr.isatty()
+    with click.progressbar(length=size, label="Reading", hidden=hidden, file=sys.stderr) as bar:
+        for place, row in enumerate(csvio.Reader(source)):
+            yield row
+            if place % 1_000 == 0:
+                bar.update(source.tell() - bar.pos)
+        bar.update(size - bar.pos)

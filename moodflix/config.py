@@ -1,0 +1,114 @@
+"""Every setting: its default, type, range and meaning. Each is read from ``MOODFLIX_<NAME>``."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le
+from pydantic import Field, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from moodflix.errors import ConfigError
+
+PREFIX = "MOODFLIX_"
+
+
+class Settings(BaseSettings):
+    """The settings of one station, read once at the start."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore", allow_inf_nan=False
+    )
+
+    host: str = Field("0.0.0.0", description="address to listen on")  # noqa: S104 - documented
+    port: Annotated[int, Ge(1), Le(65535)] = Field(8000, description="port to listen on")
+    workers: Annotated[int, Ge(1), Le(64)] = Field(1, description="gunicorn worker processes")
+    threads: Annotated[int, Ge(4), Le(256)] = Field(
+        16, description="requests served at once by each worker; at most half wait for the LLM"
+    )
+    idle_timeout: Annotated[float, Ge(0)] = Field(
+        0, description="seconds without a request after which the server stops; 0 is never"
+    )
+    instance: Path | None = Field(
+        None, description="folder of the database; unset: `instance/` beside the package"
+    )
+    database_url: str | None = Field(
+        None, description="SQLAlchemy URL; unset: SQLite, `moodflix.sqlite3` in the instance folder"
+    )
+    csv_file: Path = Field(
+        Path("tmp/user_logs.csv"), description="what `flask logs import` reads if no file is named"
+    )
+    llm: Literal["auto", "ollama", "embedded"] = Field(
+        "auto",
+        description="`auto`: use Ollama when it answers; `ollama`: fail when it doesn't; "
+        "`embedded`: never ask it",
+    )
+    llm_timeout: Annotated[float, Ge(1), Le(600)] = Field(
+        60, description="seconds one answer may spend on the LLM, everything included"
+    )
+    ollama_model: Annotated[str, Field(min_length=1)] = Field(
+        "llama3.2:3b", description="model that Ollama runs (`OLLAMA_HOST` says where)"
+    )
+    log_envelope: bool = Field(
+        default=False, description="answer `GET /inference/log` in an MFNP envelope"
+    )
+    log_format: Literal["text", "json"] = Field("text", description="how log lines are written")
+    retrain_rows: Annotated[int, Ge(1)] = Field(
+        20, description="new choices after which the context model learns again"
+    )
+
+
+def variable(field: str) -> str:
+    """Return the environment variable of a setting."""
+    return PREFIX + field.upper()
+
+
+def allowed(field: FieldInfo) -> str:
+    """Say which values a setting takes, in words fit for an error and for the README."""
+    kind = field.annotation
+    if typing.get_origin(kind) is Literal:
+        return ", ".join(f"`{value}`" for value in typing.get_args(kind))
+    if kind is bool:
+        return "`0`, `1`"
+    if kind not in (int, float):
+        return "text"
+    low = next((rule.ge for rule in field.metadata if isinstance(rule, Ge)), None)
+    high = next((rule.le for rule in field.metadata if isinstance(rule, Le)), None)
+    words = "whole number" if kind is int else "number"
+    return f"{words} from {low}" + ("" if high is None else f" to {high}")
+
+
+def load() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        ConfigError: a value makes no sense; one line names variable, value and what is allowed.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        names = dict.fromkeys(str(problem["loc"][0]).lower() for problem in error.errors())
+        raise ConfigError("; ".join(_complaint(name) for name in names)) from None
+
+
+def _complaint(field: str) -> str:
+    name = variable(field)
+    # pydantic-settings matches variables without regard to case.
+    value = next((text for key, text in os.environ.items() if key.upper() == name), "")
+    wanted = allowed(Settings.model_fields[field]).replace("`", "")
+    return f"{name}={value!r} is not allowed; it takes: {wanted}"
+
+
+def unknown_variables() -> Iterator[str]:
+    """Yield a line for each ``MOODFLIX_*`` variable that is no setting, with the nearest one."""
+    known = [variable(field) for field in Settings.model_fields]
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            yield f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "")

@@ -1,0 +1,169 @@
+"""Engine, pragmas and sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from flask import Flask, current_app
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import ExceptionContext, make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError
+from sqlalchemy.orm import Session, sessionmaker
+
+from moodflix.config import Settings, variable
+from moodflix.errors import ConfigError, DatabaseUnavailableError
+
+Result = TypeVar("Result")
+# A log waits this long for a bulk import rather than be lost.
+BUSY_SECONDS = 30
+
+# SQLite says what happened only in words (its error codes reach Python from 3.11 on).
+_REASONS = (
+    ("readonly", "the database is read-only"),
+    ("unable to open", "the database can't be opened: its folder is missing or not writable"),
+    ("is full", "the disk is full"),
+    ("is locked", "the database is busy"),
+    ("disk i/o", "the disk can't be read or written"),
+    ("malformed", "the database file is damaged"),
+    ("not a database", "the database file is damaged"),
+    ("no such table", "the database is not migrated; run: flask db upgrade"),
+    ("no such column", "the database is not migrated; run: flask db upgrade"),
+)
+
+
+class Database:
+    """Hands out sessions. Connections open at first use, never before a fork."""
+
+    def __init__(self, url: str, pool_size: int = 20) -> None:
+        """Prepare an engine for ``url``.
+
+        Raises:
+            ConfigError: the URL can't be understood or its driver isn't installed.
+        """
+        try:
+            parsed = make_url(url)
+            lite = parsed.get_backend_name() == "sqlite"
+            self.engine = create_engine(
+                parsed,
+                pool_size=pool_size,
+                connect_args={"timeout": BUSY_SECONDS} if lite else {},
+            )
+        except (ArgumentError, ImportError, TypeError):
+            # The URL may hold a password, so it isn't shown.
+            raise ConfigError(
+                f"{variable('database_url')} is not a database URL that can be used here; "
+                "it takes for example sqlite:////var/lib/moodflix/moodflix.sqlite3"
+            ) from None
+        if lite:
+            _tune_sqlite(self.engine)
+        self._readers = sessionmaker(self.engine, expire_on_commit=False)
+        writing = self.engine.execution_options(sqlite_begin="IMMEDIATE")
+        self._writers = sessionmaker(writing, expire_on_commit=False)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """Open a session for reading; what it does is rolled back at the end.
+
+        Raises:
+            DatabaseUnavailableError: the database can't be read; the text says why.
+        """
+        with translated(), self._readers() as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """Open a session that holds the write lock, and commit it at the end.
+
+        Raises:
+            DatabaseUnavailableError: the database can't be written; the text says why.
+        """
+        with translated(), self._writers.begin() as session:
+            yield session
+
+    def loader(self, query: Callable[[Session], Result]) -> Callable[[], Result]:
+        """Bind a query to sessions of its own."""
+
+        def load() -> Result:
+            with self.read() as session:
+                return query(session)
+
+        return load
+
+    def prepare_file(self) -> None:
+        """Make the folder of a SQLite file, and the file one with write-ahead logging.
+
+        Raises:
+            DatabaseUnavailableError: the folder or the file can't be written.
+        """
+        name = self.engine.url.database
+        if self.engine.dialect.name != "sqlite" or not name:
+            return
+        try:
+            Path(name).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DatabaseUnavailableError("the folder of the database can't be made") from error
+        with translated(), self.engine.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            connection.execute(text("PRAGMA journal_mode = WAL"))
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn a driver's complaint into one that may be shown.
+
+    Raises:
+        DatabaseUnavailableError: in place of any database error but a broken constraint.
+    """
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except DatabaseError as error:
+        raise DatabaseUnavailableError(_reason(error)) from error
+
+
+def _reason(error: DatabaseError) -> str:
+    said = str(error.orig).casefold()
+    return next((why for sign, why in _REASONS if sign in said), "the database failed")
+
+
+def _tune_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: Any, _record: object) -> None:
+        # We begin transactions ourselves: sqlite3 would begin too late for a consistent read.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA foreign_keys = ON")
+        # FULL: a commit is on the disk before it returns, so a log survives a power cut.
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        # IMMEDIATE: a transaction that reads and then writes can't lose its place to another.
+        mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+    @event.listens_for(engine, "handle_error")
+    def on_error(context: ExceptionContext) -> None:
+        # A connection opened while the file was read-only stays so: open a new one next time.
+        said = str(context.original_exception).casefold()
+        if any(sign in said for sign in ("readonly", "unable to open", "disk i/o")):
+            context.is_disconnect = True
+
+
+def init_app(app: Flask, settings: Settings) -> Database:
+    """Give the app its database."""
+    url = settings.database_url or f"sqlite:///{app.instance_path}/moodflix.sqlite3"
+    database = Database(url, pool_size=settings.threads + 4)
+    app.extensions["moodflix.db"] = database
+    return database
+
+
+def current() -> Database:
+    """Return the database of the current app."""
+    database: Database = current_app.extensions["moodflix.db"]
+    return database

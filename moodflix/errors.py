@@ -1,0 +1,47 @@
+"""The exceptions of the station, free of Flask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class MoodflixError(Exception):
+    """A failure whose text may be shown to whoever asked: no paths, no SQL, no foreign text."""
+
+
+class ConfigError(MoodflixError):
+    """A setting has a value that makes no sense."""
+
+
+@dataclass(frozen=True)
+class FieldProblem:
+    """What is wrong with one field of what came in; never holds the value itself."""
+
+    field: str
+    message: str
+
+
+class InvalidInputError(MoodflixError):
+    """What came in can't be taken; ``problems`` name the fields."""
+
+    def __init__(self, message: str, problems: Sequence[FieldProblem] = ()) -> None:
+        """Store the headline and the problems behind it."""
+        super().__init__(message)
+        self.problems = tuple(problems)
+
+
+class DatabaseUnavailableError(MoodflixError):
+    """The database can't be read or written just now; the text says why."""
+
+
+class SchemaError(MoodflixError):
+    """The database isn't at the newest migration; the text says what to run."""
+
+
+class RecommenderError(MoodflixError):
+    """A recommender can't answer; the text says why."""
+
+
+class LlmError(RecommenderError):
+    """Ollama gave nothing that can be used; the text says why and what to do."""

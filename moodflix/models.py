@@ -1,0 +1,124 @@
+"""The tables."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    MetaData,
+    String,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+MAX_TITLE = 300
+MAX_TEXT = 200
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware moment, stored as UTC without its zone (SQLite knows no zones)."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Store UTC."""
+        del dialect
+        return None if value is None else value.astimezone(timezone.utc).replace(tzinfo=None)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Give the zone back."""
+        del dialect
+        return None if value is None else value.replace(tzinfo=timezone.utc)
+
+
+class Base(DeclarativeBase):
+    """What all tables share: names for constraints, so that Alembic can alter them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class LogEntry(Base):
+    """One choice: the 12 documented columns exactly as sent, and what we know of it."""
+
+    __tablename__ = "logs"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    client_sent_at: Mapped[str] = mapped_column(String(MAX_TEXT))
+    city: Mapped[str] = mapped_column(String(MAX_TEXT))
+    lat: Mapped[str] = mapped_column(String(MAX_TEXT))
+    lon: Mapped[str] = mapped_column(String(MAX_TEXT))
+    today_status: Mapped[str] = mapped_column(String(MAX_TEXT))
+    tomorrow_status: Mapped[str] = mapped_column(String(MAX_TEXT))
+    weekday: Mapped[str] = mapped_column(String(MAX_TEXT))
+    weather_desc: Mapped[str] = mapped_column(String(MAX_TEXT))
+    temperature: Mapped[str] = mapped_column(String(MAX_TEXT))
+    mood: Mapped[str] = mapped_column(String(MAX_TEXT))
+    tone: Mapped[str] = mapped_column(String(MAX_TEXT))
+    movie_title: Mapped[str] = mapped_column(String(MAX_TITLE))
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # client_sent_at where it can be read, else received_at
+    event_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    film_key: Mapped[str] = mapped_column(String(MAX_TITLE), index=True)
+    answer_id: Mapped[str | None] = mapped_column(ForeignKey("answers.id"), index=True)
+
+
+class Film(Base):
+    """A film that can be looked up; the bundled ones carry what the catalogue ranks by."""
+
+    __tablename__ = "films"
+    __table_args__ = (UniqueConstraint("key", "year"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(String(MAX_TITLE))
+    title: Mapped[str] = mapped_column(String(MAX_TITLE))
+    year: Mapped[int]
+    bundled: Mapped[bool] = mapped_column(index=True)
+    countries: Mapped[list[str]] = mapped_column(JSON)
+    genres: Mapped[list[str]] = mapped_column(JSON)
+    moods: Mapped[list[str]] = mapped_column(JSON)
+    tone: Mapped[str] = mapped_column(String(MAX_TEXT))
+    themes: Mapped[list[str]] = mapped_column(JSON)
+
+
+class Answer(Base):
+    """What the station answered: the context in words, the list, the seconds."""
+
+    __tablename__ = "answers"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    answered_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    # the ten context columns in words; never the person's own text, frames or clip
+    context: Mapped[dict[str, str]] = mapped_column(JSON)
+    mood_source: Mapped[str] = mapped_column(String(MAX_TEXT))
+    tone_source: Mapped[str] = mapped_column(String(MAX_TEXT))
+    llm_status: Mapped[str] = mapped_column(String(MAX_TEXT))
+    seconds: Mapped[float]
+    picks: Mapped[list[AnswerPick]] = relationship(order_by="AnswerPick.position")
+
+
+class AnswerPick(Base):
+    """One film of an answer: its place, and the rank each recommender gave it (from 1)."""
+
+    __tablename__ = "answer_picks"
+
+    answer_id: Mapped[str] = mapped_column(ForeignKey("answers.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    film_key: Mapped[str] = mapped_column(String(MAX_TITLE))
+    title: Mapped[str] = mapped_column(String(MAX_TITLE))
+    year: Mapped[int | None]
+    sources: Mapped[dict[str, int]] = mapped_column(JSON)

@@ -1,0 +1,1 @@
+"""The recommenders, their fusion and the reasons they give."""

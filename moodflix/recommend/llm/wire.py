@@ -1,0 +1,148 @@
+"""A way to Ollama that ends on time.
+
+A read timeout bounds only the gap between two bytes: a server that dribbles holds the caller for
+as long as it likes. Here every operation of a connection gets what is left until one deadline.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpcore
+import httpx
+import ollama
+
+CONNECT_SECONDS = 5.0
+
+
+class Deadline:
+    """A moment on the monotonic clock."""
+
+    def __init__(self, seconds: float) -> None:
+        """Set the deadline ``seconds`` from now."""
+        self._at = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Return the seconds left; negative once it has passed."""
+        return self._at - time.monotonic()
+
+    def bound(self, seconds: float | None) -> float:
+        """Return ``seconds`` or what is left, whichever is less.
+
+        Raises:
+            httpcore.ReadTimeout: the deadline has passed.
+        """
+        left = self.left()
+        if left <= 0:
+            raise httpcore.ReadTimeout("deadline")
+        return left if seconds is None else min(left, seconds)
+
+
+class _Stream(httpcore.NetworkStream):
+    def __init__(self, stream: httpcore.NetworkStream, deadline: Deadline) -> None:
+        self._stream = stream
+        self._deadline = deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._deadline.bound(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, self._deadline.bound(timeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        bound = self._deadline.bound(timeout)
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, bound), self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class _Backend(httpcore.SyncBackend):
+    def __init__(self, deadline: Deadline) -> None:
+        self._deadline = deadline
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        bound = self._deadline.bound(min(timeout or CONNECT_SECONDS, CONNECT_SECONDS))
+        stream = super().connect_tcp(host, port, bound, local_address, socket_options)
+        return _Stream(stream, self._deadline)
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, response: httpcore.Response) -> None:
+        self._response = response
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _as_httpx():
+            yield from self._response.iter_stream()
+
+    def close(self) -> None:
+        self._response.close()
+
+
+class _Transport(httpx.BaseTransport):
+    def __init__(self, deadline: Deadline) -> None:
+        self._pool = httpcore.ConnectionPool(network_backend=_Backend(deadline))
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        with _as_httpx():
+            response = self._pool.handle_request(
+                httpcore.Request(
+                    method=request.method,
+                    url=httpcore.URL(
+                        scheme=request.url.raw_scheme,
+                        host=request.url.raw_host,
+                        port=request.url.port,
+                        target=request.url.raw_path,
+                    ),
+                    headers=request.headers.raw,
+                    content=request.stream,
+                )
+            )
+        return httpx.Response(response.status, headers=response.headers, stream=_Body(response))
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+@contextmanager
+def _as_httpx() -> Iterator[None]:
+    try:
+        yield
+    except httpcore.TimeoutException as error:
+        raise httpx.ReadTimeout(str(error)) from error
+    except httpcore.ConnectError as error:
+        raise httpx.ConnectError(str(error)) from error
+    except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol) as error:
+        raise httpx.RemoteProtocolError(str(error)) from error
+
+
+@contextmanager
+def client(deadline: Deadline) -> Iterator[ollama.Client]:
+    """Open the official client on a connection that ends at ``deadline`` at the latest.
+
+    It goes where ``OLLAMA_HOST`` says, past any proxy: Ollama is a neighbour.
+    """
+    opened = ollama.Client(transport=_Transport(deadline), trust_env=False)
+    try:
+        yield opened
+    finally:
+        opened.close()

@@ -1,0 +1,302 @@
+"""The shapes of what comes from outside: request bodies, CSV rows, the LLM's answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+
+from moodflix import evening, strict_json, titles
+from moodflix.errors import FieldProblem, InvalidInputError
+
+MAX_TITLE: Final = 300
+MAX_TEXT: Final = 200
+MAX_WORDS: Final = 2000
+MAX_FRAMES: Final = 64
+MAX_NAMED: Final = 200
+MAX_LIMIT: Final = 50
+MAX_LOG_LIMIT: Final = 10_000
+# Base64 of the largest body; what matters is that a frame is text at all.
+_Blob = Annotated[str, StringConstraints(strict=True)]
+
+
+def _complain(message: str) -> PydanticCustomError:
+    # The message is a constant of this module, never a format.
+    return PydanticCustomError("moodflix", message)  # type: ignore[arg-type]
+
+
+def _as_text(value: object) -> object:
+    """Keep the text that was sent: numbers arrive as their text, null is empty."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, str):
+        raise _complain("must be text or a number")
+    return value
+
+
+def _storable(text: str) -> str:
+    problem = strict_json.unfit(text)
+    if problem:
+        raise _complain(problem)
+    return text
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise _complain("must not be empty")
+    return text
+
+
+def _none_if_blank(value: object) -> object:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+Text = Annotated[
+    str,
+    BeforeValidator(_as_text),
+    StringConstraints(max_length=MAX_TEXT),
+    AfterValidator(_storable),
+]
+Title = Annotated[
+    str,
+    BeforeValidator(_as_text),
+    StringConstraints(max_length=MAX_TITLE),
+    AfterValidator(_storable),
+    AfterValidator(_not_blank),
+]
+Label = Annotated[
+    str, BeforeValidator(_as_text), StringConstraints(max_length=MAX_TEXT, strip_whitespace=True)
+]
+
+
+def _as_list(value: object) -> object:
+    """Take one thing for a list of one; null and empty are an empty list."""
+    if value is None or value == "":
+        return []
+    return [item for item in value if item is not None] if isinstance(value, list) else [value]
+
+
+class LogRow(BaseModel):
+    """The 12 documented columns, in their order, as the text that was sent."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    client_sent_at: Text = Field("", alias="clientSentAt")
+    city: Text = ""
+    lat: Text = ""
+    lon: Text = ""
+    today_status: Text = ""
+    tomorrow_status: Text = ""
+    weekday: Text = ""
+    weather_desc: Text = ""
+    temperature: Text = ""
+    mood: Text = ""
+    tone: Text = ""
+    movie_title: Title
+
+
+FIELDS: Final = tuple(LogRow.model_fields)
+COLUMNS: Final = tuple(field.alias or name for name, field in LogRow.model_fields.items())
+LEGACY_COLUMNS: Final = tuple(
+    "timestamp,city,latitude,longitude,today_status,tomorrow_status,weekday,"
+    "weather_desc,temperature,mood,voice_tone,movie_selected".split(",")
+)
+# The ten columns a choice is made in: all but when and what.
+CONTEXT: Final = FIELDS[1:-1]
+
+
+class LoggedEnvironment(BaseModel):
+    """The environment of a choice, kept as text."""
+
+    city: Text = ""
+    lat: Text = ""
+    lon: Text = ""
+    today_status: Text = ""
+    tomorrow_status: Text = ""
+    weekday: Text = ""
+    weather_desc: Text = ""
+    temperature: Text = ""
+
+
+class LogRequest(BaseModel):
+    """Body of ``POST /inference/log``."""
+
+    client_sent_at: Text = Field("", alias="clientSentAt")
+    movie_title: Title = Field(alias="movieTitle")
+    mood: Text = ""
+    tone: Text = ""
+    env: LoggedEnvironment | None = Field(None, validation_alias=AliasChoices("env", "environment"))
+    inference_id: Label | None = Field(None, alias="inferenceId")
+
+    def row(self) -> LogRow:
+        """Return the 12 columns."""
+        env = self.env or LoggedEnvironment()
+        return LogRow.model_construct(
+            client_sent_at=self.client_sent_at,
+            mood=self.mood,
+            tone=self.tone,
+            movie_title=self.movie_title,
+            **env.model_dump(),
+        )
+
+
+def _celsius(value: object) -> object:
+    return (
+        re.sub(r"\s*(°\s*c?|℃|c)\s*$", "", value, flags=re.IGNORECASE)
+        if isinstance(value, str)
+        else value
+    )
+
+
+def _known_weekday(text: str) -> str:
+    if text and evening.weekday(text) is None:
+        raise _complain("not a weekday")
+    return text
+
+
+def _arrived(text: str) -> str:
+    if text and evening.is_placeholder(text):
+        raise _complain("a placeholder")
+    return text
+
+
+Number = Annotated[float | None, BeforeValidator(_none_if_blank)]
+
+
+class Environment(BaseModel):
+    """What is known of the evening; blank and ``None`` mean unknown."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    city: Annotated[Label, AfterValidator(_arrived)] = ""
+    lat: Annotated[Number, Field(ge=-90, le=90)] = None
+    lon: Annotated[Number, Field(ge=-180, le=180)] = None
+    weather_desc: Annotated[Label, AfterValidator(_arrived)] = ""
+    temperature: Annotated[Number, Field(ge=-90, le=70), BeforeValidator(_celsius)] = None
+    weekday: Annotated[Label, AfterValidator(_known_weekday)] = ""
+    today_status: Label = ""
+    tomorrow_status: Label = ""
+
+    @classmethod
+    def lenient(cls, raw: object) -> tuple[Environment, list[str]]:
+        """Read what can be read; return it with a warning for each value that can't."""
+        if raw is None:
+            return cls(), []
+        if not isinstance(raw, Mapping):
+            return cls(), ["environment: must be an object; counted as unknown"]
+        try:
+            return cls.model_validate(raw), []
+        except ValidationError as error:
+            found = problems(error)
+        bad = {problem.field.split(".")[0] for problem in found}
+        readable = {name: value for name, value in raw.items() if name not in bad}
+        return cls.model_validate(readable), [
+            f"environment.{problem.field}: {problem.message}; counted as unknown"
+            for problem in found
+        ]
+
+
+class InferenceRequest(BaseModel):
+    """Body of ``POST /inference``; every field may be missing."""
+
+    environment: Any = Field(None, validation_alias=AliasChoices("environment", "env"))
+    images: Annotated[list[_Blob], BeforeValidator(_as_list), Field(max_length=MAX_FRAMES)] = Field(
+        default_factory=list
+    )
+    audio: Annotated[_Blob | None, BeforeValidator(_none_if_blank)] = None
+    mood: Label = ""
+    tone: Label = ""
+    text: Annotated[
+        str,
+        BeforeValidator(_as_text),
+        StringConstraints(max_length=MAX_WORDS, strip_whitespace=True),
+    ] = ""
+    movies: Annotated[list[Title], BeforeValidator(_as_list), Field(max_length=MAX_NAMED)] = Field(
+        default_factory=list
+    )
+    exclude: Annotated[list[Title], BeforeValidator(_as_list), Field(max_length=MAX_NAMED)] = Field(
+        default_factory=list
+    )
+    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = 10
+
+
+class LogQuery(BaseModel):
+    """Query string of ``GET /inference/log``."""
+
+    limit: Annotated[int, Field(ge=1, le=MAX_LOG_LIMIT)] = 50
+
+
+class Envelope(BaseModel):
+    """An MFNP envelope, version 1."""
+
+    protocol: Literal["MFNP"]
+    version: Annotated[float, Field(ge=1, lt=2)] = 1.0
+    message_type: Literal["inference", "inference-log"]
+    payload: dict[str, Any]
+
+
+def _short(title: str) -> str:
+    title = titles.tidy(title)
+    if not 0 < len(title) <= MAX_TITLE:
+        raise _complain("not a title")
+    return _storable(title)
+
+
+class LlmFilm(BaseModel):
+    """One film as the LLM names it (checks that JSON schema can say plainly, and those it can't).
+
+    ``why`` comes last: of a reply cut short, a film that has it is complete.
+    """
+
+    title: Annotated[str, AfterValidator(_short)]
+    year: Annotated[int | None, Field(ge=1880, le=2100), WithJsonSchema({"type": "integer"})] = None
+    why: Annotated[str, AfterValidator(titles.tidy), AfterValidator(_storable)] = ""
+
+
+class LlmReply(BaseModel):
+    """What the LLM is asked to answer."""
+
+    mood: Literal["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
+    tone: Literal["excited", "subdued", "neutral", "happy", "angry", "sad"]
+    films: list[LlmFilm]
+
+
+Shape = TypeVar("Shape", bound=BaseModel)
+
+
+def read(shape: type[Shape], raw: Mapping[str, Any]) -> Shape:
+    """Validate ``raw`` as ``shape``.
+
+    Raises:
+        InvalidInputError: names each field and what is wrong with it, never its value.
+    """
+    try:
+        return shape.model_validate(raw)
+    except ValidationError as error:
+        found = problems(error)
+    raise InvalidInputError("; ".join(f"{each.field}: {each.message}" for each in found), found)
+
+
+def problems(error: ValidationError) -> Sequence[FieldProblem]:
+    """Return what a validation found, a problem a field."""
+    found = {}
+    for each in error.errors(include_url=False, include_input=False, include_context=False):
+        field = ".".join(str(part) for part in each["loc"])
+        message = each["msg"].removeprefix("Value error, ")
+        found.setdefault(field, FieldProblem(field, message[:1].lower() + message[1:]))
+    return list(found.values())

@@ -1,0 +1,116 @@
+"""gunicorn's settings and hooks; outside a checkout: ``gunicorn -c python:moodflix.serving``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from multiprocessing import Value
+from typing import Any, Final
+
+from flask import Flask
+
+from moodflix import config, migrating
+from moodflix.errors import ConfigError, MoodflixError, RecommenderError
+from moodflix.web.requestlog import logging_config
+
+logger = logging.getLogger(__name__)
+
+try:
+    _settings = config.load()
+except ConfigError as error:
+    sys.exit(f"moodflix: {error}")
+
+bind = f"{_settings.host}:{_settings.port}"
+workers = _settings.workers
+threads = _settings.threads
+worker_class = "gthread"
+preload_app = True
+# A stop lets the slowest answer finish.
+graceful_timeout = int(_settings.llm_timeout) + 10
+keepalive = 5
+logconfig_dict = logging_config(_settings)
+# gunicornc would need a thread in the process that forks.
+control_socket_disable = True
+wsgi_app = "moodflix:create_app()"
+
+_TICK: Final = 0.25
+# When the last request began or ended, shared by all workers (CLOCK_MONOTONIC is system-wide).
+_last_request: Any = Value("d", time.monotonic(), lock=False)
+_in_flight: set[int] = set()
+
+
+def on_starting(server: Any) -> None:
+    """Refuse to start on a database that doesn't fit, or a port that is taken, in one line."""
+    for line in config.unknown_variables():
+        logger.warning(line)
+    app: Flask = server.app.wsgi()
+    database = app.extensions["moodflix.db"]
+    try:
+        migrating.require_newest(database)
+    except MoodflixError as error:
+        sys.exit(f"moodflix: {error}")
+    finally:
+        # No connection may cross the fork.
+        database.engine.dispose()
+    _require_free_port(server)
+
+
+def post_worker_init(worker: Any) -> None:
+    """Warm the recommenders in the background, so that the first person doesn't wait."""
+    app: Flask = worker.app.wsgi()
+    threading.Thread(target=_warm, args=(app,), name="warm-up", daemon=True).start()
+    if _settings.idle_timeout:
+        threading.Thread(target=_stop_when_idle, name="idle", daemon=True).start()
+
+
+def pre_request(worker: Any, req: Any) -> None:
+    """Note that a request has begun."""
+    del worker
+    _in_flight.add(id(req))
+    _last_request.value = time.monotonic()
+
+
+def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
+    """Note that a request has ended."""
+    del worker, environ, resp
+    _in_flight.discard(id(req))
+    _last_request.value = time.monotonic()
+
+
+def _require_free_port(server: Any) -> None:
+    if "GUNICORN_FD" in os.environ or "LISTEN_FDS" in os.environ:
+        return  # the socket is handed over
+    for host, port in (address for address in server.cfg.address if isinstance(address, tuple)):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                name = config.variable("port")
+                sys.exit(
+                    f"moodflix: port {port} of {host} can't be used ({error.strerror}); stop what "
+                    f"uses it or choose another: {name}={min(port + 1, 65535)} make run"
+                )
+
+
+def _warm(app: Flask) -> None:
+    try:
+        app.extensions["moodflix.station"].catalogue.warm()
+    except RecommenderError as error:
+        logger.warning("%s", error)
+    app.extensions["moodflix.trainer"].learn()
+
+
+def _stop_when_idle() -> None:
+    while time.monotonic() - _last_request.value < _settings.idle_timeout:
+        if _in_flight:
+            _last_request.value = time.monotonic()
+        time.sleep(_TICK)
+    logger.info("No Request, exiting...")
+    os.kill(os.getppid(), signal.SIGTERM)

@@ -1,0 +1,53 @@
+"""One spelling for a film: quotes, case, year, articles and accents don't make another film."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_YEAR = re.compile(r"^(?P<title>.*\S)\s*\(\s*(?P<year>(?:18|19|20)\d\d)\s*\)$", re.DOTALL)
+_TRAILING_ARTICLE = re.compile(
+    r"^(?P<title>.*\S)\s*,\s*"
+    r"(?P<article>the|an?|les?|la|l'|el|l[ao]s|il|lo|gli|der|die|das|den|det|het|een)$",
+    re.IGNORECASE | re.DOTALL,
+)
+_LEADING_ARTICLE = re.compile(r"^(?:the|an?)\s+(?=\S)")
+_APOSTROPHES = re.compile("['\u2018\u2019\u201b\u02bc`\u00b4\u2032]")
+_NOT_WORD = re.compile(r"[\W_]+")
+# Combining accents only: the marks of kana or Indic scripts make other letters.
+_ACCENTS = re.compile("[\u0300-\u036f]")
+_QUOTES = "\"'\u2018\u2019\u201c\u201d\u00ab\u00bb\u300c\u300d\u300e\u300f\u3008\u3009\u300a\u300b"
+_SPACE = re.compile(r"\s+")
+
+
+def tidy(text: str) -> str:
+    """Return a title fit to be shown: one space between words, no quotes around the whole."""
+    text = _SPACE.sub(" ", text).strip()
+    while len(text) > 1 and text[0] in _QUOTES and text[-1] in _QUOTES:
+        text = text[1:-1].strip()
+    return text
+
+
+def split_year(text: str) -> tuple[str, int | None]:
+    """Split ``"Mother (2009)"`` into ``("Mother", 2009)``; no year in brackets gives ``None``."""
+    text = tidy(text)
+    found = _YEAR.match(text)
+    if found is None:
+        return text, None
+    return tidy(found["title"]), int(found["year"])
+
+
+def key(text: str) -> str:
+    """Return the spelling key of a title: equal keys mean one film (years apart).
+
+    A title made of nothing but punctuation keeps it, so that only a blank text has an empty key.
+    """
+    title, _ = split_year(text)
+    moved = _TRAILING_ARTICLE.match(title)
+    if moved is not None:
+        title = f"{moved['article']} {moved['title']}"
+    folded = unicodedata.normalize("NFKD", title).casefold()
+    folded = unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFKD", folded)))
+    words = _APOSTROPHES.sub("", folded).replace("&", " and ")
+    words = _NOT_WORD.sub(" ", words).strip()
+    return _LEADING_ARTICLE.sub("", words) or _SPACE.sub(" ", folded).strip()

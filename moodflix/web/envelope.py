@@ -1,0 +1,58 @@
+"""Bodies in and out: strict JSON, bare or in an MFNP envelope, answered as it was asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, g, jsonify, request
+
+from moodflix import strict_json
+from moodflix.errors import FieldProblem, InvalidInputError
+from moodflix.schemas import Envelope, read
+
+_PROTOCOL = "protocol"
+
+
+def receive(message_type: str) -> dict[str, Any]:
+    """Return the payload of the request, taken out of its envelope if it came in one.
+
+    From here on the request is answered in the form it came in.
+
+    Raises:
+        InvalidInputError: not JSON, or an envelope that doesn't fit.
+    """
+    body = strict_json.parse(request.get_data(cache=False))
+    if _PROTOCOL not in body:
+        return body
+    answer_enveloped()
+    envelope = read(Envelope, body)
+    if envelope.message_type != message_type:
+        problem = FieldProblem("message_type", f"must be {message_type!r} here")
+        raise InvalidInputError(f"{problem.field}: {problem.message}", [problem])
+    return envelope.payload
+
+
+def answer_enveloped() -> None:
+    """Answer this request in an envelope, whatever comes of it."""
+    g.enveloped = True
+
+
+def reply(payload: object, message_type: str, status: int = 200) -> Response:
+    """Answer with ``payload``, in an envelope if the request came in one."""
+    if g.get("enveloped", False):
+        payload = {
+            _PROTOCOL: "MFNP",
+            "version": 1.0,
+            "sender": "server",
+            "message_type": message_type,
+            "payload": payload,
+        }
+    response = jsonify(payload)
+    response.status_code = status
+    return response
+
+
+def reply_error(message: str, status: int, **more: object) -> Response:
+    """Answer with an error: ``error`` when bare, ``reason`` in an envelope."""
+    name = "reason" if g.get("enveloped", False) else "error"
+    return reply({name: message, **more}, "error", status)

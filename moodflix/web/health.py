@@ -1,0 +1,54 @@
+"""``GET /healthz`` and ``GET /readyz``."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, current_app
+
+from moodflix import db, migrating
+from moodflix.errors import DatabaseUnavailableError, RecommenderError, SchemaError
+from moodflix.inference import Station
+from moodflix.web.envelope import reply
+
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/healthz")
+def alive() -> Response:
+    """Say that the process serves; touches nothing."""
+    return reply({"status": "ok"}, "health")
+
+
+@blueprint.get("/readyz")
+def ready() -> Response:
+    """Say whether answers and logs can be served (503 if not), and which recommenders are up."""
+    station: Station = current_app.extensions["moodflix.station"]
+    database = {"status": "up", "detail": ""}
+    try:
+        migrating.require_newest(db.current())
+    except (DatabaseUnavailableError, SchemaError) as error:
+        database = {"status": "down", "detail": str(error)}
+    catalogue = {"status": "up", "detail": ""}
+    try:
+        station.catalogue.warm()
+        catalogue["detail"] = f"{len(station.catalogue)} films"
+    except RecommenderError as error:
+        catalogue = {"status": "down", "detail": str(error)}
+    rows = station.context.model.rows
+    status, detail = station.llm.check()
+    is_ready = database["status"] == catalogue["status"] == "up"
+    return reply(
+        {
+            "status": "ready" if is_ready else "not ready",
+            "database": database,
+            "recommenders": {
+                "catalogue": catalogue,
+                "context": {
+                    "status": "up" if rows else "empty",
+                    "detail": f"learned from {rows} choices",
+                },
+                "llm": {"status": status, "detail": detail},
+            },
+        },
+        "health",
+        200 if is_ready else 503,
+    )

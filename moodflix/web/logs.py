@@ -1,0 +1,47 @@
+"""``POST /inference/log`` and ``GET /inference/log``."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+from flask import Blueprint, Response, current_app, request
+
+from moodflix import db, logbook
+from moodflix.errors import InvalidInputError
+from moodflix.inference import log_choice
+from moodflix.schemas import COLUMNS, LogQuery, LogRequest, read
+from moodflix.training import Trainer
+from moodflix.web.envelope import answer_enveloped, receive, reply
+
+blueprint = Blueprint("logs", __name__)
+
+
+@blueprint.post("/inference/log")
+def save() -> Response:
+    """Save a choice; the answer is sent once the row is on the disk."""
+    body = receive("inference-log")
+    title = body.get("movieTitle")
+    if title is None or (isinstance(title, str) and not title.strip()):
+        raise InvalidInputError("movieTitle is required")
+    choice = read(LogRequest, body)
+    with db.current().write() as session:
+        log_choice(session, choice, datetime.now(timezone.utc))
+    trainer: Trainer = current_app.extensions["moodflix.trainer"]
+    trainer.refresh()
+    return reply({"status": "ok", "message": "log saved"}, "success")
+
+
+@blueprint.get("/inference/log")
+def recent() -> Response:
+    """List the newest choices, oldest of them first."""
+    if current_app.extensions["moodflix.settings"].log_envelope:
+        answer_enveloped()
+    # A blank limit is no limit named, as it was for the old server.
+    given = {name: value for name, value in request.args.items() if value}
+    limit = read(LogQuery, given).limit
+    with db.current().read() as session:
+        rows = logbook.recent(session, limit)
+    entries = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+    return reply(
+        [entry | {"movieTitle": entry["movie_title"]} for entry in entries], "inference-log"
+    )

@@ -1,0 +1,62 @@
+"""One log line a request: id, route, status, seconds, what came of the LLM. Never a body."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from typing import Any
+
+from flask import Flask, Response, g, request
+
+from moodflix.config import Settings
+
+logger = logging.getLogger("moodflix.request")
+
+
+def init_app(app: Flask) -> None:
+    """Give each request an id (also sent as ``X-Request-ID``) and log it when it is answered."""
+    app.before_request(_begin)
+    app.after_request(_end)
+
+
+def logging_config(settings: Settings) -> dict[str, Any]:
+    """Return the ``logging.config`` mapping of a server: readable lines, or JSON."""
+    json = {
+        "()": "pythonjsonlogger.json.JsonFormatter",
+        "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+    }
+    text = {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": json if settings.log_format == "json" else text},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "root": {"level": "WARNING", "handlers": ["stderr"]},
+        "loggers": {
+            name: {"level": "INFO", "handlers": ["stderr"], "propagate": False}
+            for name in ("moodflix", "gunicorn.error")
+        },
+    }
+
+
+def _begin() -> None:
+    g.request_id = uuid.uuid4().hex
+    g.started = time.monotonic()
+
+
+def _end(response: Response) -> Response:
+    fields = {
+        "id": g.get("request_id", "-"),
+        "method": request.method,
+        # The rule, not the path: what people type stays out of the log.
+        "route": request.url_rule.rule if request.url_rule else "-",
+        "status": response.status_code,
+        "seconds": round(time.monotonic() - g.get("started", time.monotonic()), 3),
+        "llm": g.get("llm", "-"),
+    }
+    logger.info(
+        "%(id)s %(method)s %(route)s %(status)s %(seconds)ss llm=%(llm)s", fields, extra=fields
+    )
+    response.headers["X-Request-ID"] = fields["id"]
+    return response
