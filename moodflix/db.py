@@ -92,6 +92,11 @@ class Database:
 
         return load
 
+    def exists(self) -> bool:
+        """Whether there is a file to open; SQLite would make an empty one."""
+        name = self.engine.url.database
+        return self.engine.dialect.name != "sqlite" or not name or Path(name).exists()
+
     def prepare_file(self) -> None:
         """Make the folder of a SQLite file, and the file one with write-ahead logging.
 
@@ -106,7 +111,8 @@ class Database:
         except OSError as error:
             raise DatabaseUnavailableError("the folder of the database can't be made") from error
         with translated(), self.engine.connect() as connection:
-            connection.execution_options(isolation_level="AUTOCOMMIT")
+            # The journal mode changes only outside a transaction.
+            connection.execution_options(sqlite_begin=None)
             connection.execute(text("PRAGMA journal_mode = WAL"))
 
 
@@ -145,7 +151,8 @@ def _tune_sqlite(engine: Engine) -> None:
     def on_begin(connection: Connection) -> None:
         # IMMEDIATE: a transaction that reads and then writes can't lose its place to another.
         mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
-        connection.exec_driver_sql(f"BEGIN {mode}")
+        if mode:
+            connection.exec_driver_sql(f"BEGIN {mode}")
 
     @event.listens_for(engine, "handle_error")
     def on_error(context: ExceptionContext) -> None:

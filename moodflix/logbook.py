@@ -107,7 +107,7 @@ def times_chosen(session: Session, film_keys: Collection[str]) -> dict[str, int]
         .where(LogEntry.film_key.in_(film_keys))
         .group_by(LogEntry.film_key)
     )
-    return {key: times for key, times in session.execute(counted)}
+    return dict(session.execute(counted).tuples().all())
 
 
 def newest_id(session: Session) -> int:

@@ -50,6 +50,8 @@ def state(database: Database) -> tuple[str | None, str]:
     newest = scripts.get_current_head()
     if newest is None:
         raise SchemaError("this installation has no migrations; install it again")
+    if not database.exists():
+        return None, newest
     with translated(), database.engine.connect() as connection:
         current = MigrationContext.configure(connection).get_current_revision()
     if current is not None:

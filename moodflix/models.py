@@ -9,6 +9,7 @@ from sqlalchemy import (
     JSON,
     DateTime,
     Dialect,
+    Double,
     ForeignKey,
     MetaData,
     String,
@@ -107,7 +108,7 @@ class Answer(Base):
     mood_source: Mapped[str] = mapped_column(String(MAX_TEXT))
     tone_source: Mapped[str] = mapped_column(String(MAX_TEXT))
     llm_status: Mapped[str] = mapped_column(String(MAX_TEXT))
-    seconds: Mapped[float]
+    seconds: Mapped[float] = mapped_column(Double)
     picks: Mapped[list[AnswerPick]] = relationship(order_by="AnswerPick.position")
 
 

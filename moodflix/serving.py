@@ -14,14 +14,16 @@ from typing import Any, Final
 
 from flask import Flask
 
-from moodflix import config, migrating
+# By name: gunicorn would take a module called config for its own setting.
+from moodflix import migrating
+from moodflix.config import load, unknown_variables, variable
 from moodflix.errors import ConfigError, MoodflixError, RecommenderError
 from moodflix.web.requestlog import logging_config
 
 logger = logging.getLogger(__name__)
 
 try:
-    _settings = config.load()
+    _settings = load()
 except ConfigError as error:
     sys.exit(f"moodflix: {error}")
 
@@ -46,7 +48,7 @@ _in_flight: set[int] = set()
 
 def on_starting(server: Any) -> None:
     """Refuse to start on a database that doesn't fit, or a port that is taken, in one line."""
-    for line in config.unknown_variables():
+    for line in unknown_variables():
         logger.warning(line)
     app: Flask = server.app.wsgi()
     database = app.extensions["moodflix.db"]
@@ -92,7 +94,7 @@ def _require_free_port(server: Any) -> None:
             try:
                 probe.bind((host, port))
             except OSError as error:
-                name = config.variable("port")
+                name = variable("port")
                 sys.exit(
                     f"moodflix: port {port} of {host} can't be used ({error.strerror}); stop what "
                     f"uses it or choose another: {name}={min(port + 1, 65535)} make run"

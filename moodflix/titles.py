@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 
+# Folding can make a text longer: \ufdfa alone becomes 18 letters.
+MAX_KEY = 300
+
 _YEAR = re.compile(r"^(?P<title>.*\S)\s*\(\s*(?P<year>(?:18|19|20)\d\d)\s*\)$", re.DOTALL)
 _TRAILING_ARTICLE = re.compile(
     r"^(?P<title>.*\S)\s*,\s*"
@@ -50,4 +53,5 @@ def key(text: str) -> str:
     folded = unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFKD", folded)))
     words = _APOSTROPHES.sub("", folded).replace("&", " and ")
     words = _NOT_WORD.sub(" ", words).strip()
-    return _LEADING_ARTICLE.sub("", words) or _SPACE.sub(" ", folded).strip()
+    spelled = _LEADING_ARTICLE.sub("", words) or _SPACE.sub(" ", folded).strip()
+    return spelled[:MAX_KEY]

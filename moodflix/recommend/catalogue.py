@@ -26,7 +26,7 @@ _LIKED_WEIGHT = 1.5
 
 
 class Catalogue:
-    """Content-based ranking: TF-IDF over the traits of each film, cosine to the evening's traits."""
+    """Content-based ranking: TF-IDF of the traits of films, cosine to those of the evening."""
 
     name = CATALOGUE
 
