@@ -1,11 +1,5 @@
-"""What gunicorn and ``flask`` serve from a checkout."""
+"""What ``flask`` and ``gunicorn wsgi:app`` serve from a checkout."""
 
-import sys
+from moodflix.serving import create_app
 
-from moodflix import create_app
-from moodflix.errors import ConfigError
-
-try:
-    app = create_app()
-except ConfigError as error:
-    sys.exit(f"moodflix: {error}")
+app = create_app()

@@ -23,7 +23,13 @@ class Settings(BaseSettings):
     """The settings of one station, read once at the start."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore", allow_inf_nan=False
+        env_prefix=PREFIX,
+        # flask reads this file by itself, so gunicorn must read it too
+        env_file=".env",
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        allow_inf_nan=False,
     )
 
     host: str = Field("0.0.0.0", description="address to listen on")  # noqa: S104 - documented
@@ -93,16 +99,13 @@ def load() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        names = dict.fromkeys(str(problem["loc"][0]).lower() for problem in error.errors())
-        raise ConfigError("; ".join(_complaint(name) for name in names)) from None
+        found = {str(each["loc"][0]).lower(): each["input"] for each in error.errors()}
+    raise ConfigError("; ".join(_complaint(*each) for each in found.items()))
 
 
-def _complaint(field: str) -> str:
-    name = variable(field)
-    # pydantic-settings matches variables without regard to case.
-    value = next((text for key, text in os.environ.items() if key.upper() == name), "")
+def _complaint(field: str, value: object) -> str:
     wanted = allowed(Settings.model_fields[field]).replace("`", "")
-    return f"{name}={value!r} is not allowed; it takes: {wanted}"
+    return f"{variable(field)}={str(value)!r} is not allowed; it takes: {wanted}"
 
 
 def unknown_variables() -> Iterator[str]:

@@ -31,7 +31,7 @@ def upgrade(database: Database) -> int:
     """
     database.prepare_file()
     state(database)
-    config = _config()
+    config = alembic_config()
     with translated(), database.engine.connect() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
@@ -46,7 +46,7 @@ def state(database: Database) -> tuple[str | None, str]:
         DatabaseUnavailableError: it can't be read.
         SchemaError: it is at a revision that this version of the station doesn't know.
     """
-    scripts = ScriptDirectory.from_config(_config())
+    scripts = ScriptDirectory.from_config(alembic_config())
     newest = scripts.get_current_head()
     if newest is None:
         raise SchemaError("this installation has no migrations; install it again")
@@ -86,7 +86,12 @@ def differences(database: Database) -> list[str]:
         return [str(difference) for difference in compare_metadata(context, Base.metadata)]
 
 
-def _config() -> Config:
+def alembic_config() -> Config:
+    """Return the configuration that Alembic runs with.
+
+    Raises:
+        SchemaError: the migrations were not installed.
+    """
     # In a checkout the folder stands beside the package, in a wheel inside it.
     spec = find_spec("moodflix.migrations")
     if spec is None or not spec.submodule_search_locations:

@@ -1,4 +1,7 @@
-"""gunicorn's settings and hooks; outside a checkout: ``gunicorn -c python:moodflix.serving``."""
+"""The app as servers and commands load it, and gunicorn's settings and hooks.
+
+Outside a checkout: ``flask --app moodflix.serving`` and ``gunicorn -c python:moodflix.serving``.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ from typing import Any, Final
 
 from flask import Flask
 
+import moodflix
+
 # By name: gunicorn would take a module called config for its own setting.
 from moodflix import migrating
 from moodflix.config import load, unknown_variables, variable
@@ -27,7 +32,8 @@ try:
 except ConfigError as error:
     sys.exit(f"moodflix: {error}")
 
-bind = f"{_settings.host}:{_settings.port}"
+_host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
+bind = f"{_host}:{_settings.port}"
 workers = _settings.workers
 threads = _settings.threads
 worker_class = "gthread"
@@ -38,12 +44,20 @@ keepalive = 5
 logconfig_dict = logging_config(_settings)
 # gunicornc would need a thread in the process that forks.
 control_socket_disable = True
-wsgi_app = "moodflix:create_app()"
+wsgi_app = "moodflix.serving:create_app()"
 
 _TICK: Final = 0.25
 # When the last request began or ended, shared by all workers (CLOCK_MONOTONIC is system-wide).
 _last_request: Any = Value("d", time.monotonic(), lock=False)
 _in_flight: set[int] = set()
+
+
+def create_app() -> Flask:
+    """Make the app; a setting that makes no sense ends the process with one line."""
+    try:
+        return moodflix.create_app()
+    except ConfigError as error:
+        sys.exit(f"moodflix: {error}")
 
 
 def on_starting(server: Any) -> None:

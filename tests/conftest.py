@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient, FlaskCliRunner
+
+from moodflix import create_app, migrating
+from moodflix.config import PREFIX, Settings
+from moodflix.db import Database
+from tests.fake_ollama import FakeOllama
+from tests.server import Served
+
+MakeApp = Callable[..., Flask]
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the machine reaches a test, and no test reaches an Ollama of the machine."""
+    for name in list(os.environ):
+        if name.startswith((PREFIX, "OLLAMA_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("OLLAMA_HOST", "http://127.0.0.1:9")
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database that `flask db upgrade` made, once; copied for each test."""
+    path = tmp_path_factory.mktemp("migrated") / "moodflix.sqlite3"
+    database = Database(f"sqlite:///{path}")
+    migrating.upgrade(database)
+    database.engine.dispose()
+    return path
+
+
+@pytest.fixture
+def instance(migrated: Path, tmp_path: Path) -> Path:
+    """An instance folder with a migrated database of its own."""
+    folder = tmp_path / "instance"
+    folder.mkdir()
+    shutil.copy(migrated, folder)
+    return folder
+
+
+@pytest.fixture
+def make_app(instance: Path) -> Iterator[MakeApp]:
+    """Make apps on this test's database; settings are given by name. No LLM unless asked for."""
+    made: list[Flask] = []
+
+    def make(**settings: object) -> Flask:
+        chosen = {"instance": instance, "llm": "embedded"} | settings
+        app = create_app(Settings.model_validate(chosen))
+        made.append(app)
+        return app
+
+    yield make
+    for app in made:
+        app.extensions["moodflix.db"].engine.dispose()
+
+
+@pytest.fixture
+def app(make_app: MakeApp) -> Flask:
+    return make_app()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def cli(app: Flask) -> FlaskCliRunner:
+    """Runs commands: `cli.invoke(args=["logs", "export"])`."""
+    return app.test_cli_runner()
+
+
+@pytest.fixture
+def database(app: Flask) -> Database:
+    database: Database = app.extensions["moodflix.db"]
+    return database
+
+
+@pytest.fixture
+def serve(instance: Path, tmp_path: Path) -> Iterator[Callable[..., Served]]:
+    """Start real gunicorn processes on this test's database; settings are given by name."""
+    started: list[Served] = []
+
+    def start(**settings: object) -> Served:
+        chosen = {"instance": instance, "llm": "embedded"} | settings
+        served = Served(chosen, tmp_path / f"server-{len(started)}.log")
+        started.append(served)
+        served.wait_until_alive()
+        return served
+
+    yield start
+    for served in started:
+        served.stop()
+
+
+@pytest.fixture
+def ollama(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOllama]:
+    """A loopback server that speaks Ollama's API and misbehaves on request."""
+    with FakeOllama() as server:
+        monkeypatch.setenv("OLLAMA_HOST", server.url)
+        yield server
+        server.assert_all_used()
