@@ -35,7 +35,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["moodflix.trainer"] = Trainer(database, context, settings.retrain_rows)
     app.extensions["moodflix.station"] = Station(
         database,
-        Catalogue(database.loader(films.bundled)),
+        Catalogue(films.shipped),
         context,
         llm.build(settings),
         llm_required=settings.llm == "ollama",

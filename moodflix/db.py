@@ -83,14 +83,23 @@ class Database:
         with translated(), self._writers.begin() as session:
             yield session
 
-    def loader(self, query: Callable[[Session], Result]) -> Callable[[], Result]:
-        """Bind a query to sessions of its own."""
+    def commit(self, work: Callable[[Session], Result]) -> Result:
+        """Run ``work`` in a write session and commit it.
 
-        def load() -> Result:
-            with self.read() as session:
-                return query(session)
+        It is run once more if the connection was older than what made it fail: one opened while
+        the file was read-only stays so, and shows it only when it writes.
 
-        return load
+        Raises:
+            DatabaseUnavailableError: the database can't be written; the text says why.
+        """
+        try:
+            with self.write() as session:
+                return work(session)
+        except DatabaseUnavailableError as error:
+            if not getattr(error.__cause__, "connection_invalidated", False):
+                raise
+        with self.write() as session:
+            return work(session)
 
     def exists(self) -> bool:
         """Whether there is a file to open; SQLite would make an empty one."""
@@ -156,10 +165,15 @@ def _tune_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "handle_error")
     def on_error(context: ExceptionContext) -> None:
-        # A connection opened while the file was read-only stays so: open a new one next time.
+        # What was opened while the file was read-only stays so until all of it is closed (the
+        # connections of a process share SQLite's index).
         said = str(context.original_exception).casefold()
         if any(sign in said for sign in ("readonly", "unable to open", "disk i/o")):
             context.is_disconnect = True
+            cursor = getattr(context.execution_context, "cursor", None)
+            if cursor is not None:
+                cursor.close()  # an open statement would keep the connection open
+            engine.dispose()
 
 
 def init_app(app: Flask, settings: Settings) -> Database:

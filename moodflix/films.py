@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from importlib import resources
 
 from sqlalchemy import select, update
@@ -15,9 +15,20 @@ from moodflix.models import Film
 _LISTS = ("countries", "genres", "moods", "themes")
 
 
-def bundled(session: Session) -> Sequence[Film]:
-    """Return the films that ship with the station, in a fixed order."""
-    return session.scalars(select(Film).where(Film.bundled).order_by(Film.key, Film.year)).all()
+def shipped() -> list[Film]:
+    """Return the films that ship with the station, read from its data file, oldest first."""
+    text = (resources.files("moodflix.data") / "films.csv").read_text(encoding="utf-8")
+    return [
+        Film(
+            key=titles.key(row["title"]),
+            title=row["title"],
+            year=int(row["year"]),
+            bundled=True,
+            tone=row["tone"],
+            **{name: row[name].split(";") for name in _LISTS},
+        )
+        for row in csv.DictReader(text.splitlines())
+    ]
 
 
 def known(session: Session, keys: Collection[str]) -> dict[str, list[Film]]:
@@ -29,24 +40,15 @@ def known(session: Session, keys: Collection[str]) -> dict[str, list[Film]]:
     return found
 
 
-def import_bundled(session: Session) -> int:
+def import_shipped(session: Session) -> int:
     """Bring the table to the films this version ships; return how many those are."""
-    text = (resources.files("moodflix.data") / "films.csv").read_text(encoding="utf-8")
-    rows = list(csv.DictReader(text.splitlines()))
+    ours = shipped()
     session.execute(update(Film).where(Film.bundled).values(bundled=False))
     held = {
-        (film.key, film.year): film
-        for film in session.scalars(
-            select(Film).where(Film.key.in_({titles.key(row["title"]) for row in rows}))
-        )
+        (film.key, film.year): film.id
+        for film in session.scalars(select(Film).where(Film.key.in_({film.key for film in ours})))
     }
-    for row in rows:
-        at = titles.key(row["title"]), int(row["year"])
-        film = held.get(at)
-        if film is None:
-            film = held[at] = Film(key=at[0], year=at[1])
-            session.add(film)
-        film.title, film.tone, film.bundled = row["title"], row["tone"], True
-        for name in _LISTS:
-            setattr(film, name, row[name].split(";"))
-    return len(rows)
+    for film in ours:
+        film.id = held.get((film.key, film.year))  # type: ignore[assignment]  # None: a new row
+        session.merge(film)
+    return len(ours)

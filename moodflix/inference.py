@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -98,7 +98,16 @@ class Station:
         fused = self._fuse(query, asked, request.limit, warnings)
         known, chosen = self._facts(fused)
         picks = [self._pick(each, query, known, chosen) for each in fused]
-        answer = _stored(query, perceived, asked, picks, now, time.monotonic() - started)
+        answer = Answer(
+            id=uuid.uuid4().hex,
+            answered_at=now,
+            context=dict(query.context),
+            mood_source=perceived.mood_source,
+            tone_source=perceived.tone_source,
+            llm_status=asked.status,
+            seconds=time.monotonic() - started,
+            picks=[_stored_pick(place, pick) for place, pick in enumerate(picks, start=1)],
+        )
         return Given(
             id=self._remember(answer, warnings),
             movies=[pick["title"] for pick in picks],
@@ -164,8 +173,7 @@ class Station:
 
     def _remember(self, answer: Answer, warnings: list[str]) -> str | None:
         try:
-            with self._database.write() as session:
-                answers.record(session, answer)
+            self._database.commit(lambda session: answers.record(session, answer))
         except DatabaseUnavailableError as error:
             logger.warning("an answer was not stored: %s", error)
             warnings.append(f"this answer was not stored: {error}")
@@ -224,30 +232,11 @@ def _same(pick: Pick, known: Sequence[Film]) -> Film | None:
     return next((film for film in known if pick.year in (None, film.year)), None)
 
 
-def _stored(
-    query: Query,
-    perceived: Perceived,
-    asked: LlmAnswer,
-    picks: Sequence[dict[str, Any]],
-    now: datetime,
-    seconds: float,
-) -> Answer:
-    return Answer(
-        id=uuid.uuid4().hex,
-        answered_at=now.astimezone(timezone.utc),
-        context=dict(query.context),
-        mood_source=perceived.mood_source,
-        tone_source=perceived.tone_source,
-        llm_status=asked.status,
-        seconds=seconds,
-        picks=[
-            AnswerPick(
-                position=place,
-                film_key=titles.key(pick["title"]),
-                title=pick["title"],
-                year=pick["year"],
-                sources=pick["sources"],
-            )
-            for place, pick in enumerate(picks, start=1)
-        ],
+def _stored_pick(place: int, pick: dict[str, Any]) -> AnswerPick:
+    return AnswerPick(
+        position=place,
+        film_key=titles.key(pick["title"]),
+        title=pick["title"],
+        year=pick["year"],
+        sources=pick["sources"],
     )

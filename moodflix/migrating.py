@@ -36,7 +36,7 @@ def upgrade(database: Database) -> int:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
     with database.write() as session:
-        return films.import_bundled(session)
+        return films.import_shipped(session)
 
 
 def state(database: Database) -> tuple[str | None, str]:

@@ -14,7 +14,8 @@ _MOOD_SYNONYMS: Final[dict[str, str]] = {
     for mood, synonyms in {
         "angry": "anger annoyed furious mad irritated frustrated rage resentful outraged cross "
         "화나 화가 화난 짜증 분노 열받",
-        "disgust": "disgusted fed-up sick cynical bitter jaded revolted contempt 역겨 혐오 질려 지긋",
+        "disgust": "disgusted fed-up sick cynical bitter jaded revolted contempt "
+        "역겨 혐오 질려 지긋",
         "fear": "afraid anxious anxiety worried scared nervous stressed stress tense panic uneasy "
         "frightened overwhelmed insecure 불안 무서 두려 걱정 긴장 스트레스",
         "happy": "happiness joy joyful glad cheerful delighted great good wonderful excited elated "

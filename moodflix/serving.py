@@ -22,7 +22,7 @@ import moodflix
 # By name: gunicorn would take a module called config for its own setting.
 from moodflix import migrating
 from moodflix.config import load, unknown_variables, variable
-from moodflix.errors import ConfigError, MoodflixError, RecommenderError
+from moodflix.errors import ConfigError, DatabaseUnavailableError, RecommenderError, SchemaError
 from moodflix.web.requestlog import logging_config
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,10 @@ def on_starting(server: Any) -> None:
     database = app.extensions["moodflix.db"]
     try:
         migrating.require_newest(database)
-    except MoodflixError as error:
+    except DatabaseUnavailableError as error:
+        # It may come back while we run, and people are answered without it.
+        logger.warning("%s; starting all the same", error)
+    except SchemaError as error:
         sys.exit(f"moodflix: {error}")
     finally:
         # No connection may cross the fork.

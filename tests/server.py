@@ -57,7 +57,7 @@ class Served:
                 env=env,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                preexec_fn=preexec,
+                preexec_fn=preexec,  # noqa: PLW1509 - only root's tests use it
             )
         self.http = httpx.Client(base_url=self.url, timeout=PATIENCE, trust_env=False)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from moodflix import evening, moods, titles
-from moodflix.errors import DatabaseUnavailableError, RecommenderError
+from moodflix.errors import RecommenderError
 from moodflix.models import Film
 from moodflix.perception.words import canonical_mood
 from moodflix.recommend import policy
@@ -35,7 +35,7 @@ class Catalogue:
         self._load = load
         self._lock = threading.Lock()
         self._films: Sequence[Film] = ()
-        self._places: dict[str, int] = {}
+        self._named: dict[tuple[str, int | None], Film] = {}
         self._pipeline: Any = None
         self._matrix: Any = None
 
@@ -56,22 +56,16 @@ class Catalogue:
             from sklearn.feature_extraction.text import TfidfTransformer
             from sklearn.pipeline import Pipeline
 
-            try:
-                films = self._load()
-            except DatabaseUnavailableError as error:
-                raise RecommenderError(f"the catalogue can't be read: {error}") from error
+            films = self._load()
             if not films:
-                raise RecommenderError("the catalogue is empty; run: flask db upgrade")
+                raise RecommenderError("the catalogue is empty; install the station again")
             pipeline = Pipeline([("traits", DictVectorizer()), ("tfidf", TfidfTransformer())])
             self._matrix = pipeline.fit_transform([film_traits(film) for film in films])
             self._films = films
-            self._places = {film.key: place for place, film in enumerate(films)}
+            # Two films may share a title; without a year the newer is meant.
+            for film in films:
+                self._named[film.key, None] = self._named[film.key, film.year] = film
             self._pipeline = pipeline
-
-    def film(self, key: str) -> Film | None:
-        """Return the film of a spelling key, if it is one of these."""
-        place = self._places.get(key)
-        return None if place is None else self._films[place]
 
     def rank(self, query: Query, n: int) -> list[Pick]:
         """Rank by cosine similarity (0 to 1) between film and evening.
@@ -90,14 +84,18 @@ class Catalogue:
         return [pick for pick, _ in zip(picks, range(n), strict=False)]
 
     def _scores(self, query: Query) -> ndarray[Any, Any]:
-        traits = Counter(evening_traits(query))
-        liked = [film for title in query.liked if (film := self.film(titles.key(title)))]
+        traits = defaultdict(float, evening_traits(query))
+        liked = [film for title in query.liked if (film := self._film(title))]
         for film in liked:
             for trait, weight in film_traits(film).items():
                 traits[trait] += _LIKED_WEIGHT * weight / len(liked)
         wanted = self._pipeline.transform([traits])
         scores: ndarray[Any, Any] = (self._matrix @ wanted.T).toarray().ravel()
         return scores
+
+    def _film(self, title: str) -> Film | None:
+        _, year = titles.split_year(title)
+        return self._named.get((titles.key(title), year))
 
 
 def film_traits(film: Film) -> dict[str, float]:
@@ -133,7 +131,8 @@ def evening_traits(query: Query) -> dict[str, float]:
         policy.REST_TODAY if rest_today else {},
         policy.words(query.words),
     )
-    traits: Counter[str] = Counter()
+    traits: dict[str, float] = defaultdict(float)
     for part in parts:
-        traits.update(part)
+        for trait, weight in part.items():
+            traits[trait] += weight
     return dict(traits)

@@ -21,10 +21,15 @@ def receive(message_type: str) -> dict[str, Any]:
     Raises:
         InvalidInputError: not JSON, or an envelope that doesn't fit.
     """
-    body = strict_json.parse(request.get_data(cache=False))
+    data = request.get_data(cache=False)
+    # A chunked body over the bound was only cut off at it; reading on raises the 413.
+    request.stream.read(1)
+    body = strict_json.parse(data)
+    if _PROTOCOL in body:
+        answer_enveloped()
+    strict_json.check(body)
     if _PROTOCOL not in body:
         return body
-    answer_enveloped()
     envelope = read(Envelope, body)
     if envelope.message_type != message_type:
         problem = FieldProblem("message_type", f"must be {message_type!r} here")

@@ -24,8 +24,8 @@ def save() -> Response:
     if title is None or (isinstance(title, str) and not title.strip()):
         raise InvalidInputError("movieTitle is required")
     choice = read(LogRequest, body)
-    with db.current().write() as session:
-        log_choice(session, choice, datetime.now(timezone.utc))
+    now = datetime.now(timezone.utc)
+    db.current().commit(lambda session: log_choice(session, choice, now))
     trainer: Trainer = current_app.extensions["moodflix.trainer"]
     trainer.refresh()
     return reply({"status": "ok", "message": "log saved"}, "success")
@@ -37,7 +37,7 @@ def recent() -> Response:
     if current_app.extensions["moodflix.settings"].log_envelope:
         answer_enveloped()
     # A blank limit is no limit named, as it was for the old server.
-    given = {name: value for name, value in request.args.items() if value}
+    given = {name: value for name, value in request.args.items() if value.strip()}
     limit = read(LogQuery, given).limit
     with db.current().read() as session:
         rows = logbook.recent(session, limit)
