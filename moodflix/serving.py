@@ -87,6 +87,12 @@ def post_worker_init(worker: Any) -> None:
         threading.Thread(target=_stop_when_idle, name="idle", daemon=True).start()
 
 
+def worker_exit(server: Any, worker: Any) -> None:
+    """Close the connections of a worker that ends."""
+    del server
+    worker.app.wsgi().extensions["moodflix.db"].engine.dispose()
+
+
 def pre_request(worker: Any, req: Any) -> None:
     """Note that a request has begun."""
     del worker

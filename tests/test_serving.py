@@ -128,7 +128,7 @@ LINE = re.compile(
 
 def test_it_writes_one_readable_line_a_request_and_no_body(serve: Serve) -> None:
     served = serve()
-    secret = "a-secret-nobody-may-read"  # noqa: S105 - it is what must not be logged
+    secret = "a-secret-nobody-may-read"
     answered = served.post("/inference", {"text": secret, "images": [secret], "audio": secret})
     served.get(f"/{secret}")
     served.get(f"/inference/log?limit={secret}")
