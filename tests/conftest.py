@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
@@ -16,6 +17,10 @@ from tests.fake_ollama import FakeOllama
 from tests.server import Served
 
 MakeApp = Callable[..., Flask]
+
+# The same examples each time, and no wall-clock deadline on any of them.
+hypothesis.settings.register_profile("station", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("station")
 
 
 @pytest.fixture(autouse=True)

@@ -194,29 +194,33 @@ class OllamaRecommender:
         return False
 
     def _complaint(self, error: Exception, seconds: float) -> str:
+        """Say what is wrong without a word of the error's own: it may hold addresses."""
         if isinstance(error, ollama.ResponseError):
-            if error.status_code == httpx.codes.NOT_FOUND:
-                return f"model '{self.model}' is not pulled; run: ollama pull {self.model}"
-            if error.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-                return "Ollama is busy; try again in a moment"
-            if error.status_code > 0:
-                return f"Ollama answered HTTP {error.status_code}"
-            return "Ollama broke off with an error"
-        if isinstance(error, (httpx.ConnectError, ConnectionError)):
-            return "Ollama is not reachable; is it running? start it with: ollama serve"
-        if isinstance(error, httpx.TimeoutException):
-            return f"no answer within {seconds:g} s"
-        if isinstance(error, httpx.HTTPError):
-            return "the connection to Ollama broke"
-        if isinstance(error, (httpx.InvalidURL, _AddressError)):
-            return "OLLAMA_HOST is not an address"
+            return self._status_complaint(error.status_code)
+        for kinds, words in _COMPLAINTS:
+            if isinstance(error, kinds):
+                return str(words).format(seconds=seconds)
         return "what answers at OLLAMA_HOST does not speak Ollama's API"
 
+    def _status_complaint(self, status: int) -> str:
+        if status == httpx.codes.NOT_FOUND:
+            return f"model '{self.model}' is not pulled; run: ollama pull {self.model}"
+        if status == httpx.codes.SERVICE_UNAVAILABLE:
+            return "Ollama is busy; try again in a moment"
+        if httpx.codes.is_redirect(status):
+            return "OLLAMA_HOST leads to a redirect; set it to where Ollama itself answers"
+        return f"Ollama answered HTTP {status}" if status > 0 else "Ollama broke off with an error"
 
-class _AddressError(ValueError):
-    """OLLAMA_HOST can't be read."""
 
-
+_COMPLAINTS: Any = (
+    (
+        (httpx.ConnectError, ConnectionError),
+        "Ollama is not reachable; is it running? start it with: ollama serve",
+    ),
+    (httpx.TimeoutException, "no complete answer within {seconds:g} s"),
+    (httpx.TransportError, "the connection to Ollama broke"),
+    (httpx.InvalidURL, "OLLAMA_HOST is not an address"),
+)
 # What the official client is known to raise, its own and what passes through it.
 _FAILURES: Any = (
     ollama.ResponseError,
@@ -230,6 +234,7 @@ _FAILURES: Any = (
     ValueError,
     TypeError,
     AttributeError,
+    RecursionError,
 )
 
 

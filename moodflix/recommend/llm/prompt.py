@@ -17,7 +17,8 @@ that suit this evening, best first, each with its year of release and one short 
 Do not name a film twice. Do not name any film listed under "not".
 Answer with JSON only, in this schema:
 {schema}"""
-_MAX_NOT = 40
+# What doesn't fit into the context is cut by Ollama without a word, the system prompt first.
+_MAX_WORDS, _MAX_LIKED, _MAX_NOT, _MAX_TITLE = 1000, 20, 40, 60
 
 
 def schema(films: int) -> dict[str, Any]:
@@ -44,7 +45,7 @@ def _evening(query: Query) -> dict[str, Any]:
     known: dict[str, Any] = {
         "mood": context.get("mood"),
         "tone_of_voice": context.get("tone"),
-        "in_their_words": query.words,
+        "in_their_words": query.words[:_MAX_WORDS],
         "weekday": evening.weekday(context.get("weekday")) or context.get("weekday"),
         "part_of_day": evening.part_of_day(query.hour),
         "today": context.get("today_status"),
@@ -52,7 +53,7 @@ def _evening(query: Query) -> dict[str, Any]:
         "city": context.get("city"),
         "weather": context.get("weather_desc"),
         "temperature_celsius": context.get("temperature"),
-        "likes": list(query.liked),
-        "not": sorted(query.excluded)[:_MAX_NOT],
+        "likes": [title[:_MAX_TITLE] for title in query.liked[:_MAX_LIKED]],
+        "not": [key[:_MAX_TITLE] for key in sorted(query.excluded)[:_MAX_NOT]],
     }
     return {name: value for name, value in known.items() if value}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
-import pydantic_core
 from pydantic import ValidationError
 
 from moodflix import moods
@@ -14,6 +14,12 @@ from moodflix.recommend.ranking import Pick
 from moodflix.schemas import LlmFilm
 
 _READINGS = (("mood", moods.MOODS), ("tone", moods.TONES))
+# Numbers stay text: a year of 5,000 digits is for the validation to refuse.
+_DECODER = json.JSONDecoder(parse_int=str, parse_float=str)
+# A string (the last may be cut) or a bracket; brackets inside strings don't count.
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[][{}]', re.DOTALL)
+_CLOSES = {"{": "}", "[": "]"}
+_IN_FILMS = ["}", "]"]
 
 
 @dataclass(frozen=True)
@@ -36,34 +42,44 @@ class Reply:
 def parse(text: str) -> Reply:
     """Read the first JSON object in ``text``; prose around it and a cut end are forgiven.
 
-    Of a cut object only films that had closed are kept (``why`` is the last field of each).
+    Of a cut object only films that had closed are kept.
     """
     start = text.find("{")
     if start < 0:
         return Reply()
     whole = True
     try:
-        # Numbers stay text: a year of 5,000 digits is for the validation to refuse.
-        found, _ = json.JSONDecoder(parse_int=str, parse_float=str).raw_decode(text, start)
-    except (ValueError, RecursionError):
-        whole = False
-        found = _partial(text[start:])
+        found, _ = _DECODER.raw_decode(text, start)
+    except json.JSONDecodeError as error:
+        whole, found = False, _before(text[start : error.pos])
+    except RecursionError:
+        whole, found = False, _before(text[start:])
     if not isinstance(found, dict):
         return Reply()
     raw = found.get("films")
     items = raw if isinstance(raw, list) else []
-    if not whole and items and not (isinstance(items[-1], dict) and "why" in items[-1]):
-        items = items[:-1]
     films = [film for item in items if (film := _film(item)) is not None]
     mood, tone = (_word(found.get(name), known) for name, known in _READINGS)
     complete = whole and bool(films) and len(films) == len(items)
     return Reply(films, mood, tone, complete)
 
 
-def _partial(text: str) -> Any:
+def _before(text: str) -> Any:
+    """Decode what stands before a cut, up to the last film that closed."""
+    to_close: list[str] = []
+    end = 0
+    for token in _TOKEN.finditer(text):
+        mark = token[0]
+        if mark in _CLOSES:
+            to_close.append(_CLOSES[mark])
+        elif mark in _CLOSES.values():
+            if not to_close or to_close.pop() != mark:
+                break
+            if mark == "}" and to_close == _IN_FILMS:
+                end = token.end()
     try:
-        return pydantic_core.from_json(text, allow_partial=True)
-    except ValueError:
+        return _DECODER.decode(text[:end] + "]}")
+    except (ValueError, RecursionError):
         return None
 
 

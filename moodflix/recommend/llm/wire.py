@@ -17,6 +17,8 @@ import httpx
 import ollama
 
 CONNECT_SECONDS = 5.0
+# Some hundred times a long answer; a server that sends more is no Ollama.
+MAX_BYTES = 8 * 1024 * 1024
 
 
 class Deadline:
@@ -91,8 +93,13 @@ class _Body(httpx.SyncByteStream):
         self._response = response
 
     def __iter__(self) -> Iterator[bytes]:
+        size = 0
         with _as_httpx():
-            yield from self._response.iter_stream()
+            for data in self._response.iter_stream():
+                size += len(data)
+                if size > MAX_BYTES:
+                    raise httpx.DecodingError("too long")
+                yield data
 
     def close(self) -> None:
         self._response.close()
@@ -127,11 +134,13 @@ class _Transport(httpx.BaseTransport):
 def _as_httpx() -> Iterator[None]:
     try:
         yield
+    except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+        raise httpx.ConnectError(str(error)) from error
     except httpcore.TimeoutException as error:
         raise httpx.ReadTimeout(str(error)) from error
-    except httpcore.ConnectError as error:
-        raise httpx.ConnectError(str(error)) from error
-    except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol) as error:
+    except httpcore.UnsupportedProtocol as error:
+        raise httpx.InvalidURL(str(error)) from error
+    except (httpcore.NetworkError, httpcore.ProtocolError) as error:
         raise httpx.RemoteProtocolError(str(error)) from error
 
 
@@ -139,10 +148,19 @@ def _as_httpx() -> Iterator[None]:
 def client(deadline: Deadline) -> Iterator[ollama.Client]:
     """Open the official client on a connection that ends at ``deadline`` at the latest.
 
-    It goes where ``OLLAMA_HOST`` says, past any proxy: Ollama is a neighbour.
+    It goes where ``OLLAMA_HOST`` says and nowhere else (past any proxy, along no redirect): what
+    it carries is private.
+
+    Raises:
+        httpx.InvalidURL: ``OLLAMA_HOST`` can't be read.
     """
-    opened = ollama.Client(transport=_Transport(deadline), trust_env=False)
+    try:
+        opened = ollama.Client(
+            transport=_Transport(deadline), trust_env=False, follow_redirects=False
+        )
+    except ValueError as error:
+        raise httpx.InvalidURL(str(error)) from error
     try:
         yield opened
     finally:
-        opened.close()
+        opened.close()  # type: ignore[no-untyped-call]
