@@ -87,7 +87,9 @@ class Catalogue:
         traits = defaultdict(float, evening_traits(query))
         liked = [film for title in query.liked if (film := self._film(title))]
         for film in liked:
-            for trait, weight in film_traits(film).items():
+            # A hint of taste: the mood of tonight stays the person's own.
+            tastes = {k: v for k, v in film_traits(film).items() if not k.startswith("mood:")}
+            for trait, weight in tastes.items():
                 traits[trait] += _LIKED_WEIGHT * weight / len(liked)
         wanted = self._pipeline.transform([traits])
         scores: ndarray[Any, Any] = (self._matrix @ wanted.T).toarray().ravel()

@@ -31,14 +31,17 @@ class ContextModel:
     def fit(self, contexts: Sequence[Mapping[str, str]], chosen: Sequence[str]) -> ContextModel:
         """Learn from contexts (any of the ten columns, as text) and the titles chosen in them.
 
-        Films are told apart by spelling key; the ``MAX_FILMS`` most chosen are learned.
+        The last ``MAX_ROWS`` are learned, and of their films the ``MAX_FILMS`` most chosen; films
+        are told apart by spelling key.
         """
         from sklearn.feature_extraction.text import CountVectorizer
         from sklearn.naive_bayes import MultinomialNB
         from sklearn.pipeline import Pipeline
 
-        keys = [titles.key(title) for title in chosen]
-        learned = dict(Counter(keys).most_common(MAX_FILMS))
+        contexts, chosen = contexts[-MAX_ROWS:], chosen[-MAX_ROWS:]
+        keys = [titles.key(titles.tidy(title)) for title in chosen]
+        # Two quotes with nothing between them are no film.
+        learned = dict(Counter(filter(None, keys)).most_common(MAX_FILMS))
         kept = [place for place, key in enumerate(keys) if key in learned]
         self.rows = len(kept)
         if not kept:

@@ -60,7 +60,16 @@ MOODS: Final[Mapping[str, Traits]] = {
         "genre:sci-fi": 0.6,
         "genre:fantasy": 0.4,
     },
-    "neutral": {"mood:neutral": 3, "tone:warm": 0.3, "tone:wry": 0.3},
+    # Also for a mood that nobody knows: what most people are glad of.
+    "neutral": {
+        "mood:neutral": 2,
+        "mood:happy": 1,
+        "tone:warm": 1,
+        "tone:playful": 0.6,
+        "tone:wry": 0.5,
+        "genre:comedy": 0.5,
+        "genre:adventure": 0.5,
+    },
 }
 TONES: Final[Mapping[str, Traits]] = {
     "excited": {"tone:epic": 0.6, "tone:playful": 0.6, "genre:adventure": 0.4, "genre:action": 0.4},
@@ -93,7 +102,7 @@ PART_OF_DAY: Final[Mapping[str, Traits]] = {
     "morning": {"genre:family": 0.3, "genre:animation": 0.3, "tone:uplifting": 0.3},
     "afternoon": {"genre:adventure": 0.3, "tone:warm": 0.2},
     "evening": {},
-    "night": {"theme:night": 0.6, "genre:mystery": 0.3, "genre:thriller": 0.3, "tone:eerie": 0.2},
+    "night": {"theme:night": 0.8, "tone:dreamy": 0.3, "genre:mystery": 0.3},
 }
 
 # Words people type for traits that have another name here.
@@ -148,24 +157,35 @@ _WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "바다": ("theme:sea",),
 }
 _KINDS: Final = ("genre", "tone", "theme")
+_CLAUSE: Final = re.compile(r"[.,;:!?\n]|\bbut\b")
 _TOKEN: Final = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
 _WORD_WEIGHT: Final = 1.6
+_NEGATIONS: Final = frozenset(("no", "not", "nothing", "never", "without"))
+# "nothing too scary": how many words a negation reaches, inside its clause.
+_REACH: Final = 2
 
 
 def words(text: str) -> Traits:
-    """Return the traits that a person's own words name."""
+    """Return the traits that a person's own words name; negative those they don't want."""
     found: dict[str, float] = {}
-    for token in _TOKEN.findall(text.casefold()):
-        named = next(
-            (
-                traits
-                for word, traits in _WORDS.items()
-                if token == word or (not word.isascii() and token.startswith(word))
-            ),
-            (),
-        )
-        # Any genre, tone or theme may be typed as it is, in the plural too.
-        plain = {token, token.removesuffix("s")}
-        for trait in (*named, *(f"{kind}:{word}" for word in plain for kind in _KINDS)):
-            found[trait] = _WORD_WEIGHT
+    for clause in _CLAUSE.split(text.casefold()):
+        tokens = _TOKEN.findall(clause)
+        for place, token in enumerate(tokens):
+            unwanted = not _NEGATIONS.isdisjoint(tokens[max(0, place - _REACH) : place])
+            for trait in _named(token):
+                found[trait] = -_WORD_WEIGHT if unwanted else _WORD_WEIGHT
     return found
+
+
+def _named(token: str) -> set[str]:
+    named = next(
+        (
+            traits
+            for word, traits in _WORDS.items()
+            if token == word or (not word.isascii() and token.startswith(word))
+        ),
+        (),
+    )
+    # Any genre, tone or theme may be typed as it is, in the plural too.
+    plain = {token, token.removesuffix("s")}
+    return {*named, *(f"{kind}:{word}" for word in plain for kind in _KINDS)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from moodflix import evening
 from moodflix.models import Film
@@ -19,14 +19,22 @@ _MOODS = {
     "surprise": "a curious",
     "neutral": "a calm",
 }
-_WEATHER = {
-    "rain": "rainy",
-    "snow": "snowy",
-    "storm": "stormy",
-    "fog": "foggy",
-    "clouds": "cloudy",
-    "clear": "clear",
+# Only themes that are the weather itself are tied to it; the nearest comes first.
+_WEATHER: Mapping[str, Mapping[str, str]] = {
+    "rain": {"rain": "rain in it, like today", "storm": "a storm in it, for a rainy day"},
+    "snow": {"snow": "snow in it, like today", "winter": "winter in it, for a snowy day"},
+    "storm": {"storm": "a storm in it, like today", "rain": "rain in it, for a stormy day"},
+    "fog": {"mist": "mist in it, like today"},
+    "clear": {
+        "sun": "the sun in it, for a clear day",
+        "summer": "summer in it, for a clear day",
+        "sea": "the sea in it, for a clear day",
+    },
 }
+_NOUNS = frozenset(
+    "biography comedy drama documentary musical mystery romance thriller western".split()
+)
+_ADJECTIVES = {"animation": "animated", "history": "historical", "sport": "sports"}
 _MAX_QUOTE = 200
 
 
@@ -48,9 +56,8 @@ def why(
     if CONTEXT in sources and chosen:
         parts.append(f"chosen {_times(chosen)} at this station")
     if LLM in sources:
-        parts.append(
-            f"the LLM says: \u201c{_quote(llm_said)}\u201d" if llm_said else "named by the LLM"
-        )
+        quote = _quote(llm_said)
+        parts.append(f"the LLM says: \u201c{quote}\u201d" if quote else "named by the LLM")
     if not parts:
         parts.append("known at this station")
     sentence = "; ".join(parts)
@@ -60,30 +67,29 @@ def why(
 
 def _by_traits(film: Film, query: Query) -> str:
     genre = film.genres[0]
-    kind = {
-        "comedy": "comedy",
-        "drama": "drama",
-        "documentary": "documentary",
-        "musical": "musical",
-        "western": "western",
-        "thriller": "thriller",
-        "romance": "romance",
-        "mystery": "mystery",
-    }.get(genre, f"{genre} film")
+    kind = genre if genre in _NOUNS else f"{_ADJECTIVES.get(genre, genre)} film"
     said = f"{_article(film.tone)} {film.tone} {kind}"
-    mood = canonical_mood(query.context.get("mood", ""))
-    if mood in film.moods:
-        said += f" that suits {_MOODS[mood]} mood"
-    weather = evening.weather(query.context.get("weather_desc"))
-    traits = policy.WEATHER.get(weather or "", {})
-    matched = [theme for theme in film.themes if f"theme:{theme}" in traits]
-    if weather and matched:
-        said += (
-            f", with {matched[0]} in it for {_article(_WEATHER[weather])} {_WEATHER[weather]} day"
-        )
-    named = [theme for theme in film.themes if f"theme:{theme}" in policy.words(query.words)]
-    if named:
-        said += f", about {named[0]} as you asked"
+    traits = []
+    label = query.context.get("mood", "").strip()
+    mood = canonical_mood(label)
+    # An unknown mood is ranked as neutral, but nobody said so.
+    if label and mood in film.moods:
+        traits.append(f"suits {_MOODS[mood]} mood")
+    asked = policy.words(query.words)
+    named = [theme for theme in film.themes if asked.get(f"theme:{theme}", 0) > 0]
+    fitting = _WEATHER.get(evening.weather(query.context.get("weather_desc")) or "", {})
+    weather = next((theme for theme in fitting if theme in film.themes), None)
+    if weather:
+        too = ", and you mentioned it" if weather in named else ""
+        traits.append(f"has {fitting[weather]}{too}")
+    if traits:
+        said += f" that {' and '.join(traits)}"
+    about = next((theme for theme in named if theme not in (weather, genre)), None)
+    if about:
+        said += f"{';' if traits else ''} about {about}, which you mentioned"
+    elif not traits:
+        # Nothing of the evening matched by name.
+        said += f"; themes: {', '.join(film.themes[:2])}"
     return said
 
 

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from moodflix import films, titles
+from moodflix.db import Database
+from moodflix.models import Film
+
+FIELDS = ("id", "key", "title", "year", "bundled", "countries", "genres", "moods", "tone", "themes")
+Rows = list[tuple[object, ...]]
+
+
+def table(session: Session) -> Rows:
+    return [
+        tuple(getattr(film, field) for field in FIELDS)
+        for film in session.scalars(select(Film).order_by(Film.id))
+    ]
+
+
+def film(title: str, year: int, *, bundled: bool) -> Film:
+    return Film(
+        key=titles.key(title),
+        title=title,
+        year=year,
+        bundled=bundled,
+        countries=["KR"],
+        genres=["drama"],
+        moods=["sad"],
+        tone="warm",
+        themes=["rain"],
+    )
+
+
+def test_a_migrated_database_knows_what_ships(database: Database) -> None:
+    with database.read() as session:
+        held = session.scalar(select(func.count()).select_from(Film).where(Film.bundled))
+    assert held == len(films.shipped()) >= 700
+
+
+def test_importing_again_changes_nothing(database: Database) -> None:
+    with database.read() as session:
+        before = table(session)
+    for _ in range(2):
+        with database.write() as session:
+            assert films.import_shipped(session) == len(films.shipped())
+    with database.read() as session:
+        assert table(session) == before
+
+
+def test_what_no_longer_ships_is_taken_back_but_still_known(database: Database) -> None:
+    with database.write() as session:
+        session.add(film("A Film Of Long Ago", 1901, bundled=True))
+    with database.write() as session:
+        films.import_shipped(session)
+    with database.read() as session:
+        [known] = films.known(session, ["film of long ago"])["film of long ago"]
+        assert (known.title, known.bundled) == ("A Film Of Long Ago", False)
+        held = session.scalar(select(func.count()).select_from(Film).where(Film.bundled))
+    assert held == len(films.shipped())
+
+
+def test_what_ships_anew_or_was_mended_is_brought_up_to_date(database: Database) -> None:
+    with database.read() as session:
+        before = table(session)
+    with database.write() as session:
+        [held] = films.known(session, ["parasite"])["parasite"]
+        held.title, held.tone, held.themes, held.bundled = "PARASITE", "dull", [], False
+        [gone] = films.known(session, ["tampopo"])["tampopo"]
+        session.delete(gone)
+    with database.write() as session:
+        films.import_shipped(session)
+    with database.read() as session:
+        after = table(session)
+    # A row that was deleted comes back under another id.
+    assert sorted(row[1:4] for row in after) == sorted(row[1:4] for row in before)
+    assert [row for row in after if row[1] != "tampopo"] == [
+        row for row in before if row[1] != "tampopo"
+    ]
+
+
+def test_known_films_come_bundled_first_then_oldest_first(database: Database) -> None:
+    with database.write() as session:
+        session.add(film("PARASITE", 1982, bundled=False))
+        session.add(film("Nowhere Else", 1950, bundled=False))
+    with database.read() as session:
+        found = films.known(
+            session, {"parasite", "nowhere else", "beauty and the beast", "", "x y z"}
+        )
+    years = {key: [each.year for each in known] for key, known in found.items()}
+    assert years == {
+        "parasite": [2019, 1982],
+        "nowhere else": [1950],
+        "beauty and the beast": [1946, 1991],
+    }
+
+
+def test_no_keys_find_no_films(database: Database) -> None:
+    with database.read() as session:
+        assert films.known(session, []) == {}
+
+
+def test_every_shipped_film_is_found_by_its_title(database: Database) -> None:
+    shipped = films.shipped()
+    with database.read() as session:
+        found = films.known(session, {titles.key(each.title) for each in shipped})
+    for each in shipped:
+        assert each.year in [known.year for known in found[titles.key(each.title)]]

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import pytest
+
+from moodflix.recommend.llm import NoLlm, OllamaRecommender
+from moodflix.recommend.ranking import Recommender
+from tests.fake_ollama import FakeOllama, answer, says
+from tests.recommender_contract import RecommenderContract
+
+# Six films in ten spellings, more than the station wants.
+FILMS = (
+    {"title": "Paterson", "year": 2016, "why": "Quiet days, kindly watched."},
+    {"title": "PATERSON (2016)", "year": 2016, "why": "Again."},
+    {"title": "Mother", "year": 2009, "why": "She will not give up."},
+    {"title": "\u201cmother\u201d", "year": None, "why": "Again."},
+    {"title": "The Lunchbox", "year": 2013, "why": "Food and letters."},
+    {"title": "Lunchbox, The", "year": 2013, "why": "Again."},
+    {"title": "Am\u00e9lie", "year": 2001, "why": "Kindness in a city."},
+    {"title": "amelie", "year": 2001, "why": "Again."},
+    {"title": "Tampopo", "year": 1985, "why": "Noodles."},
+    {"title": "Ikiru", "year": 1952, "why": "What matters."},
+)
+
+
+class TestOllamaRecommender(RecommenderContract):
+    names = 5
+
+    @pytest.fixture
+    def recommender(self, ollama: FakeOllama) -> Recommender:
+        ollama.default = says(answer(FILMS))
+        return OllamaRecommender("llama3.2:3b", timeout=30, at_once=1)
+
+
+class TestNoLlm(RecommenderContract):
+    names = 0
+
+    @pytest.fixture
+    def recommender(self) -> Recommender:
+        return NoLlm()
