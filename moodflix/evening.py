@@ -86,12 +86,12 @@ def weekday(text: str | None) -> str | None:
     """Return the English weekday in lower case for "Wed", "wednesday" or "수요일"."""
     if text is None:
         return None
-    word = text.strip().casefold()
+    word = text.strip().casefold().rstrip(".")
     if word and word[0] in _KOREAN_WEEKDAYS and word[1:] in ("", "요일"):
         return WEEKDAYS[_KOREAN_WEEKDAYS.index(word[0])]
     if len(word) < len("mon"):
         return None
-    return next((day for day in WEEKDAYS if day.startswith(word.rstrip("."))), None)
+    return next((day for day in WEEKDAYS if day.startswith(word)), None)
 
 
 def day(text: str | None) -> str | None:

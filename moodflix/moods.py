@@ -13,18 +13,19 @@ _MOOD_SYNONYMS: Final[dict[str, str]] = {
     synonym: mood
     for mood, synonyms in {
         "angry": "anger annoyed furious mad irritated frustrated rage resentful outraged cross "
-        "화나 화가 화난 짜증 분노 열받",
+        "화나 화가 화난 화났 짜증 분노 열받",
         "disgust": "disgusted fed-up sick cynical bitter jaded revolted contempt "
-        "역겨 혐오 질려 지긋",
+        "역겨 역겹 혐오 질려 질렸 질린 지긋",
         "fear": "afraid anxious anxiety worried scared nervous stressed stress tense panic uneasy "
-        "frightened overwhelmed insecure 불안 무서 두려 걱정 긴장 스트레스",
+        "frightened overwhelmed insecure 불안 무서 무섭 두려 두렵 걱정 긴장 스트레스",
         "happy": "happiness joy joyful glad cheerful delighted great good wonderful excited elated "
-        "content playful grateful proud fun relaxed 행복 기뻐 기쁜 즐거 신나 좋아 기분좋",
+        "content playful grateful proud fun relaxed "
+        "행복 기뻐 기뻤 기쁘 기쁜 기쁨 즐거 즐겁 신나 신난 신났 좋아 기분좋",
         "sad": "sadness unhappy down blue depressed lonely melancholy melancholic nostalgic "
         "heartbroken grieving gloomy miserable homesick crying hurt disappointed bored "
-        "슬퍼 슬픈 우울 외로 그리워 눈물 속상 심심",
+        "슬퍼 슬펐 슬프 슬픈 슬픔 우울 외로 외롭 그리워 그립 눈물 속상 심심",
         "surprise": "surprised amazed astonished curious stunned shocked startled wonder inspired "
-        "놀라 놀란 궁금 신기 충격",
+        "놀라 놀란 놀람 놀랍 놀랐 궁금 신기 충격",
         "neutral": "calm fine okay ok normal so-so tired sleepy peaceful quiet serious "
         "평온 보통 그냥 피곤 무난 괜찮",
     }.items()

@@ -35,7 +35,7 @@ _Blob = Annotated[str, StringConstraints(strict=True)]
 
 def _complain(message: str) -> PydanticCustomError:
     # The message is a constant of this module, never a format.
-    return PydanticCustomError("moodflix", message)  # type: ignore[arg-type]
+    return PydanticCustomError("moodflix", message)
 
 
 def _as_text(value: object) -> object:
@@ -63,7 +63,7 @@ def _not_blank(text: str) -> str:
 
 
 def _none_if_blank(value: object) -> object:
-    return None if isinstance(value, str) and not value.strip() else value
+    return None if value == [] or (isinstance(value, str) and not value.strip()) else value
 
 
 Text = Annotated[
@@ -85,10 +85,15 @@ Label = Annotated[
 
 
 def _as_list(value: object) -> object:
-    """Take one thing for a list of one; null and empty are an empty list."""
-    if value is None or value == "":
-        return []
-    return [item for item in value if item is not None] if isinstance(value, list) else [value]
+    """Take one thing for a list of one; null and blank items are absent."""
+    items = value if isinstance(value, list) else [value]
+    return [item for item in items if _none_if_blank(item) is not None]
+
+
+def _no_truth(value: object) -> object:
+    if isinstance(value, bool):
+        raise _complain("must be a number")
+    return value
 
 
 class LogRow(BaseModel):
@@ -175,7 +180,14 @@ def _arrived(text: str) -> str:
     return text
 
 
-Number = Annotated[float | None, BeforeValidator(_none_if_blank)]
+def _number(value: object) -> object:
+    return _none_if_blank(_no_truth(value))
+
+
+# The bounds stand inside: pydantic would hold None against them.
+_Latitude = Annotated[float, Field(ge=-90, le=90)]
+_Longitude = Annotated[float, Field(ge=-180, le=180)]
+_Celsius = Annotated[float, Field(ge=-90, le=70)]
 
 
 class Environment(BaseModel):
@@ -184,13 +196,15 @@ class Environment(BaseModel):
     model_config = ConfigDict(allow_inf_nan=False)
 
     city: Annotated[Label, AfterValidator(_arrived)] = ""
-    lat: Annotated[Number, Field(ge=-90, le=90)] = None
-    lon: Annotated[Number, Field(ge=-180, le=180)] = None
+    lat: Annotated[_Latitude | None, BeforeValidator(_number)] = None
+    lon: Annotated[_Longitude | None, BeforeValidator(_number)] = None
     weather_desc: Annotated[Label, AfterValidator(_arrived)] = ""
-    temperature: Annotated[Number, Field(ge=-90, le=70), BeforeValidator(_celsius)] = None
+    temperature: Annotated[_Celsius | None, BeforeValidator(_number), BeforeValidator(_celsius)] = (
+        None
+    )
     weekday: Annotated[Label, AfterValidator(_known_weekday)] = ""
-    today_status: Label = ""
-    tomorrow_status: Label = ""
+    today_status: Annotated[Label, AfterValidator(_arrived)] = ""
+    tomorrow_status: Annotated[Label, AfterValidator(_arrived)] = ""
 
     @classmethod
     def lenient(cls, raw: object) -> tuple[Environment, list[str]]:
@@ -232,7 +246,7 @@ class InferenceRequest(BaseModel):
     exclude: Annotated[list[Title], BeforeValidator(_as_list), Field(max_length=MAX_NAMED)] = Field(
         default_factory=list
     )
-    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = 10
+    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT), BeforeValidator(_no_truth)] = 10
 
 
 class LogQuery(BaseModel):
@@ -294,9 +308,11 @@ def read(shape: type[Shape], raw: Mapping[str, Any]) -> Shape:
 
 def problems(error: ValidationError) -> Sequence[FieldProblem]:
     """Return what a validation found, a problem a field."""
-    found = {}
+    found: dict[str, FieldProblem] = {}
     for each in error.errors(include_url=False, include_input=False, include_context=False):
         field = ".".join(str(part) for part in each["loc"])
-        message = each["msg"].removeprefix("Value error, ")
+        # pydantic's own words name a Python type.
+        is_shape = each["type"] in ("model_type", "dict_type")
+        message = "must be an object" if is_shape else each["msg"].removeprefix("Value error, ")
         found.setdefault(field, FieldProblem(field, message[:1].lower() + message[1:]))
     return list(found.values())

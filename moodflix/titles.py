@@ -14,11 +14,11 @@ _TRAILING_ARTICLE = re.compile(
     r"(?P<article>the|an?|les?|la|l'|el|l[ao]s|il|lo|gli|der|die|das|den|det|het|een)$",
     re.IGNORECASE | re.DOTALL,
 )
-_LEADING_ARTICLE = re.compile(r"^(?:the|an?)\s+(?=\S)")
-_APOSTROPHES = re.compile("['\u2018\u2019\u201b\u02bc`\u00b4\u2032]")
-_NOT_WORD = re.compile(r"[\W_]+")
-# Combining accents only: the marks of kana or Indic scripts make other letters.
-_ACCENTS = re.compile("[\u0300-\u036f]")
+# All of them, so that the key of a key is that key.
+_LEADING_ARTICLES = re.compile(r"^(?:(?:the|an?)\s+)+(?=\S)")
+# Apostrophes, variation selectors and combining accents; the marks of kana or Indic scripts make
+# other letters.
+_DROPPED = re.compile("['\u2018\u2019\u201b\u02bc`\u00b4\u2032\ufe00-\ufe0f\u0300-\u036f]")
 _QUOTES = "\"'\u2018\u2019\u201c\u201d\u00ab\u00bb\u300c\u300d\u300e\u300f\u3008\u3009\u300a\u300b"
 _SPACE = re.compile(r"\s+")
 
@@ -49,9 +49,20 @@ def key(text: str) -> str:
     moved = _TRAILING_ARTICLE.match(title)
     if moved is not None:
         title = f"{moved['article']} {moved['title']}"
-    folded = unicodedata.normalize("NFKD", title).casefold()
-    folded = unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFKD", folded)))
-    words = _APOSTROPHES.sub("", folded).replace("&", " and ")
-    words = _NOT_WORD.sub(" ", words).strip()
-    spelled = _LEADING_ARTICLE.sub("", words) or _SPACE.sub(" ", folded).strip()
-    return spelled[:MAX_KEY]
+    # Dropped first, too: a spaced accent would come apart into a space and an accent.
+    folded = unicodedata.normalize("NFKD", _DROPPED.sub("", title)).casefold()
+    folded = unicodedata.normalize("NFC", _DROPPED.sub("", unicodedata.normalize("NFKD", folded)))
+    spelled = _LEADING_ARTICLES.sub("", _words(folded)) or tidy(folded)
+    return spelled[:MAX_KEY].rstrip() or _SPACE.sub(" ", text).strip()[:MAX_KEY]
+
+
+def _words(folded: str) -> str:
+    kept: list[str] = []
+    for char in folded.replace("&", " and "):
+        # The vowel signs of Indic scripts are marks, not letters, to Python.
+        inside = kept and kept[-1] != " " and unicodedata.category(char) in ("Mn", "Mc")
+        if char.isalnum() or inside:
+            kept.append(char)
+        elif kept and kept[-1] != " ":
+            kept.append(" ")
+    return "".join(kept).strip()

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import json
+import tracemalloc
+from typing import Any
+
+import pytest
+from flask import Flask
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from moodflix import strict_json
+from moodflix.errors import FieldProblem, InvalidInputError
+
+NAMES = st.sampled_from(
+    "environment env images audio mood tone text movies exclude limit movieTitle clientSentAt "
+    "inferenceId protocol version message_type payload city lat temperature weekday".split()
+)
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["MFNP", "inference", "inference-log", "22", "\0", "\ud800"]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(NAMES | st.text(max_size=4), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+BODIES = (
+    st.binary(max_size=200)
+    | st.dictionaries(NAMES, VALUES, max_size=6).map(lambda body: json.dumps(body).encode())
+    | VALUES.map(lambda body: json.dumps(body).encode())
+)
+
+# The database that examples share grows, and nothing asks it about its rows.
+MANY = settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+def read(data: bytes) -> dict[str, Any]:
+    parsed = strict_json.parse(data)
+    strict_json.check(parsed)
+    return parsed
+
+
+@MANY
+@given(body=BODIES, path=st.sampled_from(["/inference", "/inference/log"]))
+@example(body=b"[" * 100_000, path="/inference")
+@example(body=b'{"a":' * 100_000, path="/inference")
+@example(body=b"\xff\xfe{\0}\0", path="/inference")
+@example(body=b'{"limit": ' + b"9" * 5000 + b"}", path="/inference")
+@example(body=b'{"environment": {"lat": 1e-5000, "lon": -0.0}}', path="/inference")
+@example(body=b'{"movieTitle": "x", "env": {"lat": 1E400}}', path="/inference/log")
+@example(body=b'{"movieTitle": "x", "clientSentAt": 1e18}', path="/inference/log")
+@example(
+    body=b'{"movieTitle": "x", "clientSentAt": "0001-01-01T00:00+14:00"}', path="/inference/log"
+)
+def test_any_body_is_answered_with_200_or_400_in_json(app: Flask, body: bytes, path: str) -> None:
+    answered = app.test_client().post(path, data=body)
+    assert answered.status_code in (200, 400)
+    assert isinstance(answered.get_json(), dict)
+
+
+@given(st.dictionaries(st.text(max_size=5), st.text(), max_size=5))
+def test_text_that_can_be_stored_comes_through(sent: dict[str, str]) -> None:
+    def good(text: str) -> bool:
+        return strict_json.unfit(text) is None
+
+    wanted = all(good(name) and good(value) for name, value in sent.items())
+    try:
+        assert read(json.dumps(sent).encode()) == sent
+    except InvalidInputError:
+        assert not wanted
+    else:
+        assert wanted
+
+
+@pytest.mark.parametrize("number", ["22", "22.50", "-0", "1e2", "1E+2", "0.10", "9" * 200])
+def test_a_number_keeps_its_text(number: str) -> None:
+    assert read(b'{"a": [%s]}' % number.encode()) == {"a": [number]}
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "message"),
+    [
+        (b'{"lat": NaN}', "lat", "NaN is not JSON"),
+        (b'{"a": [0, -Infinity]}', "a.1", "-Infinity is not JSON"),
+        (b'{"env": {"lat": 1e999}}', "env.lat", "an infinite number"),
+        (b'{"limit": %s}' % (b"9" * 5000), "limit", "a number longer than 200 characters"),
+        (b'{"text": "a\\u0000b"}', "text", "must not contain NUL characters"),
+        (b'{"movies": ["\\ud800"]}', "movies.0", "must not contain lone surrogates"),
+        (b'{"env": {"\\u0000": 1}}', "env", "a name must not contain NUL characters"),
+        (b'{"whose name is this": "\\u0000"}', "?", "must not contain NUL characters"),
+    ],
+)
+def test_it_names_the_field_and_what_is_wrong(body: bytes, field: str, message: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        read(body)
+    assert caught.value.problems == (FieldProblem(field, message),)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"{",
+        b"{'a': 1}",
+        b'{"a": 01}',
+        b"{}{}",
+        b'\xef\xbb\xbf{"a": 1}',
+        b'{"a": "\xff"}',
+        b'{"a": "\xed\xa0\x80"}',
+        '{"a": 1}'.encode("utf-16"),
+        b"[" * 100_000,
+        b"[]",
+        b'"text"',
+        b"1",
+        b"null",
+    ],
+)
+def test_it_takes_nothing_but_an_object_in_utf_8(body: bytes) -> None:
+    with pytest.raises(InvalidInputError, match=r"^Invalid JSON$"):
+        strict_json.parse(body)
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")], ids=["lists", "objects"]
+)
+def test_it_bounds_the_depth(opening: bytes, closing: bytes) -> None:
+    def body(depth: int) -> bytes:
+        return b'{"a":' + opening * (depth - 1) + b"0" + closing * (depth - 1) + b"}"
+
+    assert read(body(strict_json.MAX_DEPTH))
+    with pytest.raises(InvalidInputError) as caught:
+        read(body(strict_json.MAX_DEPTH + 1))
+    assert caught.value.problems[0].message == "nested deeper than 64 levels"
+
+
+def test_looking_at_a_long_list_takes_no_memory_of_its_own() -> None:
+    parsed = strict_json.parse(b'{"a": [' + b"[]," * 100_000 + b"1]}")
+    tracemalloc.start()
+    try:
+        strict_json.check(parsed)
+        assert tracemalloc.get_traced_memory()[1] < 1024 * 1024
+    finally:
+        tracemalloc.stop()
