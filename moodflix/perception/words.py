@@ -4,49 +4,26 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from moodflix import moods
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
-_NEGATIONS = {
-    "not",
-    "no",
-    "never",
-    "don't",
-    "isn't",
-    "aren't",
-    "wasn't",
-    "can't",
-    "without",
-    "hardly",
-    "ain't",
-    "didn't",
-    "안",
-    "못",
-}
+# Beside all that end in "n't".
+_NEGATIONS = frozenset("not no never cannot without hardly nothing 안 못".split())
+# A negation reaches no further than its clause: "not tired, just happy".
+_CLAUSE_END = re.compile(
+    r"[,.;:!?\n]|\b(?:but|just|only|though|still|however)\b|(?<=\w)지만|하지만|그런데|근데",
+    re.IGNORECASE,
+)
 # "not very happy": how many words a negation reaches.
 _REACH = 3
 _KOREAN_NEGATION = re.compile(r"지\s*(?:않|못)")
-# The words below name a mood only as labels; inside a sentence they are too common.
-_ONLY_LABELS = {
-    "good",
-    "great",
-    "down",
-    "cross",
-    "mad",
-    "sick",
-    "content",
-    "fun",
-    "okay",
-    "ok",
-    "fine",
-    "normal",
-    "quiet",
-    "serious",
-    "hurt",
-    "그냥",
-    "보통",
-}
+# These name a mood only as labels; inside a sentence they are too common.
+_ONLY_LABELS = frozenset(
+    "good great down cross mad sick content fun okay ok fine normal quiet serious hurt "
+    "그냥 보통 좋아하는 좋아하던".split()
+)
 
 
 def mood(text: str) -> str | None:
@@ -54,22 +31,28 @@ def mood(text: str) -> str | None:
 
     A negated mood ("not sad") counts for nothing; a negated joy ("not happy") counts as sad.
     """
-    words = [word.casefold().replace("\u2019", "'") for word in _WORD.findall(text)]
     found: Counter[str] = Counter()
     last: dict[str, int] = {}
+    for clause in _CLAUSE_END.split(text.replace("\u2019", "'")):
+        for read in _moods(_WORD.findall(clause.casefold())):
+            found[read] += 1
+            last[read] = found.total()
+    return max(found, key=lambda name: (found[name], last[name]), default=None)
+
+
+def _moods(words: Sequence[str]) -> Iterator[str]:
     for place, word in enumerate(words):
         read = None if word in _ONLY_LABELS else moods.mood(word)
         if read is None or read == moods.NEUTRAL:
             continue
-        before = words[max(0, place - _REACH) : place]
-        after = " ".join(words[place : place + 2])
-        if _NEGATIONS.intersection(before) or _KOREAN_NEGATION.search(after):
-            if read != "happy":
-                continue
-            read = "sad"
-        found[read] += 1
-        last[read] = place
-    return max(found, key=lambda name: (found[name], last[name]), default=None)
+        negated = any(
+            before in _NEGATIONS or before.endswith("n't")
+            for before in words[max(0, place - _REACH) : place]
+        ) or _KOREAN_NEGATION.search(" ".join(words[place : place + 2]))
+        if not negated:
+            yield read
+        elif read == "happy":
+            yield "sad"
 
 
 def canonical_mood(label: str) -> str:
