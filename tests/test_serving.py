@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -177,3 +178,12 @@ def test_a_body_past_the_bound_gets_its_413(serve: Serve) -> None:
     assert served.http.post("/inference", content=chunks()).status_code == 413
     # gunicorn closes a connection whose body it did not read to the end.
     assert httpx.post(f"{served.url}/inference", json={}, trust_env=False).is_success
+
+
+def test_nothing_crosses_the_fork(serve: Serve, instance: Path) -> None:
+    served = serve()
+    assert served.post("/inference/log", {"movieTitle": "Mother"}).is_success
+    arbiter = Path(f"/proc/{served.process.pid}")
+    assert len(list((arbiter / "task").iterdir())) == 1
+    opened = {os.readlink(each) for each in (arbiter / "fd").iterdir()}
+    assert [name for name in opened if name.startswith(str(instance))] == []
