@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
@@ -185,5 +184,5 @@ def test_nothing_crosses_the_fork(serve: Serve, instance: Path) -> None:
     assert served.post("/inference/log", {"movieTitle": "Mother"}).is_success
     arbiter = Path(f"/proc/{served.process.pid}")
     assert len(list((arbiter / "task").iterdir())) == 1
-    opened = {os.readlink(each) for each in (arbiter / "fd").iterdir()}
+    opened = {str(each.readlink()) for each in (arbiter / "fd").iterdir()}
     assert [name for name in opened if name.startswith(str(instance))] == []
