@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -31,8 +32,8 @@ from moodflix.schemas import CONTEXT, FIELDS, LogRow
 
 _COLUMNS = tuple(getattr(LogEntry, field) for field in FIELDS)
 _BATCH = 2_000
-# Shorter digit strings are years or day counts, not epoch seconds.
-_EPOCH_DIGITS = 9
+# Shorter numbers are years or day counts, not epoch seconds.
+_SHORT_NUMBER = re.compile(r"[+-]?\d{0,8}(\.\d*)?", re.ASCII)
 _MOMENT = TypeAdapter(datetime)
 
 _INCOMING = Table(
@@ -57,7 +58,7 @@ class Merged:
 def moment(text: str) -> datetime | None:
     """Read a moment: ISO 8601 or epoch (s or ms); without a zone it is UTC."""
     text = text.strip()
-    if text.isascii() and text.isdigit() and len(text) < _EPOCH_DIGITS:
+    if _SHORT_NUMBER.fullmatch(text):
         return None
     try:
         read = _MOMENT.validate_python(text)
@@ -107,7 +108,7 @@ def times_chosen(session: Session, film_keys: Collection[str]) -> dict[str, int]
         .where(LogEntry.film_key.in_(film_keys))
         .group_by(LogEntry.film_key)
     )
-    return dict(session.execute(counted).tuples().all())
+    return {row[0]: row[1] for row in session.execute(counted)}
 
 
 def newest_id(session: Session) -> int:

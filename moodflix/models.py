@@ -18,8 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-MAX_TITLE = 300
-MAX_TEXT = 200
+from moodflix import strict_json, titles
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -59,22 +58,22 @@ class LogEntry(Base):
     __tablename__ = "logs"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    client_sent_at: Mapped[str] = mapped_column(String(MAX_TEXT))
-    city: Mapped[str] = mapped_column(String(MAX_TEXT))
-    lat: Mapped[str] = mapped_column(String(MAX_TEXT))
-    lon: Mapped[str] = mapped_column(String(MAX_TEXT))
-    today_status: Mapped[str] = mapped_column(String(MAX_TEXT))
-    tomorrow_status: Mapped[str] = mapped_column(String(MAX_TEXT))
-    weekday: Mapped[str] = mapped_column(String(MAX_TEXT))
-    weather_desc: Mapped[str] = mapped_column(String(MAX_TEXT))
-    temperature: Mapped[str] = mapped_column(String(MAX_TEXT))
-    mood: Mapped[str] = mapped_column(String(MAX_TEXT))
-    tone: Mapped[str] = mapped_column(String(MAX_TEXT))
-    movie_title: Mapped[str] = mapped_column(String(MAX_TITLE))
+    client_sent_at: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
+    city: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
+    lat: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
+    lon: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
+    today_status: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
+    tomorrow_status: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
+    weekday: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
+    weather_desc: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
+    temperature: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
+    mood: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
+    tone: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
+    movie_title: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
     received_at: Mapped[datetime] = mapped_column(UtcDateTime)
     # client_sent_at where it can be read, else received_at
     event_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
-    film_key: Mapped[str] = mapped_column(String(MAX_TITLE), index=True)
+    film_key: Mapped[str] = mapped_column(String(titles.MAX_TITLE), index=True)
     answer_id: Mapped[str | None] = mapped_column(ForeignKey("answers.id"), index=True)
 
 
@@ -85,14 +84,14 @@ class Film(Base):
     __table_args__ = (UniqueConstraint("key", "year"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    key: Mapped[str] = mapped_column(String(MAX_TITLE))
-    title: Mapped[str] = mapped_column(String(MAX_TITLE))
+    key: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
+    title: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
     year: Mapped[int]
     bundled: Mapped[bool] = mapped_column(index=True)
     countries: Mapped[list[str]] = mapped_column(JSON)
     genres: Mapped[list[str]] = mapped_column(JSON)
     moods: Mapped[list[str]] = mapped_column(JSON)
-    tone: Mapped[str] = mapped_column(String(MAX_TEXT))
+    tone: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
     themes: Mapped[list[str]] = mapped_column(JSON)
 
 
@@ -105,9 +104,9 @@ class Answer(Base):
     answered_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     # the ten context columns in words; never the person's own text, frames or clip
     context: Mapped[dict[str, str]] = mapped_column(JSON)
-    mood_source: Mapped[str] = mapped_column(String(MAX_TEXT))
-    tone_source: Mapped[str] = mapped_column(String(MAX_TEXT))
-    llm_status: Mapped[str] = mapped_column(String(MAX_TEXT))
+    mood_source: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
+    tone_source: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
+    llm_status: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
     seconds: Mapped[float] = mapped_column(Double)
     picks: Mapped[list[AnswerPick]] = relationship(order_by="AnswerPick.position")
 
@@ -119,7 +118,7 @@ class AnswerPick(Base):
 
     answer_id: Mapped[str] = mapped_column(ForeignKey("answers.id"), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
-    film_key: Mapped[str] = mapped_column(String(MAX_TITLE))
-    title: Mapped[str] = mapped_column(String(MAX_TITLE))
+    film_key: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
+    title: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
     year: Mapped[int | None]
     sources: Mapped[dict[str, int]] = mapped_column(JSON)

@@ -22,8 +22,6 @@ from pydantic_core import PydanticCustomError
 from moodflix import evening, strict_json, titles
 from moodflix.errors import FieldProblem, InvalidInputError
 
-MAX_TITLE: Final = 300
-MAX_TEXT: Final = 200
 MAX_WORDS: Final = 2000
 MAX_FRAMES: Final = 64
 MAX_NAMED: Final = 200
@@ -69,18 +67,20 @@ def _none_if_blank(value: object) -> object:
 Text = Annotated[
     str,
     BeforeValidator(_as_text),
-    StringConstraints(max_length=MAX_TEXT),
+    StringConstraints(max_length=strict_json.MAX_TEXT),
     AfterValidator(_storable),
 ]
 Title = Annotated[
     str,
     BeforeValidator(_as_text),
-    StringConstraints(max_length=MAX_TITLE),
+    StringConstraints(max_length=titles.MAX_TITLE),
     AfterValidator(_storable),
     AfterValidator(_not_blank),
 ]
 Label = Annotated[
-    str, BeforeValidator(_as_text), StringConstraints(max_length=MAX_TEXT, strip_whitespace=True)
+    str,
+    BeforeValidator(_as_text),
+    StringConstraints(max_length=strict_json.MAX_TEXT, strip_whitespace=True),
 ]
 
 
@@ -96,35 +96,6 @@ def _no_truth(value: object) -> object:
     return value
 
 
-class LogRow(BaseModel):
-    """The 12 documented columns, in their order, as the text that was sent."""
-
-    model_config = ConfigDict(populate_by_name=True)
-
-    client_sent_at: Text = Field("", alias="clientSentAt")
-    city: Text = ""
-    lat: Text = ""
-    lon: Text = ""
-    today_status: Text = ""
-    tomorrow_status: Text = ""
-    weekday: Text = ""
-    weather_desc: Text = ""
-    temperature: Text = ""
-    mood: Text = ""
-    tone: Text = ""
-    movie_title: Title
-
-
-FIELDS: Final = tuple(LogRow.model_fields)
-COLUMNS: Final = tuple(field.alias or name for name, field in LogRow.model_fields.items())
-LEGACY_COLUMNS: Final = tuple(
-    "timestamp,city,latitude,longitude,today_status,tomorrow_status,weekday,"
-    "weather_desc,temperature,mood,voice_tone,movie_selected".split(",")
-)
-# The ten columns a choice is made in: all but when and what.
-CONTEXT: Final = FIELDS[1:-1]
-
-
 class LoggedEnvironment(BaseModel):
     """The environment of a choice, kept as text."""
 
@@ -136,6 +107,26 @@ class LoggedEnvironment(BaseModel):
     weekday: Text = ""
     weather_desc: Text = ""
     temperature: Text = ""
+
+
+class LogRow(LoggedEnvironment):
+    """One choice as the text that was sent; ``FIELDS`` has the order of the columns."""
+
+    client_sent_at: Text = ""
+    mood: Text = ""
+    tone: Text = ""
+    movie_title: Title
+
+
+# The ten columns a choice is made in: all but when and what.
+CONTEXT: Final = (*LoggedEnvironment.model_fields, "mood", "tone")
+FIELDS: Final = ("client_sent_at", *CONTEXT, "movie_title")
+# The documented names.
+COLUMNS: Final = ("clientSentAt", *FIELDS[1:])
+LEGACY_COLUMNS: Final = tuple(
+    "timestamp,city,latitude,longitude,today_status,tomorrow_status,weekday,"
+    "weather_desc,temperature,mood,voice_tone,movie_selected".split(",")
+)
 
 
 class LogRequest(BaseModel):
@@ -266,7 +257,7 @@ class Envelope(BaseModel):
 
 def _short(title: str) -> str:
     title = titles.tidy(title)
-    if not 0 < len(title) <= MAX_TITLE:
+    if not 0 < len(title) <= titles.MAX_TITLE:
         raise _complain("not a title")
     return _storable(title)
 

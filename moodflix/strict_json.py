@@ -12,7 +12,8 @@ from typing import Any
 from moodflix.errors import FieldProblem, InvalidInputError
 
 MAX_DEPTH = 64
-MAX_NUMBER = 200
+# Longer texts and numbers are not kept.
+MAX_TEXT = 200
 INVALID = "Invalid JSON"
 # Any other name is foreign text, which no answer repeats.
 _NAME = re.compile(r"[A-Za-z_]{1,40}")
@@ -50,7 +51,7 @@ def check(parsed: dict[str, Any]) -> None:
 
     Raises:
         InvalidInputError: nested too deep, a number that is infinite or longer than
-            ``MAX_NUMBER`` characters, or text that can't be stored; names the field.
+            ``MAX_TEXT`` characters, or text that can't be stored; names the field.
     """
     # A stack of iterators: recursion is what deep nesting would break, and a copy of what a long
     # list holds would cost more memory than the body.
@@ -96,8 +97,8 @@ def _join(path: str, name: object) -> str:
 
 
 def _number(text: str) -> str | _Refused:
-    if len(text) > MAX_NUMBER:
-        return _Refused(f"a number longer than {MAX_NUMBER} characters")
+    if len(text) > MAX_TEXT:
+        return _Refused(f"a number longer than {MAX_TEXT} characters")
     return _Refused("an infinite number") if math.isinf(float(text)) else text
 
 

@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 # Folding can make a text longer: \ufdfa alone becomes 18 letters.
-MAX_KEY = 300
+MAX_KEY = MAX_TITLE = 300
 
 _YEAR = re.compile(r"^(?P<title>.*\S)\s*\(\s*(?P<year>(?:18|19|20)\d\d)\s*\)$", re.DOTALL)
 _TRAILING_ARTICLE = re.compile(

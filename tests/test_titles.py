@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from moodflix import titles
-from moodflix.schemas import MAX_TITLE
+from moodflix.titles import MAX_TITLE
 
 ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=MAX_TITLE)
 WORD = st.text("abcdefghijklmnopqrstuvwxyzéöñç", min_size=2, max_size=8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
@@ -21,21 +22,22 @@ Row = TypeVar("Row")
 # Fewer rows than this are done before a bar could be read.
 _LONG = 20_000
 _SHOWN_REJECTS = 20
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_LAST_MOMENT = datetime.max.replace(tzinfo=timezone.utc)
 
 
-class _Moment(click.ParamType):
-    name = "moment"
+def _since(text: str) -> datetime:
+    moment = logbook.moment(text)
+    if moment is None:
+        raise click.BadParameter("write it as 2025-10-01 or 2025-10-01T18:30:00+09:00")
+    return moment
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime:
-        moment = logbook.moment(str(value))
-        if moment is None:
-            self.fail("write it as 2025-10-01 or 2025-10-01T18:30:00+09:00", param, ctx)
-        whole_day = len(str(value).strip()) == len("2025-10-01")
-        if whole_day and param is not None and param.name == "until":
-            moment += timedelta(days=1)
+
+def _until(text: str) -> datetime:
+    moment = _since(text)
+    if not _DATE.fullmatch(text.strip()):
         return moment
+    return moment + min(timedelta(days=1), _LAST_MOMENT - moment)
 
 
 @click.group("logs")
@@ -50,10 +52,16 @@ def group() -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help="File to write, replaced only once the export is whole. Default: stdout.",
 )
-@click.option("--since", type=_Moment(), help="Only choices made at this moment or later (UTC).")
+@click.option(
+    "--since",
+    type=_since,
+    metavar="MOMENT",
+    help="Only choices made at this moment or later (UTC).",
+)
 @click.option(
     "--until",
-    type=_Moment(),
+    type=_until,
+    metavar="MOMENT",
     help="Only choices made before this moment; a date takes in the whole day.",
 )
 @click.option(
@@ -113,6 +121,8 @@ def import_(file: Path | None, rejects: Path | None, *, dry_run: bool) -> None:
         raise click.ClickException(f"{path} can't be read: {error.strerror}") from error
     refused = _Rejects(None if dry_run else rejects)
     with source, contextlib.closing(refused), database.read() as session:
+        if rejects.exists() and rejects.samefile(path):
+            raise click.ClickException(f"{rejects} is the file to import; name another")
         rows = refused.pass_by(_with_progress(source, path))
         merged = logbook.merge(session, rows, datetime.now(timezone.utc))
         if dry_run:
@@ -135,6 +145,7 @@ class _Rejects:
         self.count = 0
         self._path = path
         self._file: BinaryIO | None = None
+        self._line_ended = True
 
     def pass_by(self, rows: Iterable[LogRow | csvio.Reject]) -> Iterator[LogRow]:
         """Yield the good rows; keep the others."""
@@ -145,21 +156,25 @@ class _Rejects:
                 yield row
 
     def _keep(self, reject: csvio.Reject) -> None:
-        self.count += 1
-        if self.count <= _SHOWN_REJECTS:
-            click.echo(f"line {reject.line}: {reject.reason}", err=True)
-        elif self.count == _SHOWN_REJECTS + 1:
-            click.echo("further rejected lines are only counted", err=True)
+        if not reject.rest:
+            self.count += 1
+            if self.count <= _SHOWN_REJECTS:
+                click.echo(f"line {reject.line}: {reject.reason}", err=True)
+            elif self.count == _SHOWN_REJECTS + 1:
+                click.echo("further rejected lines are only counted", err=True)
         if self._path is None:
             return
-        if self._file is None:
-            try:
+        try:
+            if self._file is None:
                 self._file = self._path.open("wb")
-            except OSError as error:
-                raise click.ClickException(
-                    f"{self._path} can't be written: {error.strerror}"
-                ) from error
-        self._file.write(reject.raw if reject.raw.endswith(b"\n") else reject.raw + b"\n")
+            elif not reject.rest and not self._line_ended:
+                self._file.write(b"\n")
+            self._file.write(reject.raw)
+        except OSError as error:
+            raise click.ClickException(
+                f"{self._path} can't be written: {error.strerror}"
+            ) from error
+        self._line_ended = reject.raw.endswith(b"\n")
 
     def close(self) -> None:
         if self._file is not None:
@@ -197,6 +212,6 @@ def _with_progress(source: BinaryIO, path: Path) -> Iterator[LogRow | csvio.Reje
     with click.progressbar(length=size, label="Reading", hidden=hidden, file=sys.stderr) as bar:
         for place, row in enumerate(csvio.Reader(source)):
             yield row
-            if place % 1_000 == 0:
+            if not hidden and place % 1_000 == 0:
                 bar.update(source.tell() - bar.pos)
         bar.update(size - bar.pos)
