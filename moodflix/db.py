@@ -17,8 +17,9 @@ from moodflix.config import Settings, variable
 from moodflix.errors import ConfigError, DatabaseUnavailableError
 
 Result = TypeVar("Result")
-# A log waits this long for a bulk import rather than be lost.
-BUSY_SECONDS = 30
+# A log waits this long for a bulk import (a million rows hold the write lock for some 20 s on a
+# desktop) rather than be lost.
+BUSY_SECONDS = 120
 
 # SQLite says what happened only in words (its error codes reach Python from 3.11 on).
 _REASONS = (

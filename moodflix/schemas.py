@@ -54,6 +54,15 @@ def _storable(text: str) -> str:
     return text
 
 
+def _at_most(length: int) -> AfterValidator:
+    def check(text: str) -> str:
+        if len(text) > length:
+            raise _complain(f"must have at most {length} characters")
+        return text
+
+    return AfterValidator(check)
+
+
 def _not_blank(text: str) -> str:
     if not text.strip():
         raise _complain("must not be empty")
@@ -67,27 +76,35 @@ def _none_if_blank(value: object) -> object:
 Text = Annotated[
     str,
     BeforeValidator(_as_text),
-    StringConstraints(max_length=strict_json.MAX_TEXT),
+    _at_most(strict_json.MAX_TEXT),
     AfterValidator(_storable),
 ]
 Title = Annotated[
     str,
     BeforeValidator(_as_text),
-    StringConstraints(max_length=titles.MAX_TITLE),
+    _at_most(titles.MAX_TITLE),
     AfterValidator(_storable),
     AfterValidator(_not_blank),
 ]
 Label = Annotated[
     str,
     BeforeValidator(_as_text),
-    StringConstraints(max_length=strict_json.MAX_TEXT, strip_whitespace=True),
+    StringConstraints(strip_whitespace=True),
+    _at_most(strict_json.MAX_TEXT),
 ]
 
 
-def _as_list(value: object) -> object:
+def _list_of(limit: int) -> BeforeValidator:
     """Take one thing for a list of one; null and blank items are absent."""
-    items = value if isinstance(value, list) else [value]
-    return [item for item in items if _none_if_blank(item) is not None]
+
+    def read_list(value: object) -> list[object]:
+        items = value if isinstance(value, list) else [value]
+        # Counted before any item is looked at: a body can hold millions.
+        if len(items) > limit:
+            raise _complain(f"must have at most {limit} items")
+        return [item for item in items if _none_if_blank(item) is not None]
+
+    return BeforeValidator(read_list)
 
 
 def _no_truth(value: object) -> object:
@@ -220,23 +237,18 @@ class InferenceRequest(BaseModel):
     """Body of ``POST /inference``; every field may be missing."""
 
     environment: Any = Field(None, validation_alias=AliasChoices("environment", "env"))
-    images: Annotated[list[_Blob], BeforeValidator(_as_list), Field(max_length=MAX_FRAMES)] = Field(
-        default_factory=list
-    )
+    images: Annotated[list[_Blob], _list_of(MAX_FRAMES)] = Field(default_factory=list)
     audio: Annotated[_Blob | None, BeforeValidator(_none_if_blank)] = None
     mood: Label = ""
     tone: Label = ""
     text: Annotated[
         str,
         BeforeValidator(_as_text),
-        StringConstraints(max_length=MAX_WORDS, strip_whitespace=True),
+        StringConstraints(strip_whitespace=True),
+        _at_most(MAX_WORDS),
     ] = ""
-    movies: Annotated[list[Title], BeforeValidator(_as_list), Field(max_length=MAX_NAMED)] = Field(
-        default_factory=list
-    )
-    exclude: Annotated[list[Title], BeforeValidator(_as_list), Field(max_length=MAX_NAMED)] = Field(
-        default_factory=list
-    )
+    movies: Annotated[list[Title], _list_of(MAX_NAMED)] = Field(default_factory=list)
+    exclude: Annotated[list[Title], _list_of(MAX_NAMED)] = Field(default_factory=list)
     limit: Annotated[int, Field(ge=1, le=MAX_LIMIT), BeforeValidator(_no_truth)] = 10
 
 
@@ -297,13 +309,31 @@ def read(shape: type[Shape], raw: Mapping[str, Any]) -> Shape:
     raise InvalidInputError("; ".join(f"{each.field}: {each.message}" for each in found), found)
 
 
+# pydantic's own words are for programmers.
+_PLAIN: Final = {
+    "missing": "is required",
+    "model_type": "must be an object",
+    "dict_type": "must be an object",
+    "string_type": "must be text",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "less_than": "must be less than {lt}",
+    "literal_error": "must be {expected}",
+}
+
+
 def problems(error: ValidationError) -> Sequence[FieldProblem]:
     """Return what a validation found, a problem a field."""
     found: dict[str, FieldProblem] = {}
-    for each in error.errors(include_url=False, include_input=False, include_context=False):
+    for each in error.errors(include_url=False, include_input=False):
         field = ".".join(str(part) for part in each["loc"])
-        # pydantic's own words name a Python type.
-        is_shape = each["type"] in ("model_type", "dict_type")
-        message = "must be an object" if is_shape else each["msg"].removeprefix("Value error, ")
-        found.setdefault(field, FieldProblem(field, message[:1].lower() + message[1:]))
+        plain = _PLAIN.get(each["type"], "{msg}").format(msg=each["msg"], **each.get("ctx", {}))
+        found.setdefault(field, FieldProblem(field, plain))
     return list(found.values())

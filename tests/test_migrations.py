@@ -46,7 +46,7 @@ def test_the_file_survives_a_power_cut_by_its_settings(database: Database) -> No
             connection.execute(text(f"PRAGMA {name}")).scalar()
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         ]
-    assert found == ["wal", 2, 1, 30_000]
+    assert found == ["wal", 2, 1, 120_000]
 
 
 def test_upgrade_makes_the_folder_and_is_repeatable(make_app: MakeApp, tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_every_claim_holds(found: Film, mood: str, weather: str, words: str, cho
     )
     if claims["themes"]:
         assert set(claims["themes"].split(", ")) <= set(found.themes)
-        assert not (claims["mood"] or claims["theme"] or claims["about"])
+        assert [claims[name] for name in ("mood", "theme", "about")] == [None] * 3
     spoken = "" if mood == "" else moods.mood(mood) or "neutral"
     assert MOOD_WORDS.get(claims["mood"] or "", "") == (spoken if spoken in found.moods else "")
     now = evening.weather(weather) or ""
