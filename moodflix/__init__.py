@@ -38,7 +38,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         Catalogue(films.shipped),
         context,
         llm.build(settings),
-        llm_required=settings.llm == "ollama",
+        settings,
     )
     web.init_app(app)
     cli.init_app(app)

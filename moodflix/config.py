@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     port: Annotated[int, Ge(1), Le(65535)] = Field(8000, description="port to listen on")
     workers: Annotated[int, Ge(1), Le(64)] = Field(1, description="gunicorn worker processes")
     threads: Annotated[int, Ge(4), Le(256)] = Field(
-        16, description="requests served at once by each worker; at most half wait for the LLM"
+        16, description="requests served at once by each worker"
     )
     idle_timeout: Annotated[float, Ge(0)] = Field(
         0, description="seconds without a request after which the server stops; 0 is never"
@@ -58,8 +58,27 @@ class Settings(BaseSettings):
     llm_timeout: Annotated[float, Ge(1), Le(600)] = Field(
         60, description="seconds one answer may spend on the LLM, everything included"
     )
+    llm_style: Literal["choose", "free"] = Field(
+        "choose",
+        description="`choose`: the LLM picks among the station's own candidates and names two more "
+        "at most; `free`: it names all of its films",
+    )
+    llm_parallel: Annotated[int, Ge(1), Le(64)] = Field(
+        1, description="calls of the LLM at a time, in each worker"
+    )
+    llm_queue: Annotated[int, Ge(0), Le(64)] = Field(
+        4, description="calls that may wait for the LLM, in each worker"
+    )
+    llm_breaker: Annotated[int, Ge(0)] = Field(
+        5, description="failures in a row after which the LLM is skipped for a while; 0 is never"
+    )
     ollama_model: Annotated[str, Field(min_length=1)] = Field(
         "llama3.2:3b", description="model that Ollama runs (`OLLAMA_HOST` says where)"
+    )
+    unknown_films: Literal["keep", "drop"] = Field(
+        "keep",
+        description="what happens to films of the LLM that the station doesn't know "
+        "(`flask catalogue import` teaches it more)",
     )
     log_envelope: bool = Field(
         default=False, description="answer `GET /inference/log` in an MFNP envelope"

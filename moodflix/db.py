@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,6 +61,8 @@ class Database:
             ) from None
         if lite:
             _tune_sqlite(self.engine)
+        # Threads of one process take turns here: SQLite would let them find out by sleeping.
+        self._writing = threading.Lock()
         self._readers = sessionmaker(self.engine, expire_on_commit=False)
         writing = self.engine.execution_options(sqlite_begin="IMMEDIATE")
         self._writers = sessionmaker(writing, expire_on_commit=False)
@@ -81,7 +84,7 @@ class Database:
         Raises:
             DatabaseUnavailableError: the database can't be written; the text says why.
         """
-        with translated(), self._writers.begin() as session:
+        with self._writing, translated(), self._writers.begin() as session:
             yield session
 
     def commit(self, work: Callable[[Session], Result]) -> Result:

@@ -45,3 +45,12 @@ class RecommenderError(MoodflixError):
 
 class LlmError(RecommenderError):
     """Ollama gave nothing that can be used; the text says why and what to do."""
+
+
+class LlmBusyError(LlmError):
+    """The LLM can't be asked just now, but may be ``retry_after`` seconds later."""
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        """Store the reason and the whole seconds to wait."""
+        super().__init__(f"{message}; try again in {retry_after} s")
+        self.retry_after = retry_after

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
@@ -11,14 +12,31 @@ from sqlalchemy import (
     Dialect,
     Double,
     ForeignKey,
+    Index,
     MetaData,
     String,
     TypeDecorator,
     UniqueConstraint,
 )
+from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from moodflix import strict_json, titles
+
+_BLOCK = 3
+
+
+def blocks(key: str) -> tuple[str, str]:
+    """Return the beginning and the end of a spelling key, where the misspelt are looked for."""
+    return key[:_BLOCK], key[-_BLOCK:]
+
+
+def _block(end: int) -> Callable[[DefaultExecutionContext], str]:
+    def of_key(context: DefaultExecutionContext) -> str:
+        given: dict[str, str] = context.get_current_parameters()  # type: ignore[no-untyped-call]
+        return blocks(given["key"])[end]
+
+    return of_key
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -78,10 +96,17 @@ class LogEntry(Base):
 
 
 class Film(Base):
-    """A film that can be looked up; the bundled ones carry what the catalogue ranks by."""
+    """A film that can be looked up; the bundled ones carry what the catalogue ranks by.
+
+    A film that goes by several names has a row for each; ``title`` is the one it is shown under.
+    """
 
     __tablename__ = "films"
-    __table_args__ = (UniqueConstraint("key", "year"),)
+    __table_args__ = (
+        UniqueConstraint("key", "year"),
+        Index("ix_films_head_year", "head", "year"),
+        Index("ix_films_tail_year", "tail", "year"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
@@ -93,6 +118,8 @@ class Film(Base):
     moods: Mapped[list[str]] = mapped_column(JSON)
     tone: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
     themes: Mapped[list[str]] = mapped_column(JSON)
+    head: Mapped[str] = mapped_column(String(_BLOCK), default=_block(0))
+    tail: Mapped[str] = mapped_column(String(_BLOCK), default=_block(1))
 
 
 class Answer(Base):
@@ -107,6 +134,8 @@ class Answer(Base):
     mood_source: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
     tone_source: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
     llm_status: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
+    # queue, first_film, total (seconds), tokens_per_second, prompt_tokens: those that are known
+    llm_numbers: Mapped[dict[str, float]] = mapped_column(JSON)
     seconds: Mapped[float] = mapped_column(Double)
     picks: Mapped[list[AnswerPick]] = relationship(order_by="AnswerPick.position")
 

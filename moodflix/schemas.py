@@ -285,12 +285,31 @@ class LlmFilm(BaseModel):
     why: Annotated[str, AfterValidator(titles.tidy), AfterValidator(_storable)] = ""
 
 
-class LlmReply(BaseModel):
-    """What the LLM is asked to answer."""
+class LlmChoice(BaseModel):
+    """One film that the LLM chose from a numbered list."""
+
+    number: Annotated[int, Field(ge=1), WithJsonSchema({"type": "integer"})]
+    why: Annotated[str, AfterValidator(titles.tidy), AfterValidator(_storable)] = ""
+
+
+class LlmReading(BaseModel):
+    """How the LLM reads the person."""
 
     mood: Literal["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
     tone: Literal["excited", "subdued", "neutral", "happy", "angry", "sad"]
+
+
+class LlmReply(LlmReading):
+    """What the LLM is asked to answer when it may name any film."""
+
     films: list[LlmFilm]
+
+
+class LlmChosen(LlmReading):
+    """What the LLM is asked to answer when it has candidates to choose from."""
+
+    chosen: list[LlmChoice]
+    others: list[LlmFilm]
 
 
 Shape = TypeVar("Shape", bound=BaseModel)

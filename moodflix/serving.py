@@ -125,11 +125,16 @@ def _require_free_port(server: Any) -> None:
 
 
 def _warm(app: Flask) -> None:
+    station = app.extensions["moodflix.station"]
     try:
-        app.extensions["moodflix.station"].catalogue.warm()
+        station.catalogue.warm()
     except RecommenderError as error:
         logger.warning("%s", error)
     app.extensions["moodflix.trainer"].learn()
+    # Last: loading a model may take minutes.
+    wrong = station.llm.warm()
+    if wrong:
+        logger.warning("the LLM is not loaded: %s", wrong)
 
 
 def _stop_when_idle() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 # Folding can make a text longer: \ufdfa alone becomes 18 letters.
 MAX_KEY = MAX_TITLE = 300
@@ -21,6 +22,7 @@ _LEADING_ARTICLES = re.compile(r"^(?:(?:the|an?)\s+)+(?=\S)")
 _DROPPED = re.compile("['\u2018\u2019\u201b\u02bc`\u00b4\u2032\ufe00-\ufe0f\u0300-\u036f]")
 _QUOTES = "\"'\u2018\u2019\u201c\u201d\u00ab\u00bb\u300c\u300d\u300e\u300f\u3008\u3009\u300a\u300b"
 _SPACE = re.compile(r"\s+")
+_NO_ASCII_WORD = re.compile(r"[^0-9A-Za-z]+")
 
 
 def tidy(text: str) -> str:
@@ -40,15 +42,22 @@ def split_year(text: str) -> tuple[str, int | None]:
     return tidy(found["title"]), int(found["year"])
 
 
+def article_first(title: str) -> str:
+    """Return ``"Matrix, The"`` as ``"The Matrix"``; other titles as they are."""
+    moved = _TRAILING_ARTICLE.match(title)
+    if moved is None:
+        return title
+    space = "" if moved["article"].endswith("'") else " "
+    return f"{moved['article']}{space}{moved['title']}"
+
+
+@lru_cache(maxsize=10_000)
 def key(text: str) -> str:
     """Return the spelling key of a title: equal keys mean one film (years apart).
 
     A title made of nothing but punctuation keeps it, so that only a blank text has an empty key.
     """
-    title, _ = split_year(text)
-    moved = _TRAILING_ARTICLE.match(title)
-    if moved is not None:
-        title = f"{moved['article']} {moved['title']}"
+    title = article_first(split_year(text)[0])
     # Dropped first, too: a spaced accent would come apart into a space and an accent.
     folded = unicodedata.normalize("NFKD", _DROPPED.sub("", title)).casefold()
     folded = unicodedata.normalize("NFC", _DROPPED.sub("", unicodedata.normalize("NFKD", folded)))
@@ -57,11 +66,15 @@ def key(text: str) -> str:
 
 
 def _words(folded: str) -> str:
+    folded = folded.replace("&", " and ")
+    if folded.isascii():
+        return " ".join(_NO_ASCII_WORD.sub(" ", folded).split())
     kept: list[str] = []
-    for char in folded.replace("&", " and "):
+    for char in folded:
         # The vowel signs of Indic scripts are marks, not letters, to Python.
-        inside = kept and kept[-1] != " " and unicodedata.category(char) in ("Mn", "Mc")
-        if char.isalnum() or inside:
+        if char.isalnum() or (
+            kept and kept[-1] != " " and unicodedata.category(char) in ("Mn", "Mc")
+        ):
             kept.append(char)
         elif kept and kept[-1] != " ":
             kept.append(" ")

@@ -39,6 +39,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path in self.server.fake.paths:
+            self.server.fake.paths[self.path](self)
+            return
         if self.path != "/api/chat":
             self.send_json(self.server.fake.shown_status, self.server.fake.shown)
             return
@@ -47,6 +50,10 @@ class Handler(BaseHTTPRequestHandler):
             queue = self.server.fake.behaviours
             behave = queue.popleft() if queue else self.server.fake.default
         behave(self)
+
+    def do_GET(self) -> None:
+        self.body = {}
+        self.server.fake.paths.get(self.path, replies(404, {"error": "not found"}))(self)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
         del format, args
@@ -122,6 +129,12 @@ class FakeOllama:
         self.default: Behaviour = says(answer())
         self.shown: object = {"details": {}, "model_info": {}}
         self.shown_status = 200
+        #: What paths other than chat and show answer.
+        self.paths: dict[str, Behaviour] = {
+            "/api/version": replies(200, {"version": "0.33.0"}),
+            "/api/tags": replies(200, {"models": []}),
+            "/api/ps": replies(200, {"models": []}),
+        }
         self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.fake = self
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"

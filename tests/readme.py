@@ -37,8 +37,9 @@ def settings_table() -> str:
 def commands_table(app: Flask) -> str:
     rows = []
     for group in sorted(app.cli.commands.values(), key=lambda each: each.name or ""):
-        assert isinstance(group, click.Group)
-        for command in group.commands.values():
+        inside = group.commands if isinstance(group, click.Group) else {"": group}
+        for name, command in inside.items():
             help_text = (command.help or "").partition("\n\n")[0].replace("\n", " ")
-            rows.append(f"| `flask {group.name} {command.name}` | {help_text} |\n")
+            full = f"flask {group.name} {name}".strip()
+            rows.append(f"| `{full}` | {help_text} |\n")
     return "".join(rows)

@@ -13,21 +13,26 @@ from tests.server import ROOT
 # A module imports only from floors below its own; a package's own __init__ may stand above what
 # is in it.
 FLOORS = {
-    0: "config moods evening errors titles strict_json db",
+    0: "config moods evening errors titles likeness strict_json db",
     1: "models schemas recommend recommend.ranking",
     2: "logbook films answers perception.words recommend.policy",
-    3: "perception csvio recommend.catalogue recommend.context_model recommend.fusion "
-    "recommend.reasons recommend.llm",
-    4: "inference training migrating",
+    3: "perception csvio catalogues recommend.catalogue recommend.context_model recommend.fusion "
+    "recommend.reasons recommend.llm migrating",
+    4: "inference training doctor",
     5: "web cli",
     6: "__init__",
     7: "serving",
 }
 # Floors inside a package whose parts stand on one floor of the house.
 INNER = {
-    "recommend.llm": {0: "wire prompt reply", 1: "__init__"},
+    "recommend.llm": {
+        0: "wire prompt reply complaints",
+        1: "gate call",
+        2: "examine",
+        3: "__init__",
+    },
     "web": {0: "envelope requestlog", 1: "errors inference logs health", 2: "__init__"},
-    "cli": {0: "common", 1: "database logs", 2: "__init__"},
+    "cli": {0: "common", 1: "catalogue database doctor logs", 2: "__init__"},
 }
 # Inside floor 0 these come first.
 GROUND = {
@@ -35,6 +40,7 @@ GROUND = {
     "moods": 0,
     "evening": 0,
     "titles": 0,
+    "likeness": 0,
     "strict_json": 1,
     "config": 1,
     "db": 2,
@@ -47,6 +53,7 @@ ONLY = {
     "sklearn": ("recommend.catalogue", "recommend.context_model"),
     "alembic": ("migrating",),
     "click": ("cli",),
+    "rapidfuzz": ("likeness",),
 }
 PACKAGE = ROOT / "moodflix"
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names.split()}

@@ -53,7 +53,7 @@ REDIRECT = "OLLAMA_HOST leads to a redirect; set it to where Ollama itself answe
 REFUSED = "Ollama is not reachable; is it running? start it with: ollama serve"
 NO_USE = "the LLM named no film that can be used"
 NO_ADDRESS = "OLLAMA_HOST is not an address"
-CROWD = "too many people are asking the LLM at once; try again in a moment"
+CROWD = "too many people are asking at once; try again in 1 s"
 
 
 @dataclass(frozen=True)
@@ -305,7 +305,7 @@ def test_embedded_asks_nobody(make_app: MakeApp, ollama: FakeOllama) -> None:
 def test_who_comes_when_the_places_are_taken_is_turned_away_at_once(
     make_app: MakeApp, ollama: FakeOllama, mode: str
 ) -> None:
-    app = make_app(llm=mode, threads=4)
+    app = make_app(llm=mode, llm_parallel=2, llm_queue=0)
     ollama.then(*[once_released(says(answer()))] * 2)
     with ThreadPoolExecutor(2) as people:
         waiting = [people.submit(_post, app.test_client()) for _ in range(2)]
@@ -316,7 +316,7 @@ def test_who_comes_when_the_places_are_taken_is_turned_away_at_once(
                 _is_without_llm(body)
                 assert body["llm"]["detail"] == CROWD
             else:
-                assert _post(app.test_client(), 500) == {"error": f"Ollama failed: {CROWD}"}
+                assert _post(app.test_client(), 503) == {"error": f"Ollama failed: {CROWD}"}
             assert len(ollama.requests) == 2
         finally:
             ollama.released.set()
@@ -327,7 +327,7 @@ def test_who_comes_when_the_places_are_taken_is_turned_away_at_once(
 def test_thirty_failures_leave_no_socket_thread_or_place_behind(
     make_app: MakeApp, ollama: FakeOllama
 ) -> None:
-    client = make_app(llm="auto", llm_timeout=1, threads=4).test_client()
+    client = make_app(llm="auto", llm_timeout=1, llm_breaker=0).test_client()
     assert _post(client)["llm"]["status"] == "used"
     await_condition(lambda: _handlers() == 0, "the fake server to come to rest")
     before = _open_files(), threading.active_count()

@@ -28,7 +28,7 @@ class TestOllamaRecommender(RecommenderContract):
     @pytest.fixture
     def recommender(self, ollama: FakeOllama) -> Recommender:
         ollama.default = says(answer(FILMS))
-        return OllamaRecommender("llama3.2:3b", timeout=30, at_once=1)
+        return OllamaRecommender("llama3.2:3b", timeout=30)
 
 
 class TestNoLlm(RecommenderContract):

@@ -28,7 +28,7 @@ EVENING = {
 
 @pytest.fixture
 def asking(make_app: MakeApp, ollama: FakeOllama) -> FlaskClient:
-    return make_app(llm="ollama", ollama_model=MODEL).test_client()
+    return make_app(llm="ollama", ollama_model=MODEL, llm_style="free").test_client()
 
 
 def _sent(client: FlaskClient, ollama: FakeOllama, **body: object) -> dict[str, Any]:

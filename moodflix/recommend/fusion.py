@@ -46,7 +46,7 @@ def fuse(lists: Iterable[RankedList], n: int) -> list[Fused]:
     """Merge by reciprocal rank fusion: score(film) = sum of weight / (RRF_K + rank).
 
     A film two lists name is shown in the first list's spelling, with a year if any knows it.
-    Ties keep the order of the lists. Lists of weight 0 are left out.
+    Ties keep the order of the lists, unknown films last. Lists of weight 0 are left out.
     """
     picks: dict[str, Pick] = {}
     scores: dict[str, float] = {}
@@ -58,10 +58,12 @@ def fuse(lists: Iterable[RankedList], n: int) -> list[Fused]:
         for rank, pick in enumerate(ranked.picks, start=1):
             key = pick.key
             known = picks.setdefault(key, pick)
-            if known.year is None and pick.year is not None:
+            if pick.known and not known.known:
+                picks[key] = pick
+            elif known.year is None and pick.year is not None:
                 picks[key] = Pick(known.title, pick.year)
             scores[key] = scores.get(key, 0.0) + ranked.weight / (RRF_K + rank)
             sources.setdefault(key, {})[ranked.name] = rank
             whys.setdefault(key, {})[ranked.name] = pick.why
-    best = sorted(scores, key=lambda key: -scores[key])[:n]
+    best = sorted(scores, key=lambda key: (-scores[key], not picks[key].known))[:n]
     return [Fused(picks[key], scores[key], sources[key], whys[key]) for key in best]

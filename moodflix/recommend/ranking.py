@@ -34,12 +34,16 @@ class Query:
 
 @dataclass(frozen=True)
 class Pick:
-    """One recommended film; ``score`` compares only within one list."""
+    """One recommended film; ``score`` compares only within one list.
+
+    ``known`` is false for a film of the LLM's that the table of films doesn't hold.
+    """
 
     title: str
     year: int | None = None
     score: float = 0.0
     why: str = ""
+    known: bool = True
 
     @property
     def key(self) -> str:

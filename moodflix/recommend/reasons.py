@@ -51,7 +51,8 @@ def why(
         llm_said: the LLM's own reason, quoted as its own.
     """
     parts = []
-    if CATALOGUE in sources and film is not None:
+    # An imported twin of a bundled title has no traits.
+    if CATALOGUE in sources and film is not None and film.genres:
         parts.append(_by_traits(film, query))
     if CONTEXT in sources and chosen:
         parts.append(f"chosen {_times(chosen)} at this station")

@@ -42,17 +42,22 @@ def answer_enveloped() -> None:
     g.enveloped = True
 
 
+def enveloped(payload: object, message_type: str) -> object:
+    """Return ``payload``, in an envelope if the request came in one."""
+    if not g.get("enveloped", False):
+        return payload
+    return {
+        _PROTOCOL: "MFNP",
+        "version": 1.0,
+        "sender": "server",
+        "message_type": message_type,
+        "payload": payload,
+    }
+
+
 def reply(payload: object, message_type: str, status: int = 200) -> Response:
     """Answer with ``payload``, in an envelope if the request came in one."""
-    if g.get("enveloped", False):
-        payload = {
-            _PROTOCOL: "MFNP",
-            "version": 1.0,
-            "sender": "server",
-            "message_type": message_type,
-            "payload": payload,
-        }
-    response = jsonify(payload)
+    response = jsonify(enveloped(payload, message_type))
     response.status_code = status
     return response
 

@@ -8,7 +8,13 @@ import logging
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from moodflix.errors import DatabaseUnavailableError, InvalidInputError, LlmError, RecommenderError
+from moodflix.errors import (
+    DatabaseUnavailableError,
+    InvalidInputError,
+    LlmBusyError,
+    LlmError,
+    RecommenderError,
+)
 from moodflix.web.envelope import reply_error
 
 logger = logging.getLogger(__name__)
@@ -17,6 +23,7 @@ logger = logging.getLogger(__name__)
 def init_app(app: Flask) -> None:
     """Answer every error of the app as JSON."""
     app.register_error_handler(InvalidInputError, _invalid)
+    app.register_error_handler(LlmBusyError, _busy)
     app.register_error_handler(LlmError, _llm)
     app.register_error_handler(RecommenderError, _recommender)
     app.register_error_handler(DatabaseUnavailableError, _database)
@@ -29,6 +36,12 @@ def _invalid(error: InvalidInputError) -> Response:
         return reply_error(str(error), 400)
     details = [dataclasses.asdict(problem) for problem in error.problems]
     return reply_error(str(error), 400, details=details)
+
+
+def _busy(error: LlmBusyError) -> Response:
+    response = reply_error(f"Ollama failed: {error}", 503)
+    response.headers["Retry-After"] = str(error.retry_after)
+    return response
 
 
 def _llm(error: LlmError) -> Response:

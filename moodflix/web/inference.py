@@ -1,29 +1,73 @@
-"""``POST /inference``."""
+"""``POST /inference``: one JSON answer, or server-sent events as it comes together."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timezone
+from itertools import chain
 
-from flask import Blueprint, Response, current_app, g
+from flask import Blueprint, Response, current_app, request, stream_with_context
 
 from moodflix.errors import LlmError
-from moodflix.inference import Station
+from moodflix.inference import HEARTBEAT, Event, Given, Station
 from moodflix.recommend.llm import UNAVAILABLE
 from moodflix.schemas import InferenceRequest, read
-from moodflix.web.envelope import receive, reply
+from moodflix.web import requestlog
+from moodflix.web.envelope import enveloped, receive, reply
 
 blueprint = Blueprint("inference", __name__)
+_MESSAGE_TYPE = "inference"
+_EVENTS = "text/event-stream"
 
 
 @blueprint.post("/inference")
 def infer() -> Response:
     """Recommend films for an evening."""
-    request = read(InferenceRequest, receive("inference"))
+    asked = read(InferenceRequest, receive(_MESSAGE_TYPE))
     station: Station = current_app.extensions["moodflix.station"]
+    now = datetime.now(timezone.utc)
+    # "Accept: */*" gets the documented object.
+    wanted = request.accept_mimetypes.best_match(["application/json", _EVENTS])
+    if wanted == _EVENTS:
+        return _streamed(station.stream(asked, now))
     try:
-        given = station.answer(request, datetime.now(timezone.utc))
+        given = station.answer(asked, now)
     except LlmError:
-        g.llm = UNAVAILABLE
+        requestlog.note(llm=UNAVAILABLE)
         raise
-    g.llm = given.llm.status
-    return reply(given.as_json(), "inference")
+    _note(given)
+    return reply(given.as_json(), _MESSAGE_TYPE)
+
+
+def _streamed(events: Iterator[Event]) -> Response:
+    # What fails before the first event is answered as any error is.
+    first = next(events)
+    response = Response(stream_with_context(_lines(first, events)), mimetype=_EVENTS)
+    response.headers["Cache-Control"] = "no-store"
+    # nginx would hold the events back.
+    response.headers["X-Accel-Buffering"] = "no"
+    return response
+
+
+def _lines(first: Event, events: Iterator[Event]) -> Iterator[str]:
+    # Closed with the response: a person who went away needs no film.
+    with closing(events):  # type: ignore[type-var]  # it is a generator
+        for event in chain([first], events):
+            yield ":\n\n" if event is HEARTBEAT else _line(event)
+
+
+def _line(event: Event) -> str:
+    data = event.data
+    if isinstance(data, Given):
+        _note(data)
+        data = enveloped(data.as_json(), _MESSAGE_TYPE)
+    elif isinstance(data, Exception):
+        requestlog.note(llm=UNAVAILABLE if isinstance(data, LlmError) else "-")
+        failed = current_app.make_response(current_app.handle_user_exception(data))
+        data = failed.get_json() | {"status": failed.status_code}
+    return f"event: {event.name}\ndata: {current_app.json.dumps(data)}\n\n"
+
+
+def _note(given: Given) -> None:
+    requestlog.note(llm=given.llm.status, **given.llm.numbers.as_json())

@@ -40,23 +40,39 @@ def logging_config(settings: Settings) -> dict[str, Any]:
     }
 
 
+def note(**outcome: object) -> None:
+    """Add to the log line of this request, under these names."""
+    g.outcome.update(outcome)
+
+
 def _begin() -> None:
     g.request_id = uuid.uuid4().hex
     g.started = time.monotonic()
+    g.outcome = {"llm": "-"}
 
 
 def _end(response: Response) -> Response:
-    fields = {
-        "id": g.get("request_id", "-"),
+    known = {
+        "id": g.request_id,
         "method": request.method,
         # The rule, not the path: what people type stays out of the log.
         "route": request.url_rule.rule if request.url_rule else "-",
         "status": response.status_code,
-        "seconds": round(time.monotonic() - g.get("started", time.monotonic()), 3),
-        "llm": g.get("llm", "-"),
     }
-    logger.info(
-        "%(id)s %(method)s %(route)s %(status)s %(seconds)ss llm=%(llm)s", fields, extra=fields
-    )
-    response.headers["X-Request-ID"] = fields["id"]
+    started, outcome = g.started, g.outcome
+
+    def log() -> None:
+        fields = known | {"seconds": round(time.monotonic() - started, 3)}
+        noted = " ".join(f"{name}={value}" for name, value in outcome.items())
+        logger.info(
+            "%(id)s %(method)s %(route)s %(status)s %(seconds)ss %(noted)s",
+            fields | {"noted": noted},
+            extra=fields | outcome,
+        )
+
+    if response.is_streamed:
+        response.call_on_close(log)
+    else:
+        log()
+    response.headers["X-Request-ID"] = g.request_id
     return response

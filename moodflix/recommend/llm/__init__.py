@@ -2,68 +2,66 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import threading
-import time
-from dataclasses import dataclass, field, replace
-from itertools import islice
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
-import httpx
-import ollama
-from pydantic import ValidationError
-
-from moodflix.config import Settings
-from moodflix.errors import LlmError
+from moodflix.config import Settings, variable
+from moodflix.errors import ConfigError, LlmBusyError, LlmError
 from moodflix.recommend.llm import prompt, wire
-from moodflix.recommend.llm.reply import Reply, parse
-from moodflix.recommend.ranking import LLM, Pick, Query, admissible
+from moodflix.recommend.llm.call import (
+    KEEP_ALIVE,
+    OFF,
+    PARTIAL,
+    UNAVAILABLE,
+    USED,
+    Call,
+    Listener,
+    LlmAnswer,
+    Numbers,
+)
+from moodflix.recommend.llm.complaints import FAILURES, complaint
+from moodflix.recommend.llm.gate import Breaker, Queue
+from moodflix.recommend.llm.wire import Deadline
+from moodflix.recommend.ranking import LLM, Pick, Query
 
-USED, PARTIAL, UNAVAILABLE, OFF = "used", "partial", "unavailable", "off"
+__all__ = [
+    "OFF",
+    "PARTIAL",
+    "UNAVAILABLE",
+    "USED",
+    "Listener",
+    "LlmAnswer",
+    "NoLlm",
+    "Numbers",
+    "OllamaRecommender",
+    "build",
+    "unavailable",
+]
 
 # Five films take a 3B model about 7 s on a Jetson Orin Nano; more would cost more than they add.
 MAX_FILMS: Final = 5
-# Constant: Ollama reloads the model when it changes.
-_NUM_CTX: Final = 4096
-_TOKENS_A_FILM: Final = 80
-_TEMPERATURES: Final = (0.2, 0.6)  # a retry at the same temperature would say the same
-_MAX_REPLY: Final = 32_768
 _CHECK_SECONDS: Final = 2.0
-_MIN_RETRY_SECONDS: Final = 1.0
-
-
-@dataclass(frozen=True)
-class LlmAnswer:
-    """What came of asking the LLM.
-
-    Attributes:
-        status: used, partial (cut short, its complete films are used), unavailable or off.
-        model: the model asked, ``None`` when none was.
-        detail: what went wrong, in words that may be shown; empty when nothing did.
-        seconds: how long it took.
-        picks: its films, best first, those of ``query.excluded`` left out.
-        mood: how it reads the person, ``None`` when it didn't say.
-        tone: likewise.
-    """
-
-    status: str = OFF
-    model: str | None = None
-    detail: str = ""
-    seconds: float = 0.0
-    picks: list[Pick] = field(default_factory=list)
-    mood: str | None = None
-    tone: str | None = None
+_WARM_SECONDS: Final = 300.0
+# Threads that never wait for the LLM: logs and reads are served by them.
+_FREE_THREADS: Final = 2
 
 
 class NoLlm:
     """Stands in when no LLM is wanted."""
 
     name = LLM
+    timeout = 0.0
 
-    def ask(self, query: Query, n: int) -> LlmAnswer:
+    def ask(
+        self,
+        query: Query,
+        n: int,
+        candidates: Sequence[Pick] = (),
+        deadline: Deadline | None = None,
+        listener: Listener | None = None,
+    ) -> LlmAnswer:
         """Answer that it is off."""
-        del query, n
+        del query, n, candidates, deadline, listener
         return LlmAnswer()
 
     def rank(self, query: Query, n: int) -> list[Pick]:
@@ -75,18 +73,34 @@ class NoLlm:
         """Return status and detail for the readiness page."""
         return OFF, "MOODFLIX_LLM=embedded"
 
+    def warm(self) -> str:
+        """Have nothing to load."""
+        return ""
+
 
 class OllamaRecommender:
     """Asks the model that Ollama runs; each call ends at its deadline whatever the server does."""
 
     name = LLM
 
-    def __init__(self, model: str, timeout: float, at_once: int) -> None:
-        """Ask ``model``, ``timeout`` seconds a call at most, ``at_once`` calls at a time."""
+    def __init__(
+        self,
+        model: str,
+        timeout: float,
+        queue: Queue | None = None,
+        breaker: Breaker | None = None,
+        *,
+        chooses: bool = False,
+    ) -> None:
+        """Ask ``model``, spending at most ``timeout`` seconds on one answer.
+
+        With ``chooses`` it picks among candidates if it is given any.
+        """
         self.model = model
+        self._chooses = chooses
         self.timeout = timeout
-        # Others are turned away at once: threads that wait here would not serve logs.
-        self._places = threading.BoundedSemaphore(at_once)
+        self._queue = queue or Queue(parallel=1, waiting=0)
+        self._breaker = breaker or Breaker(failures=0)
 
     def rank(self, query: Query, n: int) -> list[Pick]:
         """Return the LLM's films.
@@ -96,155 +110,100 @@ class OllamaRecommender:
         """
         return self.ask(query, n).picks
 
-    def ask(self, query: Query, n: int) -> LlmAnswer:
+    def ask(
+        self,
+        query: Query,
+        n: int,
+        candidates: Sequence[Pick] = (),
+        deadline: Deadline | None = None,
+        listener: Listener | None = None,
+    ) -> LlmAnswer:
         """Ask for up to ``n`` films and a reading of mood and tone.
 
+        Args:
+            query: the evening.
+            n: films wanted.
+            candidates: films to choose from, best first; without any it names its own.
+            deadline: when to have ended, whatever came; cancel it to end at once.
+            listener: hears of the place in the queue and of each film as it comes.
+
         Raises:
+            LlmBusyError: it is being skipped, or too many are waiting.
             LlmError: nothing usable came; the text says why and what to do.
         """
-        if not self._places.acquire(blocking=False):
-            raise LlmError("too many people are asking the LLM at once; try again in a moment")
+        call = Call(
+            self.model,
+            query,
+            prompt.build(query, min(n, MAX_FILMS), candidates if self._chooses else ()),
+            deadline or Deadline(self.timeout),
+            listener or Listener(),
+        )
+        trial = self._breaker.check()
         try:
-            return self._ask(query, min(n, MAX_FILMS))
-        finally:
-            self._places.release()
+            with self._queue.place(call.deadline, call.listener.queued) as waited:
+                call.numbers.queue = waited
+                answer = call.run()
+        except LlmError as error:
+            if call.deadline.cancelled or isinstance(error, LlmBusyError) or not call.asked:
+                self._breaker.gave_up(trial=trial)
+            else:
+                self._breaker.failed(trial=trial)
+            raise
+        except BaseException:
+            self._breaker.gave_up(trial=trial)
+            raise
+        self._breaker.succeeded()
+        return answer
 
     def check(self) -> tuple[str, str]:
         """Return status (up or down) and detail for the readiness page, within 2 seconds."""
+        state = self._breaker.state()
+        breaker = "" if state == "closed" else f"circuit breaker {state}"
         try:
-            with wire.client(wire.Deadline(_CHECK_SECONDS)) as client:
+            with wire.client(Deadline(_CHECK_SECONDS)) as client:
                 client.show(self.model)
-        except _FAILURES as error:
-            return "down", self._complaint(error, _CHECK_SECONDS)
-        return "up", ""
+        except FAILURES as error:
+            said = complaint(error, self.model, _CHECK_SECONDS)
+            return "down", "; ".join(filter(None, (said, breaker)))
+        return "up", breaker
 
-    def _ask(self, query: Query, films: int) -> LlmAnswer:
-        started = time.monotonic()
-        deadline = wire.Deadline(self.timeout)
-        detail = ""
-        for temperature in _TEMPERATURES:
-            reply, detail, again = self._try(query, films, temperature, deadline)
-            picks = list(islice(admissible(reply.films, query), films))
-            if picks:
-                status = USED if reply.whole and not detail else PARTIAL
-                return LlmAnswer(
-                    status,
-                    self.model,
-                    detail if status == PARTIAL else "",
-                    time.monotonic() - started,
-                    picks,
-                    reply.mood,
-                    reply.tone,
-                )
-            detail = detail or "the LLM named no film that can be used"
-            if not again or deadline.left() < _MIN_RETRY_SECONDS:
-                break
-        raise LlmError(detail)
-
-    def _try(
-        self, query: Query, films: int, temperature: float, deadline: wire.Deadline
-    ) -> tuple[Reply, str, bool]:
-        """Return the reply, what is wrong with it, and whether another try makes sense."""
-        text: list[str] = []
+    def warm(self) -> str:
+        """Let Ollama load the model; return what is wrong, if anything."""
         try:
-            finished = self._stream(query, films, temperature, deadline, text)
-        except _FAILURES as error:
-            # The deadline, a refusal or a missing model would only repeat itself.
-            again = isinstance(error, httpx.RemoteProtocolError)
-            return parse("".join(text)), self._complaint(error, self.timeout), again
-        reply = parse("".join(text))
-        detail = "" if finished and reply.whole else "the LLM's answer was cut short or malformed"
-        if not text:
-            detail = "the LLM's answer was empty"
-        return reply, detail, True
-
-    def _stream(
-        self,
-        query: Query,
-        films: int,
-        temperature: float,
-        deadline: wire.Deadline,
-        text: list[str],
-    ) -> bool:
-        """Collect what the model says in ``text``; return whether it came to its own end."""
-        with wire.client(deadline) as client:
-            chunks = client.chat(
-                model=self.model,
-                messages=prompt.messages(query, films),
-                stream=True,
-                think=False,
-                format=prompt.schema(films),
-                options={
-                    "num_ctx": _NUM_CTX,
-                    "num_predict": _TOKENS_A_FILM * (films + 1),
-                    "temperature": temperature,
-                },
-            )
-            size = 0
-            with contextlib.closing(chunks):  # type: ignore[type-var]  # it is a generator
-                for chunk in chunks:
-                    said = chunk.message.content or ""
-                    if said:
-                        text.append(said)
-                    size += len(said)
-                    if chunk.done:
-                        return chunk.done_reason == "stop"
-                    if size > _MAX_REPLY:
-                        return False
-        return False
-
-    def _complaint(self, error: Exception, seconds: float) -> str:
-        """Say what is wrong without a word of the error's own: it may hold addresses."""
-        if isinstance(error, ollama.ResponseError):
-            return self._status_complaint(error.status_code)
-        for kinds, words in _COMPLAINTS:
-            if isinstance(error, kinds):
-                return str(words).format(seconds=seconds)
-        return "what answers at OLLAMA_HOST does not speak Ollama's API"
-
-    def _status_complaint(self, status: int) -> str:
-        if status == httpx.codes.NOT_FOUND:
-            return f"model '{self.model}' is not pulled; run: ollama pull {self.model}"
-        if status == httpx.codes.SERVICE_UNAVAILABLE:
-            return "Ollama is busy; try again in a moment"
-        if httpx.codes.is_redirect(status):
-            return "OLLAMA_HOST leads to a redirect; set it to where Ollama itself answers"
-        return f"Ollama answered HTTP {status}" if status > 0 else "Ollama broke off with an error"
-
-
-_COMPLAINTS: Any = (
-    (
-        (httpx.ConnectError, ConnectionError),
-        "Ollama is not reachable; is it running? start it with: ollama serve",
-    ),
-    (httpx.TimeoutException, "no complete answer within {seconds:g} s"),
-    (httpx.TransportError, "the connection to Ollama broke"),
-    (httpx.InvalidURL, "OLLAMA_HOST is not an address"),
-)
-# What the official client is known to raise, its own and what passes through it.
-_FAILURES: Any = (
-    ollama.ResponseError,
-    ollama.RequestError,
-    httpx.HTTPError,
-    httpx.InvalidURL,
-    ConnectionError,
-    json.JSONDecodeError,
-    UnicodeDecodeError,
-    ValidationError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    RecursionError,
-)
+            with wire.client(Deadline(_WARM_SECONDS)) as client:
+                # Without a prompt Ollama only loads; another num_ctx would load it again.
+                client.generate(
+                    self.model, options={"num_ctx": prompt.NUM_CTX}, keep_alive=KEEP_ALIVE
+                )
+        except FAILURES as error:
+            return complaint(error, self.model, _WARM_SECONDS)
+        return ""
 
 
 def build(settings: Settings) -> OllamaRecommender | NoLlm:
-    """Return the LLM that the settings ask for."""
+    """Return the LLM that the settings ask for.
+
+    Raises:
+        ConfigError: so many may wait for the LLM that nobody would be left to serve logs.
+    """
     if settings.llm == "embedded":
         return NoLlm()
-    return OllamaRecommender(settings.ollama_model, settings.llm_timeout, settings.threads // 2)
+    busy = settings.llm_parallel + settings.llm_queue
+    if settings.threads < busy + _FREE_THREADS:
+        raise ConfigError(
+            f"{variable('threads')}={settings.threads} is not allowed; it takes: at least "
+            f"{busy + _FREE_THREADS}, {_FREE_THREADS} more than {variable('llm_parallel')} and "
+            f"{variable('llm_queue')} together"
+        )
+    return OllamaRecommender(
+        settings.ollama_model,
+        settings.llm_timeout,
+        Queue(settings.llm_parallel, settings.llm_queue),
+        Breaker(settings.llm_breaker),
+        chooses=settings.llm_style == "choose",
+    )
 
 
 def unavailable(model: str | None, detail: str, seconds: float) -> LlmAnswer:
     """Return the answer of an LLM that gave nothing."""
-    return replace(LlmAnswer(), status=UNAVAILABLE, model=model, detail=detail, seconds=seconds)
+    return LlmAnswer(UNAVAILABLE, model, detail, numbers=Numbers(total=seconds))

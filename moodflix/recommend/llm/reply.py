@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 
 from moodflix import moods
 from moodflix.recommend.ranking import Pick
-from moodflix.schemas import LlmFilm
+from moodflix.schemas import LlmChoice, LlmFilm
 
 _READINGS = (("mood", moods.MOODS), ("tone", moods.TONES))
 # Numbers stay text: a year of 5,000 digits is for the validation to refuse.
@@ -39,10 +40,11 @@ class Reply:
     whole: bool = False
 
 
-def parse(text: str) -> Reply:
+def parse(text: str, candidates: Sequence[Pick] = ()) -> Reply:
     """Read the first JSON object in ``text``; prose around it and a cut end are forgiven.
 
-    Of a cut object only films that had closed are kept.
+    Of a cut object only films that had closed are kept. A number stands for its place among
+    ``candidates``, from 1.
     """
     start = text.find("{")
     if start < 0:
@@ -56,11 +58,11 @@ def parse(text: str) -> Reply:
         whole, found = False, _before(text[start:])
     if not isinstance(found, dict):
         return Reply()
-    raw = found.get("films")
-    items = raw if isinstance(raw, list) else []
-    films = [film for item in items if (film := _film(item)) is not None]
+    read = [_chosen(item, candidates) for item in _items(found, "chosen")]
+    read += [_film(item) for name in ("others", "films") for item in _items(found, name)]
+    films = [film for film in read if film is not None]
     mood, tone = (_word(found.get(name), known) for name, known in _READINGS)
-    complete = whole and bool(films) and len(films) == len(items)
+    complete = whole and bool(films) and len(films) == len(read)
     return Reply(films, mood, tone, complete)
 
 
@@ -81,6 +83,22 @@ def _before(text: str) -> Any:
         return _DECODER.decode(text[:end] + "]}")
     except (ValueError, RecursionError):
         return None
+
+
+def _items(found: dict[str, Any], name: str) -> list[object]:
+    value = found.get(name)
+    return value if isinstance(value, list) else []
+
+
+def _chosen(item: object, candidates: Sequence[Pick]) -> Pick | None:
+    try:
+        choice = LlmChoice.model_validate(item)
+    except ValidationError:
+        return None
+    if choice.number > len(candidates):
+        return None
+    pick = candidates[choice.number - 1]
+    return Pick(pick.title, pick.year, why=choice.why)
 
 
 def _film(item: object) -> Pick | None:

@@ -17,20 +17,27 @@ import httpx
 import ollama
 
 CONNECT_SECONDS = 5.0
+_SLICE_SECONDS = 0.2
 # Some hundred times a long answer; a server that sends more is no Ollama.
 MAX_BYTES = 8 * 1024 * 1024
 
 
 class Deadline:
-    """A moment on the monotonic clock."""
+    """A moment on the monotonic clock, which may be brought forward to now."""
 
     def __init__(self, seconds: float) -> None:
         """Set the deadline ``seconds`` from now."""
+        self.seconds = seconds
+        self.cancelled = False
         self._at = time.monotonic() + seconds
 
     def left(self) -> float:
-        """Return the seconds left; negative once it has passed."""
-        return self._at - time.monotonic()
+        """Return the seconds left; 0 or less once it has passed."""
+        return 0.0 if self.cancelled else self._at - time.monotonic()
+
+    def cancel(self) -> None:
+        """Let it pass now: nobody waits for the answer any more. Another thread may call this."""
+        self.cancelled = True
 
     def bound(self, seconds: float | None) -> float:
         """Return ``seconds`` or what is left, whichever is less.
@@ -50,7 +57,14 @@ class _Stream(httpcore.NetworkStream):
         self._deadline = deadline
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._deadline.bound(timeout))
+        # In slices, so that a cancelled call ends soon; the client sets no timeout of its own.
+        while True:
+            bound = self._deadline.bound(timeout)
+            try:
+                return self._stream.read(max_bytes, min(bound, _SLICE_SECONDS))
+            except httpcore.ReadTimeout:
+                if bound <= _SLICE_SECONDS:
+                    raise
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._stream.write(buffer, self._deadline.bound(timeout))

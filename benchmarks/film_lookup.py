@@ -1,0 +1,153 @@
+"""What looking a film up costs among 100,000 made-up ones, against a read by primary key.
+
+Run it from the checkout with ``.venv/bin/python -m benchmarks.film_lookup`` (some ten seconds). It
+prints a table, writes ``benchmarks/results/film_lookup.json`` and fails if a goal is missed.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final
+
+import click
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from moodflix import films, migrating
+from moodflix.db import Database
+from moodflix.films import Listed
+from moodflix.models import Film
+from tests.server import ROOT
+
+RESULTS: Final = ROOT / "benchmarks" / "results" / "film_lookup.json"
+SEED: Final = 20251001
+FILMS: Final = 100_000
+LOOKS: Final = 500
+# Goals of the median look-up, in milliseconds.
+GOALS: Final = {"exact": 1.0, "close": 20.0, "unknown": 20.0}
+_SYLLABLES = (
+    "ba be do fa go ha in ka la lo ma me mo na ni or pa ra re sa si ta te to un va wi".split()
+)
+
+
+def made_up(chance: random.Random, count: int) -> list[Listed]:
+    """Return ``count`` films of two to four words; words and years are shared as in real ones."""
+    words = ["".join(chance.choices(_SYLLABLES, k=chance.randint(2, 4))) for _ in range(3_000)]
+    named: dict[tuple[str, int], Listed] = {}
+    while len(named) < count:
+        # The earlier a word, the more titles have it.
+        picked = [
+            words[int(len(words) * chance.random() ** 2)] for _ in range(chance.randint(2, 4))
+        ]
+        title, year = " ".join(picked).title(), 2025 - int(100 * chance.random() ** 2)
+        named[title, year] = Listed(title, year)
+    return list(named.values())
+
+
+def misspelt(chance: random.Random, title: str) -> str:
+    """Return a title with one letter of its longest word left out."""
+    word = max(title.split(), key=len)
+    place = chance.randrange(1, len(word))
+    return title.replace(word, word[:place] + word[place + 1 :], 1)
+
+
+def timed(calls: Sequence[Callable[[], Any]]) -> dict[str, float]:
+    """Return the median and the 99th percentile of some calls, in milliseconds."""
+    took = []
+    for call in calls:
+        started = time.perf_counter()
+        call()
+        took.append((time.perf_counter() - started) * 1000)
+    return {"median_ms": statistics.median(took), "p99_ms": statistics.quantiles(took, n=100)[98]}
+
+
+def measure(session: Session, asked: Sequence[Listed], chance: random.Random) -> dict[str, Any]:
+    """Time each kind of look-up on the same films; count how many are found as they should be."""
+    newest = session.scalar(select(func.max(Film.id))) or 0
+    ids = [chance.randint(1, newest) for _ in asked]
+    wrong = [misspelt(chance, film.title) for film in asked]
+    found: dict[str, list[Film | None]] = {"exact": [], "close": [], "unknown": []}
+
+    def look(kind: str, title: str, year: int) -> None:
+        # As a request does: nothing is left over from the look-up before.
+        session.expunge_all()
+        found[kind].append(films.look_up(session, title, year))
+
+    def read(row: int) -> None:
+        session.expunge_all()
+        session.get(Film, row)
+
+    both = list(zip(asked, wrong, strict=True))
+    calls: dict[str, list[Callable[[], Any]]] = {
+        "primary key": [partial(read, row) for row in ids],
+        "exact": [partial(look, "exact", film.title, film.year) for film in asked],
+        "close": [partial(look, "close", title, film.year) for film, title in both],
+        "unknown": [partial(look, "unknown", f"{title} Zyzzy", film.year) for film, title in both],
+    }
+    for warm in calls.values():
+        warm[0]()
+    for each in found.values():
+        each.clear()
+    timings = {kind: timed(work) for kind, work in calls.items()}
+    base = timings["primary key"]["median_ms"]
+    for kind, numbers in timings.items():
+        numbers["ratio"] = numbers["median_ms"] / base
+        if kind in found:
+            numbers["right"] = _share_right(kind, found[kind], asked)
+    return timings
+
+
+def _share_right(kind: str, found: Sequence[Film | None], asked: Sequence[Listed]) -> float:
+    if kind == "unknown":
+        return statistics.mean(film is None for film in found)
+    return statistics.mean(
+        film is not None and (film.title, film.year) == (each.title, each.year)
+        for film, each in zip(found, asked, strict=True)
+    )
+
+
+def main() -> int:
+    """Print a table, write JSON, and return 1 if a goal is missed."""
+    chance = random.Random(SEED)  # noqa: S311 - the same films at every run
+    listed = made_up(chance, FILMS)
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database(f"sqlite:///{folder}/films.sqlite3")
+        migrating.upgrade(database)
+        started = time.perf_counter()
+        with database.read() as session:
+            films.merge(session, listed)
+            session.commit()
+        imported = time.perf_counter() - started
+        with database.read() as session:
+            timings = measure(session, chance.sample(listed, LOOKS), chance)
+        database.engine.dispose()
+    click.echo(f"{FILMS} films, imported in {imported:.1f} s; {LOOKS} look-ups of each kind")
+    click.echo(f"{'':12} {'median ms':>10} {'p99 ms':>10} {'x key read':>11} {'right':>7}")
+    for kind, numbers in timings.items():
+        right = f"{numbers['right']:7.1%}" if "right" in numbers else ""
+        times = f"{numbers['median_ms']:10.3f} {numbers['p99_ms']:10.3f}"
+        click.echo(f"{kind:12} {times} {numbers['ratio']:11.1f} {right}")
+    told = {
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "films": FILMS,
+        "import_seconds": imported,
+        "look_ups": timings,
+    }
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    missed = [kind for kind, most in GOALS.items() if timings[kind]["median_ms"] >= most]
+    click.echo("goals missed: " + ", ".join(missed) if missed else "all goals are met")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""``flask catalogue``: films from elsewhere for look-ups, and what a title means here."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+from flask.cli import with_appcontext
+
+from moodflix import catalogues, films
+from moodflix.cli.common import migrated_database, one_line_errors
+from moodflix.errors import InvalidInputError
+
+# A smaller file is read before a bar could be.
+_LONG = 1_600_000
+_SHOWN = 10
+
+
+@click.group("catalogue")
+def group() -> None:
+    """Teach the station more films, or ask which it knows."""
+
+
+@group.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@with_appcontext
+@one_line_errors
+def import_(file: Path) -> None:
+    """Add the films of a list, so that titles the LLM names are known.
+
+    FILE is movies.csv of MovieLens, title.basics.tsv (or .gz) of IMDb, or any CSV with title and
+    year. Films added serve look-ups; those the station ranks are the ones it ships with.
+    """
+    database = migrated_database()
+    skipped: Counter[str] = Counter()
+    try:
+        with file.open("rb") as source, database.read() as session:
+            merged = films.merge(session, _taken(_with_progress(source, file), skipped))
+            session.commit()
+    except OSError as error:
+        raise click.ClickException(f"{file} can't be read: {error.strerror or error}") from error
+    except InvalidInputError as error:
+        raise click.ClickException(f"{file} can't be read: {error}") from error
+    click.echo(
+        f"{merged.added} films added under {merged.added + merged.names} names, "
+        f"{merged.held} already held, {skipped.total()} rows skipped."
+    )
+    for reason, count in skipped.most_common():
+        click.echo(f"skipped {count}: {reason}")
+
+
+@group.command()
+@click.argument("title")
+@with_appcontext
+@one_line_errors
+def search(title: str) -> None:
+    """Show the films that go by a title, or by one spelled like it.
+
+    TITLE may end in a year: "The Matrix (1999)". Exits with 1 when there is none.
+    """
+    with migrated_database().read() as session:
+        found = films.search(session, title, _SHOWN)
+    if not found:
+        raise click.ClickException("no film goes by that title or one spelled like it")
+    for film in found:
+        use = "ranked" if film.bundled else "for look-ups"
+        click.echo(f"{film.title} ({film.year}), {use}")
+
+
+def _taken(rows: Iterator[catalogues.Row], skipped: Counter[str]) -> Iterator[films.Listed]:
+    for row in rows:
+        if isinstance(row, str):
+            skipped[row] += 1
+        else:
+            yield row
+
+
+def _with_progress(source: BinaryIO, path: Path) -> Iterator[catalogues.Row]:
+    size = path.stat().st_size
+    hidden = size < _LONG or not sys.stderr.isatty()
+    with click.progressbar(length=size, label="Reading", hidden=hidden, file=sys.stderr) as bar:
+        for place, row in enumerate(catalogues.read(source)):
+            yield row
+            if not hidden and place % 1_000 == 0:
+                bar.update(source.tell() - bar.pos)
+        bar.update(size - bar.pos)

@@ -1,0 +1,74 @@
+"""``flask doctor``: is everything well, and if not, what helps."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from flask import current_app
+from flask.cli import with_appcontext
+
+from moodflix import db, doctor
+from moodflix.config import Settings
+from moodflix.recommend.llm import examine
+
+_COLORS = {doctor.OK: "green", doctor.WARNING: "yellow", doctor.BROKEN: "red"}
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--pull", is_flag=True, help="Let Ollama pull the model first.")
+@click.pass_context
+@with_appcontext
+def command(context: click.Context, *, as_json: bool, pull: bool) -> None:
+    """Say of each part of the station if it is well, and which command helps if not.
+
+    Exits with 1 when something is broken.
+    """
+    settings: Settings = current_app.extensions["moodflix.settings"]
+    found = []
+    for check in _checks(settings, pull=pull):
+        found.append(check)
+        if not as_json:
+            click.echo(_line(check))
+    healthy = all(check.status != doctor.BROKEN for check in found)
+    if as_json:
+        click.echo(json.dumps({"healthy": healthy, "checks": list(map(asdict, found))}, indent=2))
+    context.exit(0 if healthy else 1)
+
+
+def _checks(settings: Settings, *, pull: bool) -> Iterator[doctor.Check]:
+    if pull and settings.llm != "embedded":
+        yield _pull(settings.ollama_model)
+    yield from doctor.checks(settings, db.current(), Path(current_app.instance_path))
+
+
+def _line(check: doctor.Check) -> str:
+    status = click.style(f"{check.status:8}", fg=_COLORS[check.status])
+    remedy = f"; run: {check.remedy}" if check.remedy else ""
+    return f"{status}{check.name:11} {check.found}{remedy}"
+
+
+def _pull(model: str) -> doctor.Check:
+    try:
+        for layer, steps in itertools.groupby(examine.pull(model), key=lambda step: step.layer):
+            if layer:
+                _show_layer(layer, steps)
+    except examine.OllamaProblemError as problem:
+        return doctor.Check("pull", doctor.BROKEN, str(problem), problem.remedy)
+    return doctor.Check("pull", doctor.OK, f"{model} is pulled")
+
+
+def _show_layer(layer: str, steps: Iterator[examine.Step]) -> None:
+    first = next(steps)
+    label = f"Pulling {layer.removeprefix('sha256:')[:12]}"
+    with click.progressbar(
+        length=first.total, label=label, hidden=not sys.stderr.isatty(), file=sys.stderr
+    ) as bar:
+        for step in itertools.chain([first], steps):
+            bar.update(step.done - bar.pos)
