@@ -252,3 +252,12 @@ def test_two_hundred_failures_leave_no_thread_socket_or_place_behind(
     await_condition(
         lambda: _counts(worker) == settled[-1], f"threads and sockets as before, {settled[-1]}", 10
     )
+
+
+def test_films_that_nobody_wants_are_no_failure(make_app: MakeApp, ollama: FakeOllama) -> None:
+    client = make_app(llm="auto", llm_breaker=1).test_client()
+    named = ["Paterson", "Mother", "Parasite"]
+    for _ in range(2):
+        body = client.post("/inference", json={"exclude": named}).get_json()
+        assert body["llm"]["detail"] == "the LLM named no film that can be used"
+    assert client.post("/inference", json={}).get_json()["llm"]["status"] == "used"

@@ -146,6 +146,8 @@ class OllamaRecommender:
         except LlmError as error:
             if call.deadline.cancelled or isinstance(error, LlmBusyError) or not call.asked:
                 self._breaker.gave_up(trial=trial)
+            elif call.named:
+                self._breaker.succeeded()
             else:
                 self._breaker.failed(trial=trial)
             raise

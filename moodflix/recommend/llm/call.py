@@ -90,6 +90,8 @@ class Call:
         self.listener = listener
         self.numbers = Numbers()
         self.asked = False
+        # It named films, be it only such as nobody wanted: the LLM is well.
+        self.named = False
         self._model = model
         self._query = query
         self._prompt = question
@@ -120,7 +122,9 @@ class Call:
         raise LlmError(detail)
 
     def _parse(self, text: list[str]) -> Reply:
-        return parse("".join(text), self._prompt.candidates)
+        reply = parse("".join(text), self._prompt.candidates)
+        self.named = self.named or bool(reply.films)
+        return reply
 
     def _picks(self, reply: Reply) -> list[Pick]:
         return list(islice(admissible(reply.films, self._query), self._prompt.films))
