@@ -27,7 +27,8 @@ hypothesis.settings.load_profile("station")
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the machine reaches a test, and no test reaches an Ollama of the machine."""
     for name in list(os.environ):
-        if name.startswith((PREFIX, "OLLAMA_")):
+        # What `make test` was started with must not reach a make that a test starts.
+        if name.startswith((PREFIX, "OLLAMA_", "MAKE", "MFLAGS")) or name in ("PYTHON", "VENV"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("OLLAMA_HOST", "http://127.0.0.1:9")
 
