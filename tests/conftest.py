@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -64,6 +65,10 @@ def make_app(instance: Path) -> Iterator[MakeApp]:
         return app
 
     yield make
+    # A connection that is still in use would outlive its engine.
+    for thread in threading.enumerate():
+        if thread.name == "trainer":
+            thread.join()
     for app in made:
         app.extensions["moodflix.db"].engine.dispose()
 
