@@ -102,7 +102,7 @@ def test_it_shows_the_progress_of_a_pull_on_a_terminal(healthy: FakeOllama, inst
             "Ollama's library has no such model",
         ),
         (
-            lines(*LAYERS, {"error": "write /root/.ollama: no space left on device"}),
+            lines(*LAYERS, {"error": "write /srv/models: no space left on device"}),
             "the disk of Ollama's models is full",
         ),
         (

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import click
 from flask.cli import with_appcontext
 
 from moodflix import catalogues, films
-from moodflix.cli.common import migrated_database, one_line_errors
+from moodflix.cli.common import migrated_database, one_line_errors, with_progress
 from moodflix.errors import InvalidInputError
 
-# A smaller file is read before a bar could be.
-_LONG = 1_600_000
 _SHOWN = 10
 
 
@@ -39,7 +35,9 @@ def import_(file: Path) -> None:
     skipped: Counter[str] = Counter()
     try:
         with file.open("rb") as source, database.read() as session:
-            merged = films.merge(session, _taken(_with_progress(source, file), skipped))
+            merged = films.merge(
+                session, _taken(with_progress(catalogues.read(source), source, file), skipped)
+            )
             session.commit()
     except OSError as error:
         raise click.ClickException(f"{file} can't be read: {error.strerror or error}") from error
@@ -77,14 +75,3 @@ def _taken(rows: Iterator[catalogues.Row], skipped: Counter[str]) -> Iterator[fi
             skipped[row] += 1
         else:
             yield row
-
-
-def _with_progress(source: BinaryIO, path: Path) -> Iterator[catalogues.Row]:
-    size = path.stat().st_size
-    hidden = size < _LONG or not sys.stderr.isatty()
-    with click.progressbar(length=size, label="Reading", hidden=hidden, file=sys.stderr) as bar:
-        for place, row in enumerate(catalogues.read(source)):
-            yield row
-            if not hidden and place % 1_000 == 0:
-                bar.update(source.tell() - bar.pos)
-        bar.update(size - bar.pos)

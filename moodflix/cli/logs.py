@@ -8,17 +8,16 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import BinaryIO, TextIO, TypeVar
+from typing import BinaryIO, TextIO
 
 import click
 from flask import current_app
 from flask.cli import with_appcontext
 
 from moodflix import csvio, logbook
-from moodflix.cli.common import migrated_database, one_line_errors
+from moodflix.cli.common import migrated_database, one_line_errors, with_progress
 from moodflix.schemas import LogRow
 
-Row = TypeVar("Row")
 # Fewer rows than this are done before a bar could be read.
 _LONG = 20_000
 _SHOWN_REJECTS = 20
@@ -123,7 +122,7 @@ def import_(file: Path | None, rejects: Path | None, *, dry_run: bool) -> None:
     with source, contextlib.closing(refused), database.read() as session:
         if rejects.exists() and rejects.samefile(path):
             raise click.ClickException(f"{rejects} is the file to import; name another")
-        rows = refused.pass_by(_with_progress(source, path))
+        rows = refused.pass_by(with_progress(csvio.Reader(source), source, path))
         merged = logbook.merge(session, rows, datetime.now(timezone.utc))
         if dry_run:
             session.rollback()
@@ -204,14 +203,3 @@ def _bar(
         rows, length=total, label=label, hidden=hidden, file=sys.stderr, update_min_steps=1_000
     ) as shown:
         yield shown
-
-
-def _with_progress(source: BinaryIO, path: Path) -> Iterator[LogRow | csvio.Reject]:
-    size = path.stat().st_size
-    hidden = size < _LONG * 80 or not sys.stderr.isatty()
-    with click.progressbar(length=size, label="Reading", hidden=hidden, file=sys.stderr) as bar:
-        for place, row in enumerate(csvio.Reader(source)):
-            yield row
-            if not hidden and place % 1_000 == 0:
-                bar.update(source.tell() - bar.pos)
-        bar.update(size - bar.pos)
