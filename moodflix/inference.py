@@ -140,6 +140,9 @@ class Station:
         self.llm = asked
         self._llm_required = settings.llm == "ollama"
         self._keep_unknown = settings.unknown_films == "keep"
+        # Under one GIL many at once are no faster, and logs would wait for all of them.
+        self._turn = threading.Lock()
+        self._storing = threading.Lock()
 
     def answer(self, request: InferenceRequest, now: datetime) -> Given:
         """Recommend films for one evening.
@@ -206,7 +209,9 @@ class Station:
         return asking
 
     def _ask(self, asking: _Asking, deadline: Deadline, listener: Listener) -> LlmAnswer:
-        candidates = [each.pick for each in fuse(asking.own, MAX_CANDIDATES)]
+        def candidates() -> list[Pick]:
+            return [each.pick for each in fuse(asking.own, MAX_CANDIDATES)]
+
         try:
             return self.llm.ask(asking.query, asking.request.limit, candidates, deadline, listener)
         except LlmError as error:
@@ -266,7 +271,8 @@ class Station:
         lists = []
         for recommender in recommenders:
             try:
-                picks = recommender.rank(query, depth)
+                with self._turn:
+                    picks = recommender.rank(query, depth)
             except RecommenderError as error:
                 logger.warning("%s can't answer: %s", recommender.name, error)
                 warnings.append(f"{recommender.name}: {error}")
@@ -275,8 +281,9 @@ class Station:
         return lists
 
     def _described(self, fused: Sequence[Fused], query: Query) -> list[dict[str, Any]]:
-        known, chosen = self._facts(fused)
-        return [self._pick(each, query, known, chosen) for each in fused]
+        with self._turn:
+            known, chosen = self._facts(fused)
+            return [self._pick(each, query, known, chosen) for each in fused]
 
     def _facts(self, fused: Sequence[Fused]) -> tuple[dict[str, list[Film]], dict[str, int]]:
         keys = [each.pick.key for each in fused]
@@ -305,7 +312,9 @@ class Station:
 
     def _remember(self, answer: Answer, warnings: list[str]) -> str | None:
         try:
-            self._database.commit(lambda session: answers.record(session, answer))
+            # At most one answer at the writers' lock: a log waits for no more.
+            with self._storing:
+                self._database.commit(lambda session: answers.record(session, answer))
         except DatabaseUnavailableError as error:
             logger.warning("an answer was not stored: %s", error)
             warnings.append(f"this answer was not stored: {error}")

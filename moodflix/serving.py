@@ -12,10 +12,12 @@ import socket
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import Value
 from typing import Any, Final
 
 from flask import Flask
+from gunicorn.workers.gthread import ThreadWorker
 
 import moodflix
 
@@ -36,7 +38,7 @@ _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 bind = f"{_host}:{_settings.port}"
 workers = _settings.workers
 threads = _settings.threads
-worker_class = "gthread"
+worker_class = f"{__name__}.Worker"
 preload_app = True
 # A stop lets the slowest answer finish.
 graceful_timeout = int(_settings.llm_timeout) + 10
@@ -47,9 +49,19 @@ control_socket_disable = True
 wsgi_app = "moodflix.serving:create_app()"
 
 _TICK: Final = 0.25
+_WAITING: Final = 64
+_SWITCH: Final = 0.001
 # When the last request began or ended, shared by all workers (CLOCK_MONOTONIC is system-wide).
 _last_request: Any = Value("d", time.monotonic(), lock=False)
 _in_flight: set[int] = set()
+
+
+class Worker(ThreadWorker):
+    """gunicorn's gthread with threads to spare: who waits for films keeps no log waiting."""
+
+    def get_thread_pool(self) -> ThreadPoolExecutor:
+        """Return the pool; a thread that only waits its turn costs next to nothing."""
+        return ThreadPoolExecutor(self.cfg.threads + _WAITING, thread_name_prefix="request")
 
 
 def create_app() -> Flask:
@@ -81,6 +93,8 @@ def on_starting(server: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """Warm the recommenders in the background, so that the first person doesn't wait."""
+    # A log takes the GIL several times; it should not wait 5 ms for each.
+    sys.setswitchinterval(_SWITCH)
     app: Flask = worker.app.wsgi()
     threading.Thread(target=_warm, args=(app,), name="warm-up", daemon=True).start()
     if _settings.idle_timeout:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from moodflix.config import Settings, variable
@@ -45,6 +45,8 @@ _WARM_SECONDS: Final = 300.0
 # Threads that never wait for the LLM: logs and reads are served by them.
 _FREE_THREADS: Final = 2
 
+Candidates = Callable[[], Sequence[Pick]]
+
 
 class NoLlm:
     """Stands in when no LLM is wanted."""
@@ -56,7 +58,7 @@ class NoLlm:
         self,
         query: Query,
         n: int,
-        candidates: Sequence[Pick] = (),
+        candidates: Candidates = tuple,
         deadline: Deadline | None = None,
         listener: Listener | None = None,
     ) -> LlmAnswer:
@@ -114,7 +116,7 @@ class OllamaRecommender:
         self,
         query: Query,
         n: int,
-        candidates: Sequence[Pick] = (),
+        candidates: Candidates = tuple,
         deadline: Deadline | None = None,
         listener: Listener | None = None,
     ) -> LlmAnswer:
@@ -123,7 +125,8 @@ class OllamaRecommender:
         Args:
             query: the evening.
             n: films wanted.
-            candidates: films to choose from, best first; without any it names its own.
+            candidates: called once it is our turn, returns films to choose from, best first;
+                without any the LLM names its own.
             deadline: when to have ended, whatever came; cancel it to end at once.
             listener: hears of the place in the queue and of each film as it comes.
 
@@ -131,18 +134,13 @@ class OllamaRecommender:
             LlmBusyError: it is being skipped, or too many are waiting.
             LlmError: nothing usable came; the text says why and what to do.
         """
-        call = Call(
-            self.model,
-            query,
-            prompt.build(query, min(n, MAX_FILMS), candidates if self._chooses else ()),
-            deadline or Deadline(self.timeout),
-            listener or Listener(),
-        )
+        call = Call(self.model, query, deadline or Deadline(self.timeout), listener or Listener())
         trial = self._breaker.check()
         try:
             with self._queue.place(call.deadline, call.listener.queued) as waited:
                 call.numbers.queue = waited
-                answer = call.run()
+                offered = candidates() if self._chooses else ()
+                answer = call.run(prompt.build(query, min(n, MAX_FILMS), offered))
         except LlmError as error:
             if call.deadline.cancelled or isinstance(error, LlmBusyError) or not call.asked:
                 self._breaker.gave_up(trial=trial)

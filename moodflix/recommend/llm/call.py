@@ -82,7 +82,6 @@ class Call:
         self,
         model: str,
         query: Query,
-        question: prompt.Prompt,
         deadline: Deadline,
         listener: Listener,
     ) -> None:
@@ -94,17 +93,17 @@ class Call:
         self.named = False
         self._model = model
         self._query = query
-        self._prompt = question
         self._started = time.monotonic()
         self._heard = 0
 
-    def run(self) -> LlmAnswer:
-        """Return what can be used.
+    def run(self, question: prompt.Prompt) -> LlmAnswer:
+        """Ask, and return what can be used.
 
         Raises:
             LlmError: nothing can.
         """
         self.asked = True
+        self._prompt = question
         detail = ""
         for temperature in _TEMPERATURES:
             reply, detail, again = self._try(temperature)

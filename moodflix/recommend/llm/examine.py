@@ -146,7 +146,7 @@ def ask_for_one_film(name: str, seconds: float) -> Numbers:
     query = Query(context={"mood": "happy", "weekday": "Friday"})
     deadline = wire.Deadline(seconds)
     try:
-        return Call(name, query, prompt.build(query, 1), deadline, Listener()).run().numbers
+        return Call(name, query, deadline, Listener()).run(prompt.build(query, 1)).numbers
     except LlmError as error:
         remedy = _RESTART if deadline.left() > 0 else SMALLER
         raise OllamaProblemError(_headline(str(error)), remedy) from error
