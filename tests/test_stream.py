@@ -291,6 +291,7 @@ def test_who_finds_the_queue_full_is_told_so_in_the_stream(
         await_condition(lambda: len(ollama.requests) == 1, "the call")
         last = streamed(served, {})[-1]
         if mode == "ollama":
+            assert last.data.pop("retry_after") >= 1
             expected = {"error": f"Ollama failed: {CROWD}", "status": 503}
             assert last == Told("error", expected)
         else:

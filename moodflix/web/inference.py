@@ -66,6 +66,9 @@ def _line(event: Event) -> str:
         requestlog.note(llm=UNAVAILABLE if isinstance(data, LlmError) else "-")
         failed = current_app.make_response(current_app.handle_user_exception(data))
         data = failed.get_json() | {"status": failed.status_code}
+        # The headers are long gone.
+        if "Retry-After" in failed.headers:
+            data["retry_after"] = int(failed.headers["Retry-After"])
     return f"event: {event.name}\ndata: {current_app.json.dumps(data)}\n\n"
 
 
