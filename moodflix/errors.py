@@ -39,6 +39,10 @@ class SchemaError(MoodflixError):
     """The database isn't at the newest migration; the text says what to run."""
 
 
+class CatalogueError(MoodflixError):
+    """A data file of the catalogue can't be read; names file, line, field and the reason."""
+
+
 class RecommenderError(MoodflixError):
     """A recommender can't answer; the text says why."""
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from importlib import resources
 from typing import Any, Final
 
 from sqlalchemy import (
-    JSON,
     Boolean,
     Column,
     ColumnElement,
@@ -30,11 +27,10 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 from sqlalchemy.schema import CreateTable, DropTable
 
-from moodflix import likeness, titles
+from moodflix import bundled, likeness, titles
 from moodflix.models import Film, blocks
 from moodflix.recommend.ranking import Pick
 
-_LISTS = ("countries", "genres", "moods", "themes")
 # Years an exactly spelled title may be off: a remake under the same title takes longer.
 _EXACT_YEARS: Final = 5
 # Premiere and release lie in two years at most; sequels are rarely as close and spelled as alike.
@@ -73,22 +69,6 @@ class Merged:
     added: int
     names: int
     held: int
-
-
-def shipped() -> list[Film]:
-    """Return the films that ship with the station, read from its data file, oldest first."""
-    text = (resources.files("moodflix.data") / "films.csv").read_text(encoding="utf-8")
-    return [
-        Film(
-            key=titles.key(row["title"]),
-            title=row["title"],
-            year=int(row["year"]),
-            bundled=True,
-            tone=row["tone"],
-            **{name: row[name].split(";") for name in _LISTS},
-        )
-        for row in csv.DictReader(text.splitlines())
-    ]
 
 
 def known(session: Session, keys: Collection[str]) -> dict[str, list[Film]]:
@@ -191,15 +171,17 @@ def _about(year: int | None) -> list[ColumnElement[bool]]:
 
 def import_shipped(session: Session) -> int:
     """Bring the table to the films this version ships; return how many those are."""
-    ours = shipped()
+    ours = bundled.shipped()
     session.execute(update(Film).where(Film.bundled).values(bundled=False))
-    held = {
-        (film.key, film.year): film.id
-        for film in session.scalars(select(Film).where(Film.key.in_({film.key for film in ours})))
-    }
-    for film in ours:
-        film.id = held.get((film.key, film.year))  # type: ignore[assignment]  # None: a new row
-        session.merge(film)
+    names = {(key, film.year): film for film in ours for key in film.keys}
+    # A film's own title comes before another film's further name.
+    names |= {(film.key, film.year): film for film in ours}
+    found = select(Film).where(Film.key.in_({key for key, _ in names}))
+    held = {(row.key, row.year): row.id for row in session.scalars(found)}
+    for (key, year), film in names.items():
+        row = Film(key=key, title=film.title, year=year, bundled=True)
+        row.id = held.get((key, year))  # type: ignore[assignment]  # None: a new row
+        session.merge(row)
     return len(ours)
 
 
@@ -247,11 +229,9 @@ def _insert_missing(*, other_name: bool) -> Any:
         select(
             *(arrived.c[name] for name in plain),
             literal(value=False),
-            literal("", String),
-            *(literal([], JSON) for _ in _LISTS),
         )
         .where(arrived.c.nth == 1, ~held)
         .order_by(arrived.c.key)
     )
-    names = [*plain, "bundled", "tone", *_LISTS]
+    names = [*plain, "bundled"]
     return insert(Film.__table__).from_select(names, missing)  # type: ignore[arg-type]

@@ -2,42 +2,57 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import threading
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
-from moodflix import evening, moods, titles
+from moodflix import bundled, moods
+from moodflix.bundled import FAMILIES, BundledFilm
 from moodflix.errors import RecommenderError
-from moodflix.models import Film
 from moodflix.perception.words import canonical_mood
-from moodflix.recommend import policy
-from moodflix.recommend.ranking import CATALOGUE, Pick, Query, admissible
+from moodflix.recommend import policy, wishes
+from moodflix.recommend.ranking import CATALOGUE, Pick, Query
+from moodflix.recommend.traits import NUMBERS, film_traits
+from moodflix.recommend.wishes import Wishes
 
 if TYPE_CHECKING:
     from numpy import ndarray
 
-# First mood of a film first: how well each place suits.
-_MOOD_WEIGHTS = (1.5, 1.1, 0.8)
-_KIND_WEIGHTS = {"tone": 1.0, "genres": 0.8, "themes": 0.9, "countries": 0.3}
-_PREFIX = {"tone": "tone", "genres": "genre", "themes": "theme", "countries": "country"}
-# How much the films a person named count beside the evening.
-_LIKED_WEIGHT = 1.5
+    Array = ndarray[Any, Any]
+
+# How much kinds of traits and the numbers count for the likeness of two films.
+_ALIKE = {"theme": 0.85, "genre": 0.9, "director": 0.6, "mood": 1.2, "tone": 1.0}
+_ALIKE |= {"pace": 0.6, "warmth": 0.6, "darkness": 0.6, "length": 0.0, "age": 0.0, "renown": 0.0}
+_ALIKE_ELSE, _DIMENSIONS = 0.6, 80
+# What words and named films leave of the mood; what the likest film gains.
+_MOOD_BESIDE_WORDS, _LIKED, _LOVED, _NEAREST, _MOST_LIKED = 0.55, 8.0, 2.5, 5, 1.15
+# Of a wish, what a film gains that meets it in more ways than one.
+_BESIDE_BEST: Final = 0.3
+# Themes by their rarity: a word that few films carry says more (idf where it weighs 1).
+_PLAIN_IDF: Final = 4.5
+# Films that are looked at for variety, and how much likeness to a better film costs.
+_POOL: Final = 160
+_VARIETY: Final = 1.6
+# In ten: so many from one series, director and decade; one more costs a level.
+_AT_MOST: Final = {"series": 1, "director": 2, "decade": 4}
+_LEVEL: Final = 30.0
+# Share of the distance between the best film and the 40th that chance may move one.
+_CHANCE, _GOOD, _LUCKIEST = 0.07, 40, 3.0
 
 
 class Catalogue:
-    """Content-based ranking: TF-IDF of the traits of films, cosine to those of the evening."""
+    """Content-based: the weights of an evening's traits, by policy and words, over the films."""
 
     name = CATALOGUE
 
-    def __init__(self, load: Callable[[], Sequence[Film]]) -> None:
+    def __init__(self, load: Callable[[], Sequence[BundledFilm]] = bundled.shipped) -> None:
         """Take the function that loads the films; it is called once, at first use."""
         self._load = load
         self._lock = threading.Lock()
-        self._films: Sequence[Film] = ()
-        self._named: dict[tuple[str, int | None], Film] = {}
-        self._pipeline: Any = None
-        self._matrix: Any = None
+        self._films: Sequence[BundledFilm] = ()
+        self._ready = False
 
     def __len__(self) -> int:
         """Return how many films can be ranked."""
@@ -50,91 +65,199 @@ class Catalogue:
             RecommenderError: there are no films to rank.
         """
         with self._lock:
-            if self._pipeline is not None:
-                return
-            from sklearn.feature_extraction import DictVectorizer
-            from sklearn.feature_extraction.text import TfidfTransformer
-            from sklearn.pipeline import Pipeline
+            if not self._ready:
+                films = self._load()
+                if not films:
+                    raise RecommenderError("the catalogue is empty; install the station again")
+                self._learn(films)
+                self._ready = True
 
-            films = self._load()
-            if not films:
-                raise RecommenderError("the catalogue is empty; install the station again")
-            pipeline = Pipeline([("traits", DictVectorizer()), ("tfidf", TfidfTransformer())])
-            self._matrix = pipeline.fit_transform([film_traits(film) for film in films])
-            self._films = films
-            # Two films may share a title; without a year the newer is meant.
-            for film in films:
-                self._named[film.key, None] = self._named[film.key, film.year] = film
-            self._pipeline = pipeline
+    def _learn(self, films: Sequence[BundledFilm]) -> None:
+        import numpy as np
+        from sklearn.feature_extraction import DictVectorizer
+        from sklearn.feature_extraction.text import TfidfTransformer
+
+        self._films = films
+        self._keys = [film.key for film in films]
+        self._places = {(film.key, film.year): place for place, film in enumerate(films)}
+        vectorizer = DictVectorizer(dtype=np.float32)
+        self._by_film = vectorizer.fit_transform([film_traits(film) for film in films])
+        self._by_trait = self._by_film.tocsc()
+        self._columns: dict[str, int] = vectorizer.vocabulary_
+        idf = TfidfTransformer().fit(self._by_film != 0).idf_
+        self._rarity = np.clip(idf / _PLAIN_IDF, 0.5, 1.4)
+        places = space()
+        self._space = places.fit_transform(films)
+        self._alike = places[:3].transform(films)
+        wishes.lexicon()
+        self._runtimes = np.array([film.runtime for film in films])
+        self._families = np.array([FAMILIES.index(film.family) for film in films])
+        self._groups = {
+            kind: np.unique(names, return_inverse=True)[1]
+            for kind, names in (
+                ("series", [film.series or film.key for film in films]),
+                ("director", [film.directors[0] for film in films]),
+                ("decade", [film.year // 10 for film in films]),
+            )
+        }
 
     def rank(self, query: Query, n: int) -> list[Pick]:
-        """Rank by cosine similarity (0 to 1) between film and evening.
+        """Rank by policy, words and named films, films that are alike apart.
+
+        The order is that of maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998), the
+        score no more than that. Chance moves good films a little, the same way all evening.
 
         Raises:
             RecommenderError: there are no films to rank.
         """
         self.warm()
-        scores = self._scores(query)
-        order = sorted(range(len(scores)), key=lambda place: -scores[place])
-        ranked = (
-            Pick(self._films[place].title, self._films[place].year, float(scores[place]))
-            for place in order
-        )
-        picks = admissible(ranked, query)
-        return [pick for pick, _ in zip(picks, range(n), strict=False)]
+        said = _read(query)
+        seen = set(query.excluded)
+        picks: list[Pick] = []
+        for place, score in self._diverse(self._scores(query, said), query, said):
+            if len(picks) == n:
+                break
+            if self._keys[place] not in seen:
+                seen.add(self._keys[place])
+                film = self._films[place]
+                worst = picks[-1].score if picks else score
+                picks.append(Pick(film.title, film.year, min(score, worst)))
+        return picks
 
-    def _scores(self, query: Query) -> ndarray[Any, Any]:
-        traits = defaultdict(float, evening_traits(query))
-        liked = [film for title in query.liked if (film := self._film(title))]
-        for film in liked:
-            # A hint of taste: the mood of tonight stays the person's own.
-            tastes = {k: v for k, v in film_traits(film).items() if not k.startswith("mood:")}
-            for trait, weight in tastes.items():
-                traits[trait] += _LIKED_WEIGHT * weight / len(liked)
-        wanted = self._pipeline.transform([traits])
-        scores: ndarray[Any, Any] = (self._matrix @ wanted.T).toarray().ravel()
+    def _scores(self, query: Query, said: Wishes) -> Array:
+        import numpy as np
+
+        known = self._named([*query.liked, *said.liked])
+        mood = policy.for_mood(
+            canonical_mood(query.context.get("mood", "")), said.limits.get("intent", query.intent)
+        )
+        share = _MOOD_BESIDE_WORDS if said.wanted or known else 1.0
+        weights = np.zeros(len(self._columns), dtype=np.float32)
+        unwanted = {t: w for t, w in said.unwanted.items() if not said.asks_for(t)}
+        for traits, much in ((mood, share), (policy.for_evening(query), 1.0), (unwanted, 1.0)):
+            for trait, weight in traits.items():
+                if trait in self._columns:
+                    weights[self._columns[trait]] += much * weight
+        scores: Array = self._by_film @ weights
+        for wish in said.wanted:
+            scores += self._met(wish)
+        for films, much in ((known, _LIKED), (self._named(query.loved), _LOVED)):
+            if films:
+                likeness = self._alike @ self._alike[films].mean(axis=0).A1
+                likeness[films] = 0
+                nearest = np.partition(likeness, -_NEAREST)[-_NEAREST]
+                scores += much * np.minimum(likeness / nearest, 1.2)
+                scores[films] = -np.inf
+        # A limit that is said holds beside one that is set.
+        minutes = min(filter(None, (query.max_minutes, said.limits.get("minutes"))), default=None)
+        if minutes is not None:
+            scores[self._runtimes > minutes] = -np.inf
+        for family in filter(None, (query.family, said.limits.get("family"))):
+            scores[self._families > FAMILIES.index(family)] = -np.inf
         return scores
 
-    def _film(self, title: str) -> Film | None:
-        _, year = titles.split_year(title)
-        return self._named.get((titles.key(title), year))
+    def _met(self, wish: Mapping[str, float]) -> Array:
+        """Return how well each film meets a wish: by its best trait, and a little by others."""
+        import numpy as np
+
+        best = np.zeros(len(self._films), dtype=np.float32)
+        others = np.zeros_like(best)
+        for trait, weight in wish.items():
+            column = self._columns.get(trait)
+            if column is None:
+                continue
+            start, end = self._by_trait.indptr[column : column + 2]
+            places = self._by_trait.indices[start:end]
+            rarity = self._rarity[column] if trait.startswith("theme:") else 1.0
+            gain = self._by_trait.data[start:end] * (weight * rarity)
+            if trait in NUMBERS or weight < 0:
+                others[places] += gain / _BESIDE_BEST
+            else:
+                others[places] += np.minimum(gain, best[places])
+                best[places] = np.maximum(gain, best[places])
+        met: Array = best + _BESIDE_BEST * others
+        return met
+
+    def _named(self, said: Sequence[str]) -> list[int]:
+        found = [film for title in dict.fromkeys(said) if (film := bundled.find(title))]
+        places = (self._places.get((film.key, film.year)) for film in found)
+        return [place for place in places if place is not None]
+
+    def _diverse(self, scores: Array, query: Query, said: Wishes) -> Iterator[tuple[int, float]]:
+        """Yield place and score of the films that may be shown, best first."""
+        import numpy as np
+
+        admitted = np.flatnonzero(np.isfinite(scores))
+        pool = admitted
+        if len(admitted) > _POOL:
+            pool = admitted[np.argpartition(scores[admitted], -_POOL)[-_POOL:]]
+        pool = pool[np.lexsort((pool, -scores[pool]))]
+        if not len(pool):
+            return
+        spread = scores[pool[0]] - scores[pool[min(_GOOD, len(pool) - 1)]]
+        luck = np.random.default_rng(_seed(query)).gumbel(size=len(scores))[pool]
+        values = scores[pool] + _CHANCE * spread * np.minimum(luck, _LUCKIEST)
+        near = self._space[pool]
+        alike = near @ near.T
+        likest = np.zeros(len(pool), dtype=np.float32)
+        # Who asks for a director or decade gets no other.
+        limits = [
+            (self._groups[kind][pool], np.zeros(len(pool), dtype=int), most)
+            for kind, most in _AT_MOST.items()
+            if not said.asks_for(kind)
+        ]
+        for count in range(len(pool)):
+            worth = values - _VARIETY * likest
+            for _, taken, most in limits:
+                worth[taken >= most * (count // 10 + 1)] -= _LEVEL
+            best = int(worth.argmax())
+            yield int(pool[best]), float(worth[best])
+            values[best] = -np.inf
+            np.maximum(likest, alike[best], out=likest)
+            for groups, taken, _ in limits:
+                np.add(taken, groups == groups[best], out=taken)
+        for place in admitted[np.argsort(-scores[admitted], kind="stable")][len(pool) :]:
+            yield int(place), float(scores[place]) - _LEVEL
 
 
-def film_traits(film: Film) -> dict[str, float]:
-    """Return the weighted traits of a film."""
-    traits = {
-        f"mood:{mood}": weight for mood, weight in zip(film.moods, _MOOD_WEIGHTS, strict=False)
-    }
-    for kind, weight in _KIND_WEIGHTS.items():
-        values = [film.tone] if kind == "tone" else getattr(film, kind)
-        traits.update({f"{_PREFIX[kind]}:{value}": weight for value in values})
-    traits[f"decade:{film.year // 10 * 10}"] = 0.2
-    return traits
+def space() -> Any:
+    """Return the scikit-learn pipeline that places films: near ones are alike."""
+    import numpy as np
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction import DictVectorizer
+    from sklearn.feature_extraction.text import TfidfTransformer
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import FunctionTransformer, Normalizer
 
-
-def evening_traits(query: Query) -> dict[str, float]:
-    """Return the weighted traits that suit an evening, by ``policy``."""
-    context = query.context
-    today, tomorrow = (evening.day(context.get(f"{day}_status")) for day in ("today", "tomorrow"))
-    weekday = evening.weekday(context.get("weekday"))
-    rest_tomorrow = tomorrow == "holiday" or (
-        tomorrow is None and weekday in ("friday", "saturday")
+    return Pipeline(
+        [
+            ("take", FunctionTransformer(_what_makes_alike)),
+            ("encode", DictVectorizer(dtype=np.float32)),
+            ("tfidf", TfidfTransformer()),
+            ("fold", TruncatedSVD(_DIMENSIONS, random_state=0)),
+            ("unit", Normalizer()),
+        ]
     )
-    work_tomorrow = tomorrow == "work" or (tomorrow is None and weekday == "sunday")
-    rest_today = today == "holiday" or (today is None and weekday in ("saturday", "sunday"))
-    parts = (
-        policy.MOODS[canonical_mood(context.get("mood", ""))],
-        policy.TONES[moods.tone(context.get("tone")) or moods.NEUTRAL],
-        policy.WEATHER.get(evening.weather(context.get("weather_desc")) or "", {}),
-        policy.WARMTH.get(evening.warmth(evening.number(context.get("temperature"))) or "", {}),
-        policy.PART_OF_DAY.get(evening.part_of_day(query.hour) or "", {}),
-        policy.EVE_OF_REST if rest_tomorrow else {},
-        policy.EVE_OF_WORK if work_tomorrow else {},
-        policy.REST_TODAY if rest_today else {},
-        policy.words(query.words),
-    )
-    traits: dict[str, float] = defaultdict(float)
-    for part in parts:
-        for trait, weight in part.items():
-            traits[trait] += weight
-    return dict(traits)
+
+
+def _what_makes_alike(films: Sequence[BundledFilm]) -> list[dict[str, float]]:
+    return [
+        {
+            trait: number * _ALIKE.get(trait.partition(":")[0], _ALIKE_ELSE)
+            for trait, number in film_traits(film).items()
+        }
+        for film in films
+    ]
+
+
+def _read(query: Query) -> Wishes:
+    # A label such as "heartbroken" says more than the mood it stands for.
+    label = query.context.get("mood", "")
+    return wishes.read(query.words if label in moods.MOODS else f"{label}\n{query.words}")
+
+
+def _seed(query: Query) -> int:
+    evening = [query.date, query.context.get("city")] if query.seed is None else [query.seed]
+    spoken = [query.context.get("mood"), query.words, query.intent]
+    digest = hashlib.blake2b(json.dumps([*evening, *spoken]).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big")

@@ -6,7 +6,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from moodflix import titles
+from moodflix import bundled, titles
+from moodflix.bundled import FAMILIES, BundledFilm, Family
+from moodflix.moods import Intent
 
 # The names under which answers, logs and reasons know the recommenders.
 CATALOGUE, CONTEXT, LLM = "catalogue", "context", "llm"
@@ -22,14 +24,35 @@ class Query:
         hour: hour of the day at the station, 0-23.
         words: how the person puts it; never stored.
         liked: titles the person named as a hint of taste.
+        loved: titles the person loved on other evenings: a milder hint.
         excluded: spelling keys that must not be recommended (the liked ones included).
+        intent: which way the mood should go.
+        max_minutes: films that are longer, or of unknown length, are not recommended.
+        family: films that are not known to suit these people are not recommended.
+        seed: another number brings other films; ``None`` lets the evening decide.
+        date: the evening's date, as in 2025-12-24; blank is unknown.
     """
 
     context: Mapping[str, str] = field(default_factory=dict)
     hour: int | None = None
     words: str = ""
     liked: Sequence[str] = ()
+    loved: Sequence[str] = ()
     excluded: Collection[str] = frozenset()
+    intent: Intent = "auto"
+    max_minutes: int | None = None
+    family: Family | None = None
+    seed: int | None = None
+    date: str = ""
+
+    def admits(self, film: BundledFilm | None) -> bool:
+        """Whether a film is known to keep the limits of length and family."""
+        if self.max_minutes is None and self.family is None:
+            return True
+        return film is not None and (
+            (self.max_minutes is None or film.runtime <= self.max_minutes)
+            and (self.family is None or FAMILIES.index(film.family) <= FAMILIES.index(self.family))
+        )
 
 
 @dataclass(frozen=True)
@@ -69,9 +92,11 @@ class Recommender(Protocol):
 
 
 def admissible(picks: Iterable[Pick], query: Query) -> Iterator[Pick]:
-    """Yield the picks that may be shown: each spelling once, none that is excluded."""
+    """Yield the picks that may be shown: each spelling once, none excluded, all within limits."""
     seen = set(query.excluded)
+    limited = not query.admits(None)
     for pick in picks:
         if pick.key and pick.key not in seen:
             seen.add(pick.key)
-            yield pick
+            if not limited or query.admits(bundled.find(pick.title, pick.year)):
+                yield pick
