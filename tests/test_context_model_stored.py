@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.planted import PLANS, Plan, Planted
+from moodflix.recommend.context_model import ContextModel
+
+Told = tuple[dict[str, Any], dict[str, Any]]
+PLAN = Plan(1_500, 40, {"city": 1.5, "mood": 0.5}, cities=12, pairs=1.0, drift=2.0)
+
+
+@pytest.fixture(scope="module")
+def planted() -> Planted:
+    return Planted(PLAN, 1)
+
+
+@pytest.fixture(scope="module")
+def model(planted: Planted) -> ContextModel:
+    return ContextModel().fit(planted.contexts, planted.titles)
+
+
+def through_a_file(told: Told) -> Told:
+    arrays, meta = told
+    file = io.BytesIO()
+    np.savez_compressed(file, allow_pickle=False, **arrays)
+    file.seek(0)
+    return dict(np.load(file, allow_pickle=False)), json.loads(json.dumps(meta))
+
+
+def test_it_answers_as_before_it_was_stored(planted: Planted, model: ContextModel) -> None:
+    again = ContextModel.from_arrays(*through_a_file(model.to_arrays()))
+    assert (again.rows, again.figures) == (model.rows, model.figures)
+    for context in (*planted.contexts[:50], {}, {"city": "Atlantis", "mood": "?"}):
+        assert dict(again.top(context, 99)) == pytest.approx(dict(model.top(context, 99)), rel=1e-2)
+
+
+def test_it_counts_on_as_before_it_was_stored(planted: Planted, model: ContextModel) -> None:
+    again = ContextModel.from_arrays(*through_a_file(model.to_arrays()))
+    further = ([{"city": "Neo", "mood": "sad"}] * 9, ["New"] * 9)
+    one, other = model.updated(*further), again.updated(*further)
+    for context in (*planted.contexts[:9], further[0][0]):
+        assert dict(one.top(context, 99)) == pytest.approx(dict(other.top(context, 99)), rel=1e-2)
+
+
+def test_many_choices_take_little_room() -> None:
+    planted = Planted(PLANS["habits"](20_000, 500), 2)
+    arrays, meta = ContextModel().fit(planted.contexts, planted.titles).to_arrays()
+    file = io.BytesIO()
+    np.savez_compressed(file, allow_pickle=False, **arrays)
+    assert len(file.getvalue()) + len(json.dumps(meta)) < 250_000
+
+
+def test_what_learned_nothing_is_not_stored() -> None:
+    with pytest.raises(ValueError, match="nothing was learned"):
+        ContextModel().to_arrays()
+
+
+def refused(told: Told) -> str:
+    with pytest.raises(ValueError, match=r"\A[^\n]+\Z") as caught:
+        ContextModel.from_arrays(*told)
+    assert type(caught.value) is ValueError
+    return str(caught.value)
+
+
+BREAKS: dict[str, Callable[[dict[str, Any], dict[str, Any]], object]] = {
+    "a title twice": lambda _, meta: meta["titles"].__setitem__(0, meta["titles"][1].upper()),
+    "a title of nothing": lambda _, meta: meta["titles"].__setitem__(0, " "),
+    "a title too few": lambda _, meta: meta["titles"].pop(),
+    "no titles": lambda _, meta: meta.update(titles=[]),
+    "rows as text": lambda _, meta: meta.update(rows="7"),
+    "a column missing": lambda _, meta: meta["words"].pop("mood"),
+    "a word twice": lambda _, meta: meta["words"].update(mood=["sad", "sad"]),
+    "a place nowhere": lambda _, meta: meta.update(place=99),
+    "a kind unheard of": lambda _, meta: meta.update(kind=99),
+    "a half-life of nothing": lambda _, meta: meta["halves"].__setitem__(0, 0.0),
+    "a field too wide": lambda _, meta: meta["seen"].update(fields=[[0, 1, 2, 3]]),
+    "a field nowhere": lambda _, meta: meta["seen"]["fields"].__setitem__(0, [99]),
+    "weights missing": lambda _, meta: meta["seen"]["lifts"].pop(),
+    "weights not finite": lambda _, meta: meta["seen"]["blend"].__setitem__(0, float("nan")),
+    "no share at all": lambda _, meta: meta["seen"].update(kinds=[0.0] * 6, mixture=[0.0] * 99),
+    "kinds missing": lambda arrays, _: arrays.pop("kinds"),
+    "kinds of text": lambda arrays, _: arrays.update(kinds=np.array(["1"])),
+    "kinds below zero": lambda arrays, _: arrays.update(kinds=-arrays["kinds"]),
+    "kinds not finite": lambda arrays, _: arrays.update(kinds=arrays["kinds"] * np.nan),
+    "no array": lambda arrays, _: arrays.update(kinds=[1.0]),
+    "places of floats": lambda arrays, _: arrays.update(places=np.ones(3)),
+}
+
+
+@pytest.mark.parametrize("harm", BREAKS.values(), ids=BREAKS.keys())
+def test_it_refuses_what_cannot_be(
+    model: ContextModel, harm: Callable[[dict[str, Any], dict[str, Any]], object]
+) -> None:
+    arrays, meta = through_a_file(model.to_arrays())
+    harm(arrays, meta)
+    assert refused((arrays, meta))
+
+
+@pytest.mark.parametrize("kind", ["films", "counts", "lengths", "combos"])
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda array: array[:-1],
+        lambda array: np.append(array, array[-1:]),
+        lambda array: array.astype(str),
+        lambda array: np.where(array == array, np.iinfo(np.int32).max, 0),  # noqa: PLR0124
+    ],
+)
+def test_it_refuses_counts_that_cannot_be(
+    model: ContextModel, kind: str, harm: Callable[[Any], Any]
+) -> None:
+    arrays, meta = through_a_file(model.to_arrays())
+    name = next(name for name in sorted(arrays) if name.startswith(kind))
+    arrays[name] = harm(arrays[name])
+    assert refused((arrays, meta))
+
+
+@given(st.data())
+@settings(max_examples=40)
+def test_any_json_in_place_of_a_part_is_refused_or_works(data: st.DataObject) -> None:
+    told = ContextModel().fit([{"mood": "sad"}, {}], ["Ikiru", "Ran"]).to_arrays()
+    arrays, meta = through_a_file(told)
+    value = data.draw(
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+            ),
+            max_leaves=5,
+        )
+    )
+    meta[data.draw(st.sampled_from(sorted(meta)))] = value
+    try:
+        model = ContextModel.from_arrays(arrays, meta)
+    except ValueError:
+        refused((arrays, meta))
+    else:
+        assert len(model.top({"mood": "sad"}, 5)) == 2

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from benchmarks.planted import PLANS, Plan, Planted
+from moodflix import titles
+from moodflix.recommend.context_model import ContextModel
+from moodflix.recommend.counts import Counts, Rows
+from moodflix.recommend.counts import Plan as CountPlan
+from moodflix.recommend.encoding import COLUMNS, NAMES, Clean, Encode
+from moodflix.recommend.estimator import FEW, ChoiceEstimator
+from moodflix.recommend.likelihood import em, judge, newton, slope
+from moodflix.schemas import CONTEXT
+
+
+class Tried:
+    """A model of the first part of planted rows, judged on the rest."""
+
+    def __init__(self, plan: Plan, seed: int, held: int = 500) -> None:
+        self.planted = planted = Planted(plan, seed)
+        known, self.rest = slice(0, plan.rows - held), np.arange(plan.rows - held, plan.rows)
+        self.model = ContextModel().fit(planted.contexts[known], planted.titles[known])
+        self.films = [self.model.films.get(titles.key(film), -1) for film in planted.films]
+        self.popularity = np.bincount(planted.chosen[known], minlength=plan.films)
+
+    def hits(self, shares: Any) -> float:
+        return float(judge(shares, self.planted.chosen[self.rest])[0].mean())
+
+    def ours(self) -> Any:
+        asked = [self.planted.contexts[row] for row in self.rest]
+        shares = self.model.pipeline.predict_proba(asked)
+        return np.hstack([shares, np.zeros((len(asked), 1))])[:, self.films]
+
+    def popular(self) -> Any:
+        return np.tile(self.popularity, (len(self.rest), 1))
+
+
+@pytest.mark.parametrize("name", ["day of week", "one city", "many cities", "habits", "pairs"])
+def test_it_comes_close_to_an_oracle_and_far_above_popularity(name: str) -> None:
+    tried = Tried(PLANS[name](6_500, 100), seed=1)
+    oracle = tried.hits(tried.planted.oracle(tried.rest))
+    ours, popular = tried.hits(tried.ours()), tried.hits(tried.popular())
+    assert ours >= 0.85 * oracle
+    assert ours > popular + 0.2 * (oracle - popular)
+
+
+@pytest.mark.parametrize("rows", [400, 3_000])
+@pytest.mark.parametrize("seed", [2, 3, 4])
+def test_on_pure_noise_it_ranks_as_popularity_does(rows: int, seed: int) -> None:
+    tried = Tried(PLANS["pure noise"](rows + 500, 60), seed)
+    popular = tried.popular() / tried.popular().sum(axis=1, keepdims=True)
+    assert np.abs(tried.ours() - popular).max() < 0.06
+    assert tried.hits(tried.ours()) >= tried.hits(tried.popular()) - 0.02
+
+
+def test_it_follows_tastes_that_drift() -> None:
+    tried = Tried(Plan(4_000, 200, {"mood": 0.4}, drift=4.0), seed=5)
+    assert tried.hits(tried.ours()) > tried.hits(tried.popular()) + 0.03
+
+
+def test_a_place_never_seen_gets_what_is_popular_everywhere() -> None:
+    cities = [f"City {at}" for at in range(20)]
+    rows = [({"city": city}, f"Only in {city}") for city in cities for _ in range(30)]
+    rows += [({"city": city}, "Everywhere") for city in cities for _ in range(15)]
+    chance = np.random.default_rng(6)
+    mixed = [rows[at] for at in chance.permutation(len(rows))]
+    model = ContextModel().fit([context for context, _ in mixed], [film for _, film in mixed])
+    assert model.top({"city": "City 3"}, 1)[0][0] == "Only in City 3"
+    assert model.top({"city": "Atlantis"}, 1)[0][0] == "Everywhere"
+
+
+def test_values_alike_recommend_each_others_films() -> None:
+    chance = np.random.default_rng(7)
+    crowd = [(at, at % 2) for at in range(60)]
+    rows = []
+    for _ in range(1_500):
+        city, kind = crowd[chance.integers(60)]
+        rows.append(({"city": f"City {city}"}, f"{'AB'[kind]} {chance.integers(25)}"))
+    known = {film for context, film in rows if context["city"] == "City 0"}
+    model = ContextModel().fit([context for context, _ in rows], [film for _, film in rows])
+    unseen = [film for film, _ in model.top({"city": "City 0"}, 50) if film not in known]
+    assert all(film.startswith("A") for film in unseen[:5])
+
+
+def test_figures_say_how_it_did_on_rows_held_out() -> None:
+    planted = Planted(PLANS["one city"](2_000, 50), 8)
+    figures = ContextModel().fit(planted.contexts, planted.titles).figures
+    names = {"rows", "hit10", "ndcg10", "log_loss"}
+    assert set(figures) == names | {f"popularity_{name}" for name in names - {"rows"}}
+    assert figures["rows"] > 1_000
+    assert figures["hit10"] > figures["popularity_hit10"] + 0.02
+    assert figures["ndcg10"] > figures["popularity_ndcg10"] + 0.02
+    assert figures["log_loss"] < figures["popularity_log_loss"] - 0.02
+
+
+def test_where_it_is_popularity_its_figures_are_popularitys() -> None:
+    planted = Planted(PLANS["pure noise"](600, 30), 12)
+    figures = ContextModel().fit(planted.contexts, planted.titles).figures
+    assert figures["rows"] > 300
+    for name in ("hit10", "ndcg10", "log_loss"):
+        assert figures[name] == figures[f"popularity_{name}"]
+
+
+def test_places_of_one_row_each_do_not_hide_what_else_is_known() -> None:
+    rows = [({"city": f"City {at}", "mood": "ab"[at % 2]}, f"{'AB'[at % 2]}") for at in range(400)]
+    model = ContextModel().fit([context for context, _ in rows], [film for _, film in rows])
+    assert model.top({"city": "Elsewhere", "mood": "a"}, 1)[0][0] == "A"
+    assert model.figures["log_loss"] < model.figures["popularity_log_loss"] / 2
+
+
+@pytest.mark.parametrize("rows", [FEW, 200])
+@pytest.mark.parametrize(
+    "row",
+    [
+        lambda at: ({"mood": "sad"}, f"Film {at}"),
+        lambda at: ({"city": f"City {at}"}, f"Film {at // 2}"),
+        lambda at: ({}, f"Film {at % 7}"),
+        lambda at: ({"city": f"City {at * 5 // 200}"}, f"Film {at * 9 // 200}"),
+        lambda at: ({"city": f"City {at % 30}"}, f"Film {at % 30}"),
+        lambda at: (dict.fromkeys(CONTEXT, str(10.0 ** (at % 9) * at)), f"Film {at % 4}"),
+        lambda at: (dict.fromkeys(CONTEXT, f"ITEM-{at % 3}"), "One" if at % 20 else "Other"),
+    ],
+    ids=["films once", "cities once", "no context", "in turns", "certain", "numbers", "one film"],
+)
+def test_data_of_any_shape_can_be_learned(rows: int, row: Callable[[int], Any]) -> None:
+    contexts, films = zip(*map(row, range(rows)), strict=True)
+    model = ContextModel().fit(contexts, films)
+    for context in (contexts[0], {}, dict.fromkeys(CONTEXT, "12")):
+        ranked = model.top(context, 1_000)
+        assert {film for film, _ in ranked} == set(films)
+        assert math.isclose(sum(share for _, share in ranked), 1, rel_tol=1e-4)
+        assert all(share > 0 for _, share in ranked)
+
+
+def test_few_rows_are_popularity() -> None:
+    planted = Planted(PLANS["one city"](FEW - 1, 8), 9)
+    model = ContextModel().fit(planted.contexts, planted.titles)
+    assert model.figures == {}
+    assert model.top({"mood": "sad"}, 8) == model.top({"mood": "happy"}, 8) == model.top({}, 8)
+
+
+@parametrize_with_checks([ChoiceEstimator()])  # type: ignore[untyped-decorator]
+def test_the_estimator_keeps_scikit_learns_rules(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+def test_the_pipeline_can_be_cloned_and_fitted_again() -> None:
+    planted = Planted(PLANS["one city"](500, 20), 10)
+    model = ContextModel().fit(planted.contexts, planted.titles)
+    films = [model.films[titles.key(title)] for title in planted.titles]
+    again = clone(model.pipeline).set_params(estimate__seed=0).fit(planted.contexts, films)
+    asked = [*planted.contexts[:20], {}]
+    assert np.allclose(again.predict_proba(asked), model.pipeline.predict_proba(asked))
+    assert again.predict(asked).shape == (21,)
+    assert again.get_params()["estimate__places"] == model.pipeline["estimate"].places
+
+
+@pytest.mark.parametrize(
+    ("context", "field", "same", "other"),
+    [
+        ({"weather_desc": "Light Rain"}, "weather", {"weather_desc": "drizzle"}, {}),
+        (
+            {"weather_desc": "Balmy"},
+            "weather",
+            {"weather_desc": " balmy "},
+            {"weather_desc": "sun"},
+        ),
+        ({"weekday": "Wed"}, "weekday", {"weekday": "\uc218\uc694\uc77c"}, {"weekday": "Thu"}),
+        ({"weekday": "Sat"}, "weekend", {"weekday": "Sunday"}, {"weekday": "Friday"}),
+        ({"today_status": "Weekend"}, "today", {"today_status": "off"}, {"today_status": "school"}),
+        ({"temperature": "12.5"}, "warmth", {"temperature": "19"}, {"temperature": "20"}),
+        ({"mood": "Nostalgic"}, "mood", {"mood": "sad"}, {"mood": "positive"}),
+        ({"city": "S\u00e3o Paulo"}, "city", {"city": "sao  paulo"}, {"city": "ITEM-3"}),
+        ({"lat": "37.512", "lon": "127.04"}, "place", {"lat": "37.5", "lon": "127"}, {"lat": "37"}),
+        ({"lat": "user-7"}, "lat", {"lat": "USER-7 "}, {"lat": "user-8"}),
+        ({"lat": "37.512"}, "lat", {"lat": "37.514"}, {"lat": "37.53"}),
+        ({"tone": "loading"}, "tone", {"tone": "\t"}, {"tone": "odd"}),
+    ],
+)
+def test_a_context_is_read_by_what_it_means(
+    context: Mapping[str, str], field: str, same: Mapping[str, str], other: Mapping[str, str]
+) -> None:
+    texts = Clean().transform([context, same, other])
+    one, two, three = Encode().fit(texts).transform(texts)[:, NAMES.index(field)]
+    assert one == two != three
+    # A word that is new says what it means, too.
+    assert Encode().fit(texts[:1]).transform(texts)[:, NAMES.index(field)].tolist() == [one, one, 0]
+
+
+def test_a_number_falls_into_bins_of_what_was_seen() -> None:
+    contexts = [{"temperature": str(300 + degrees / 10)} for degrees in range(80)]
+    texts = Clean().transform(contexts)
+    bins = Encode().fit(texts).transform(texts)[:, NAMES.index("quantile")]
+    sizes = np.unique(bins, return_counts=True)[1]
+    assert len(sizes) == 8
+    assert sizes.max() <= 15
+
+
+def test_words_beyond_the_most_are_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("moodflix.recommend.encoding.MAX_WORDS", 5)
+    texts = Clean().transform([{"city": f"City {at}"} for at in range(9)])
+    codes = Encode().fit(texts).transform(texts)[:, NAMES.index("city")]
+    assert codes.tolist() == [1, 2, 3, 4, 5, 0, 0, 0, 0]
+    assert texts.shape == (9, len(COLUMNS))
+
+
+def test_counts_are_what_they_say() -> None:
+    rows = Rows(np.array([[1, 2], [1, 0], [2, 2], [1, 2]]), np.array([0, 1, 1, 2]), np.ones(4))
+    plan = CountPlan(3, 0, (1.0, 2.0, 4.0, 8.0), ((0,), (0, 1), (0, 0)))
+    counts = Counts.of(plan, rows, np.array([3, 2, 1, 0]))
+    assert counts.kinds[0].tolist() == [1, 2, 1]
+    assert counts.kinds[1].tolist() == [0.125, 0.75, 1]
+    asked = np.array([[1, 2], [2, 2], [9, 9]])
+    assert counts.rows(asked, (0,)).tolist() == [[1, 1, 1], [0, 1, 0], [0, 0, 0]]
+    assert counts.rows(asked, (0, 1)).tolist() == [[1, 0, 1], [0, 1, 0], [0, 0, 0]]
+    assert counts.seen(asked).tolist() == [True, True, False]
+    # 2 chose film 1, as did 1, which chose all three alike: half of it stays, half walks.
+    walked = counts.rows(asked, (0, 0))[1]
+    assert walked == pytest.approx([1 / 6, 1 / 2 + 1 / 6, 1 / 6])
+
+
+def test_mixture_and_exponents_are_those_that_made_the_rows() -> None:
+    chance = np.random.default_rng(11)
+    parts = chance.dirichlet(np.ones(3), size=(4_000, 3))
+    which = chance.choice(3, size=4_000, p=[0.6, 0.3, 0.1])
+    drawn = np.array([chance.choice(3, p=parts[row, part]) for row, part in enumerate(which)])
+    likely = parts[np.arange(4_000), :, drawn]
+    assert em(likely, np.full(4_000, 1 / 4_000)) == pytest.approx([0.6, 0.3, 0.1], abs=0.06)
+
+    features = chance.normal(size=(4_000, 7, 3)).astype(np.float32)
+    score = features[:, :-1] @ np.array([1.0, 0.0, 0.5])
+    shares = np.exp(score) / np.exp(score).sum(axis=1, keepdims=True)
+    drawn = np.array([chance.choice(6, p=row) for row in shares])
+    features[:, -1] = features[np.arange(4_000), drawn]
+    say = np.full(4_000, 1 / 4_000, dtype=np.float32)
+    flat = np.zeros((4_000, 6), dtype=np.float32)
+    found = newton(features, flat, say)
+    assert found == pytest.approx([1.0, 0.0, 0.5], abs=0.08)
+    assert found[1] < 0.03
+    # At the best unpenalised point no step would help; here the penalty alone holds it.
+    assert np.abs(slope(features, flat, say, found)[0]).max() < 0.03
