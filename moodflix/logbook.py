@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -18,6 +19,7 @@ from sqlalchemy import (
     String,
     Table,
     and_,
+    case,
     func,
     insert,
     literal,
@@ -26,12 +28,18 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 from sqlalchemy.schema import CreateTable, DropTable
 
-from moodflix import titles
-from moodflix.models import LogEntry, UtcDateTime
+from moodflix import evening, moods, titles
+from moodflix.models import Answer, LogEntry, UtcDateTime
 from moodflix.schemas import CONTEXT, FIELDS, LogRow
 
 _COLUMNS = tuple(getattr(LogEntry, field) for field in FIELDS)
+_LEARNED = tuple(getattr(LogEntry, field) for field in (*CONTEXT, "movie_title"))
+# What an answer says of a mood that it made up, and what the database says of no answer.
+_UNSAID = ("none", None)
+# What one index holds of a choice.
+_OCCASION = (LogEntry.film_key, LogEntry.mood, LogEntry.weather_desc, LogEntry.weekday)
 _BATCH = 2_000
+_FILMS_COUNTED = 5_000
 # Shorter numbers are years or day counts, not epoch seconds.
 _SHORT_NUMBER = re.compile(r"[+-]?\d{0,8}(\.\d*)?", re.ASCII)
 _MOMENT = TypeAdapter(datetime)
@@ -101,29 +109,84 @@ def count(session: Session, since: datetime | None = None, until: datetime | Non
     return session.scalar(counted) or 0
 
 
-def times_chosen(session: Session, film_keys: Collection[str]) -> dict[str, int]:
-    """Return how often each of these films was chosen; films never chosen are left out."""
-    counted = (
-        select(LogEntry.film_key, func.count())
-        .where(LogEntry.film_key.in_(film_keys))
-        .group_by(LogEntry.film_key)
+class Occasions:
+    """In which moods, weathers and weekdays films were chosen: counted once, then kept up."""
+
+    def __init__(self) -> None:
+        """Start with nothing counted."""
+        self._films: dict[str, Counter[str]] = {}
+        self._newest = 0
+
+    def of(self, session: Session, film_keys: Collection[str]) -> dict[str, Counter[str]]:
+        """Return how often each film was chosen in each, by its word, and at all, under ``""``.
+
+        Films never chosen are left out; a neutral mood says nothing.
+        """
+        newest = session.scalar(select(func.max(LogEntry.id))) or 0
+        if not 0 <= newest - self._newest <= _BATCH or len(self._films) > _FILMS_COUNTED:
+            self._films = {}
+        elif newest > self._newest:
+            # Grouped, SQLite would read its whole index for these few.
+            newer = select(*_OCCASION, literal(1)).where(LogEntry.id > self._newest)
+            self._count(session.execute(newer).all())
+        self._newest = newest
+        if fresh := set(film_keys) - self._films.keys():
+            counted = select(*_OCCASION, func.count()).where(LogEntry.film_key.in_(fresh))
+            rows = session.execute(counted.group_by(*_OCCASION)).all()
+            self._films |= {key: Counter() for key in fresh}
+            self._count(rows)
+        return {key: self._films[key] for key in film_keys if self._films[key]}
+
+    def _count(self, rows: Iterable[Any]) -> None:
+        for key, mood, weather, weekday, times in rows:
+            if key in self._films:
+                known = moods.mood(mood), evening.weather(weather), evening.weekday(weekday)
+                for word in {"", *filter(None, known)} - {moods.NEUTRAL}:
+                    self._films[key][word] += times
+
+
+def chosen_since(session: Session, since: datetime) -> frozenset[str]:
+    """Return the spelling keys of the films chosen since a moment."""
+    # A client's clock may be ahead.
+    recent = and_(LogEntry.event_at >= since, LogEntry.received_at >= since)
+    return frozenset(session.scalars(select(LogEntry.film_key).where(recent).distinct()))
+
+
+def id_range(session: Session) -> tuple[int, int]:
+    """Return the ids of the oldest and the newest row, zeros when there is none."""
+    # Two statements: SQLite would read the whole table to answer both in one.
+    first, last = (session.scalar(select(end(LogEntry.id))) for end in (func.min, func.max))
+    return first or 0, last or 0
+
+
+def choices(
+    session: Session, after: int = 0, until: int | None = None
+) -> Iterator[tuple[list[dict[str, str]], list[str]]]:
+    """Yield contexts and titles in batches, in bounded memory, as they are to be learned from.
+
+    A mood or tone ``neutral`` counts only if somebody said it. All rows come in the order in which
+    the choices were made, those ``after`` an id in order of arrival; none is newer than ``until``.
+    """
+    # A client's clock may be ahead, but no choice is made after it arrived.
+    was_before = LogEntry.event_at < LogEntry.received_at
+    made_at = case((was_before, LogEntry.event_at), else_=LogEntry.received_at)
+    told = (Answer.mood_source, Answer.tone_source)
+    rows = session.execute(
+        select(*_LEARNED, *told)
+        .join(Answer, Answer.id == LogEntry.answer_id, isouter=True)
+        .where(LogEntry.id > after, *([] if until is None else [LogEntry.id <= until]))
+        .order_by(*([] if after else [made_at]), LogEntry.id),
+        execution_options={"yield_per": _BATCH},
     )
-    return {row[0]: row[1] for row in session.execute(counted)}
-
-
-def newest_id(session: Session) -> int:
-    """Return the id of the newest row, 0 when there is none."""
-    return session.scalar(select(func.max(LogEntry.id))) or 0
-
-
-def choices(session: Session, limit: int) -> Iterator[tuple[dict[str, str], str]]:
-    """Yield context and title of the newest ``limit`` rows, oldest of them first."""
-    wanted = [getattr(LogEntry, field) for field in CONTEXT]
-    newest = session.execute(
-        select(*wanted, LogEntry.movie_title).order_by(LogEntry.id.desc()).limit(limit)
-    ).all()
-    for *context, title in reversed(newest):
-        yield dict(zip(CONTEXT, context, strict=True)), title
+    for batch in rows.partitions():
+        contexts = []
+        for *texts, _, mood_source, tone_source in batch:
+            context = dict(zip(CONTEXT, texts, strict=True))
+            for name, source in (("mood", mood_source), ("tone", tone_source)):
+                if source in _UNSAID and context[name].strip().casefold() == moods.NEUTRAL:
+                    context[name] = ""
+            contexts.append(context)
+        yield contexts, [row[len(CONTEXT)] for row in batch]
 
 
 def merge(session: Session, rows: Iterable[LogRow], received_at: datetime) -> Merged:

@@ -1,168 +1,245 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable, Mapping, Sequence
+import os
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from flask import Flask
-from flask.testing import FlaskClient
 
 from moodflix import migrating
+from moodflix.config import Settings
 from moodflix.db import Database
-from moodflix.inference import Station
+from moodflix.errors import RecommenderError
+from moodflix.model_store import About, ModelStore
 from moodflix.recommend.context_model import ContextModel, ContextRecommender
 from moodflix.training import Trainer
-from tests.server import PATIENCE
-
-MakeApp = Callable[..., Flask]
-
-
-def settle() -> None:
-    """Wait for all learning that has begun: `refresh` starts its thread before it returns."""
-    for thread in threading.enumerate():
-        if thread.name == "trainer":
-            thread.join(PATIENCE)
-            assert not thread.is_alive()
+from tests.conftest import MakeApp
+from tests.learning import choose, context, fill, model_of, settle, trainer_of
 
 
-def choose(client: FlaskClient, title: str, mood: str = "sad") -> None:
-    assert (
-        client.post("/inference/log", json={"movieTitle": title, "mood": mood}).status_code == 200
-    )
-    settle()
+@pytest.fixture
+def store(instance: Path) -> ModelStore:
+    return ModelStore(instance / "models")
 
 
-def learned(app: Flask) -> ContextModel:
-    station: Station = app.extensions["moodflix.station"]
-    return station.context.model
-
-
-def test_it_learns_after_retrain_rows_choices_and_not_before(make_app: MakeApp) -> None:
-    app = make_app(retrain_rows=5)
+def test_choices_are_counted_long_before_they_are_learned_from(
+    make_app: MakeApp, store: ModelStore
+) -> None:
+    app = make_app(retrain_rows=1000)
     client = app.test_client()
-    assert learned(app).rows == 0
-    # The first choice after a start finds nothing learned yet.
-    choose(client, "Film 0")
-    assert learned(app).rows == 1
-    seen = []
-    for place in range(1, 12):
-        choose(client, f"Film {place}")
-        seen.append(learned(app).rows)
-    assert seen == [1, 1, 1, 1, 6, 6, 6, 6, 6, 11, 11]
-
-
-def test_what_was_chosen_is_recommended_and_counted_in_readyz(make_app: MakeApp) -> None:
-    app = make_app(retrain_rows=1)
-    client = app.test_client()
-    assert client.get("/readyz").get_json()["recommenders"]["context"]["status"] == "empty"
-    for _ in range(30):
+    assert context(client) == {"status": "empty", "detail": "learned from 0 choices"}
+    for place in range(1, 4):
         choose(client, "A Film Of Ours")
-    context = client.get("/readyz").get_json()["recommenders"]["context"]
-    assert context == {"status": "up", "detail": "learned from 30 choices"}
-    picks = client.post("/inference", json={"mood": "sad"}).get_json()["picks"]
-    [ours] = [pick for pick in picks if pick["title"] == "A Film Of Ours"]
-    assert ours["sources"] == {"context": 1}
+        settle()
+        assert context(client) == {"status": "up", "detail": f"learned from {place} choices"}
+    choose(client, "Another")
+    settle()
+    assert [film for film, _ in model_of(app).top({}, 5)] == ["A Film Of Ours", "Another"]
+    assert store.numbers() == []
 
 
-def test_moods_chosen_by_hand_turn_the_list(make_app: MakeApp) -> None:
-    app = make_app(retrain_rows=1)
+def test_it_learns_after_retrain_rows_choices_and_not_before(
+    make_app: MakeApp, store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("moodflix.training._REST", 0)
+    app = make_app(retrain_rows=4)
     client = app.test_client()
-    for _ in range(20):
-        choose(client, "Our Blue Film", mood="sad")
-        choose(client, "Our Red Film", mood="angry")
-    for mood, first in (("sad", "Our Blue Film"), ("angry", "Our Red Film")):
-        picks = client.post("/inference", json={"mood": mood}).get_json()["picks"]
-        ranks = {pick["title"]: pick["sources"].get("context") for pick in picks}
-        assert ranks[first] == 1
+    learned = []
+    for place in range(9):
+        choose(client, f"Film {place}")
+        settle()
+        newest = store.newest()
+        learned.append(newest.last_id if newest else 0)
+    assert learned == [0, 0, 0, 4, 4, 4, 4, 8, 8]
+    assert model_of(app).rows == 9
 
 
-def test_learning_holds_no_log_up(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun, let_go = threading.Event(), threading.Event()
-    fit = ContextModel.fit
+def test_what_is_learned_is_used_by_every_app_and_after_a_restart(
+    make_app: MakeApp, store: ModelStore
+) -> None:
+    app, other = make_app(retrain_rows=120), make_app(retrain_rows=120)
+    fill(app, 120)
+    assert store.current() == 1
+    for each in (app, other, make_app()):
+        trainer_of(each).learn()
+        assert model_of(each).rows == 120
+        for mood, first in (("sad", "Our Blue Film"), ("angry", "Our Red Film")):
+            got = each.test_client().post("/inference", json={"mood": mood}).get_json()
+            ranks = {pick["title"]: pick["sources"].get("context") for pick in got["picks"]}
+            assert ranks[first] == 1
+    # Counted on by each, as the next learning is far away.
+    choose(other.test_client(), "A Third Film")
+    trainer_of(app).learn()
+    assert model_of(app).rows == 121
 
-    def slow(
-        self: ContextModel, contexts: Sequence[Mapping[str, str]], chosen: Sequence[str]
-    ) -> ContextModel:
-        begun.set()
-        assert let_go.wait(PATIENCE)
-        return fit(self, contexts, chosen)
 
-    monkeypatch.setattr(ContextModel, "fit", slow)
+def test_a_learned_model_says_what_it_is(make_app: MakeApp, store: ModelStore) -> None:
+    fill(make_app(retrain_rows=100), 100)
+    about = store.load(1, arrays=False)[0]
+    assert (about.rows, about.first_id, about.last_id) == (100, 1, 100)
+    assert about.figures["rows"] > 0
+    assert about.figures["hit10"] >= about.figures["popularity_hit10"]
+    assert datetime.now(timezone.utc) - about.made_at < timedelta(minutes=5)
+
+
+def test_learning_rests_ten_times_as_long_as_it_took(make_app: MakeApp, store: ModelStore) -> None:
+    choose(make_app(retrain_rows=1000).test_client(), "Mother")
+    settle()
+    model = ContextModel().fit([{}], ["Mother"])
+    for seconds, numbers in ((1e9, [1]), (0, [1, 2, 3])):
+        about = About(rows=1, first_id=1, last_id=1, seconds=seconds, figures={})
+        store.use(store.save(about, *model.to_arrays()))
+        choose(make_app(retrain_rows=1).test_client(), "Burning")
+        settle()
+        assert store.numbers() == numbers
+
+
+def test_old_models_are_replaced_by_the_clock(make_app: MakeApp, store: ModelStore) -> None:
+    app = make_app(retrain_rows=1000, retrain_hours=2)
+    choose(app.test_client(), "Mother")
+    settle()
+    model = ContextModel().fit([{}], ["Mother"])
+    for hours, numbers in ((1, [1]), (3, [1, 2, 3])):
+        made_at = datetime.now(timezone.utc) - timedelta(hours=hours)
+        about = About(rows=1, first_id=1, last_id=1, seconds=0, figures={}, made_at=made_at)
+        store.use(store.save(about, *model.to_arrays()))
+        choose(app.test_client(), "Burning")
+        settle()
+        assert store.numbers() == numbers
+
+
+def test_one_learns_at_a_time_and_counting_goes_on(make_app: MakeApp, store: ModelStore) -> None:
+    lock = store.lock()
+    assert lock is not None
     app = make_app(retrain_rows=1)
-    client = app.test_client()
     try:
         for place in range(3):
-            sent = client.post("/inference/log", json={"movieTitle": f"Film {place}"})
-            assert sent.status_code == 200
-            assert begun.wait(PATIENCE)
-        assert len(client.get("/inference/log").get_json()) == 3
-        assert learned(app).rows == 0
-    finally:
-        let_go.set()
+            choose(app.test_client(), f"Film {place}")
         settle()
-    assert learned(app).rows == 1
+        assert (store.numbers(), model_of(app).rows) == ([], 3)
+    finally:
+        os.close(lock)
+    trainer_of(app).refresh()
+    settle()
+    assert store.numbers() == [1]
 
 
-def test_two_at_once_is_one(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    fits: list[int] = []
-    begun, let_go = threading.Event(), threading.Event()
+def test_a_trainer_that_fails_says_why_once_and_is_given_time(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app(retrain_rows=1)
+    monkeypatch.setenv("MOODFLIX_PORT", "eighty")
+    for _ in range(3):
+        choose(app.test_client(), "Mother")
+        settle()
+    failed = [each for each in caplog.messages if each.startswith("nothing was learned")]
+    wanted = "MOODFLIX_PORT='eighty' is not allowed; it takes: whole number from 1 to 65535"
+    assert failed == [f"nothing was learned: {wanted}"]
+    assert model_of(app).rows == 3
 
-    def slow(self: ContextModel, contexts: object, chosen: object) -> ContextModel:
-        fits.append(1)
-        begun.set()
-        assert let_go.wait(PATIENCE)
-        return self
 
-    monkeypatch.setattr(ContextModel, "fit", slow)
-    trainer = Trainer(database, ContextRecommender(), retrain_rows=1)
-    trainer.refresh()
+def test_an_import_is_left_to_the_trainer(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, store: ModelStore
+) -> None:
+    monkeypatch.setattr("moodflix.training._MANY", 3)
+    app = make_app(retrain_rows=6)
+    lock = store.lock()
+    assert lock is not None
     try:
-        assert begun.wait(PATIENCE)
-        # Returns at once, or the test never gets past it.
-        trainer.learn()
-        trainer.learn()
-    finally:
-        let_go.set()
+        for _ in range(3):
+            choose(app.test_client(), "Mother")
         settle()
-    assert fits == [1]
-    trainer.learn()
-    assert fits == [1, 1]
+        quiet = make_app(retrain_rows=1000)
+        for _ in range(3):
+            choose(quiet.test_client(), "Mother")
+        settle()
+        trainer_of(make_app()).learn()
+    finally:
+        os.close(lock)
+    late = make_app(retrain_rows=6)
+    trainer_of(late).learn()
+    assert model_of(late).rows == 0
+    trainer_of(late).refresh()
+    settle()
+    assert (store.current(), model_of(late).rows) == (1, 6)
 
 
-def test_an_unreadable_database_is_a_warning_and_is_tried_again(
+def test_a_stored_model_is_used_while_the_database_is_away(
+    make_app: MakeApp, store: ModelStore, instance: Path
+) -> None:
+    model = ContextModel().fit([{}] * 9, ["A Film Of Ours"] * 9)
+    store.save(About(rows=9, first_id=1, last_id=9, seconds=0, figures={}), *model.to_arrays())
+    store.use(1)
+    (instance / "moodflix.sqlite3").unlink()
+    app = make_app()
+    trainer_of(app).learn()
+    assert model_of(app).rows == 9
+    assert not (instance / "moodflix.sqlite3").exists()
+
+
+def test_what_else_is_to_learn_is_learned_with_each_model(
+    database: Database, store: ModelStore, instance: Path
+) -> None:
+    calls: list[int] = []
+
+    def also() -> None:
+        calls.append(len(calls))
+        if len(calls) == 1:
+            raise RecommenderError("not yet")
+
+    recommender = ContextRecommender()
+    trainer = Trainer(Settings(), database, recommender, str(instance), also)
+    for expected in (1, 2, 2):
+        trainer.learn()
+        assert len(calls) == expected
+    model = ContextModel().fit([{}], ["A Film Of Ours"])
+    store.save(About(rows=1, first_id=1, last_id=1, seconds=0, figures={}), *model.to_arrays())
+    store.use(1)
+    for _ in range(2):
+        trainer.learn()
+        assert len(calls) == 3
+
+
+def test_an_unreadable_database_is_one_warning_and_is_tried_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    folder = tmp_path / "missing"
-    database = Database(f"sqlite:///{folder}/moodflix.sqlite3")
+    database = Database(f"sqlite:///{tmp_path}/moodflix.sqlite3")
     recommender = ContextRecommender()
-    trainer = Trainer(database, recommender, retrain_rows=1)
-    with caplog.at_level(logging.INFO, "moodflix.training"):
-        trainer.refresh()
+    trainer = Trainer(Settings(), database, recommender, str(tmp_path))
+    for _ in range(3):
         trainer.learn()
-        settle()
-    said = [(record.levelname, record.message.split(":")[0]) for record in caplog.records]
-    assert said == [
-        ("WARNING", "the context model can't see new choices"),
-        ("WARNING", "the context model did not learn"),
-    ]
-    assert all("can't be opened" in record.message for record in caplog.records)
+    assert caplog.messages == ["the context model doesn't follow the log: the database is missing"]
+    assert not (tmp_path / "moodflix.sqlite3").exists()
     caplog.clear()
     migrating.upgrade(database)
-    with caplog.at_level(logging.INFO, "moodflix.training"):
-        trainer.refresh()
-        settle()
+    with caplog.at_level(logging.WARNING):
+        trainer.learn()
     database.engine.dispose()
-    assert [record.message for record in caplog.records] == ["the context model learned 0 choices"]
+    assert caplog.messages == []
 
 
-def test_a_damaged_database_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_database_is_one_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "moodflix.sqlite3").write_bytes(b"not a database at all " * 500)
     database = Database(f"sqlite:///{tmp_path}/moodflix.sqlite3")
-    trainer = Trainer(database, ContextRecommender(), retrain_rows=1)
+    trainer = Trainer(Settings(), database, ContextRecommender(), str(tmp_path))
     trainer.learn()
-    trainer.refresh()
+    trainer.learn()
     database.engine.dispose()
-    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
-    assert all("damaged" in record.message for record in caplog.records)
+    [said] = caplog.messages
+    assert "damaged" in said
+
+
+def test_a_folder_that_cannot_be_written_stops_no_counting(
+    make_app: MakeApp, instance: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (instance / "models").write_bytes(b"a file in the way")
+    app = make_app(retrain_rows=1)
+    for _ in range(3):
+        choose(app.test_client(), "Mother")
+        settle()
+    assert model_of(app).rows == 3
+    [said] = [each for each in caplog.messages if "follow" in each]
+    assert "models/ can't be written" in said

@@ -7,6 +7,7 @@ from flask import Blueprint, Response, current_app
 from moodflix import db, migrating
 from moodflix.errors import DatabaseUnavailableError, RecommenderError, SchemaError
 from moodflix.inference import Station
+from moodflix.training import Trainer
 from moodflix.web.envelope import reply
 
 blueprint = Blueprint("health", __name__)
@@ -34,6 +35,7 @@ def ready() -> Response:
     except RecommenderError as error:
         catalogue = {"status": "down", "detail": str(error)}
     rows = station.context.model.rows
+    trainer: Trainer = current_app.extensions["moodflix.trainer"]
     status, detail = station.llm.check()
     is_ready = database["status"] == catalogue["status"] == "up"
     return reply(
@@ -44,7 +46,7 @@ def ready() -> Response:
                 "catalogue": catalogue,
                 "context": {
                     "status": "up" if rows else "empty",
-                    "detail": f"learned from {rows} choices",
+                    "detail": f"learned from {rows} choices{trainer.remark}",
                 },
                 "llm": {"status": status, "detail": detail},
             },

@@ -1,0 +1,204 @@
+"""The files of learned models: numbered, whole or not there, read without pickle."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from pydantic import AwareDatetime, BaseModel, Field
+
+from moodflix.errors import MoodflixError
+
+FORMAT: Final = 1
+KEEP: Final = 8
+_ABOUT, _META = "_about", "_meta"  # the members that are no array of the model
+_HITS: Final = ("hit10", "popularity_hit10")
+_LIBRARIES: Final = ("numpy", "scipy", "scikit-learn")
+
+
+class ModelFileError(MoodflixError):
+    """A model file can't be used or written; one line names it and says why."""
+
+
+class About(BaseModel, frozen=True, allow_inf_nan=False):
+    """What a model file says of its model.
+
+    Attributes:
+        rows: choices it was learned from, those from ``first_id`` to ``last_id``.
+        seconds: processor time that learning took.
+        figures: of model and popularity on held-out rows; empty when there were too few rows.
+        worse: whether it did worse than popularity on those.
+        stands_in_for: number of the model that did worse, when this one is popularity.
+    """
+
+    format: int = FORMAT
+    made_at: AwareDatetime = Field(default_factory=lambda: datetime.now(timezone.utc))
+    rows: int = Field(ge=1)
+    first_id: int = Field(ge=1)
+    last_id: int = Field(ge=1)
+    seconds: float = Field(ge=0)
+    figures: dict[str, float]
+    worse: bool = False
+    stands_in_for: int | None = None
+    versions: dict[str, str] = Field(default_factory=lambda: {n: version(n) for n in _LIBRARIES})
+
+    def summary(self, number: int) -> str:
+        """Say in one line what the model learned and how well it did."""
+        said = f"model {number} learned {self.rows:,} choices"
+        if not self.figures:
+            return f"{said}, too few to hold some out"
+        ours, theirs = (f"{100 * self.figures[name]:.1f} %" for name in _HITS)
+        said += f"; hit@10 {ours} (popularity {theirs}) on {self.figures['rows']:,.0f} held out"
+        return said + "; it does worse than popularity and is not used" * self.worse
+
+
+class ModelStore:
+    """The numbered models in one folder; its file ``current`` names the one in use."""
+
+    def __init__(self, folder: Path) -> None:
+        """Prepare; the folder is made when something is first written."""
+        self._folder = folder
+        self._current = folder / "current"
+
+    def state(self) -> tuple[int, int] | None:
+        """Return what changes whenever a model is put in use; ``None`` while none is."""
+        try:
+            found = self._current.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_ino
+
+    def current(self) -> int | None:
+        """Return the number of the model in use; 0, which none has, if the file is damaged."""
+        try:
+            return int(self._current.read_text("ascii"))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError):
+            return 0
+
+    def use(self, number: int) -> None:
+        """Put a model in use, for every process and past a restart.
+
+        Raises:
+            ModelFileError: the folder can't be written.
+        """
+        self._write(self._current, lambda file: file.write(b"%d\n" % number))
+
+    def numbers(self) -> list[int]:
+        """Return the numbers of the models kept, oldest first."""
+        stems = (path.stem for path in self._folder.glob("*.npz"))
+        return sorted(int(stem) for stem in stems if stem.isdecimal())
+
+    def newest(self) -> About | None:
+        """Return what the newest readable file says, in use or not."""
+        for number in reversed(self.numbers()):
+            try:
+                return self.load(number, arrays=False)[0]
+            except ModelFileError:
+                continue
+        return None
+
+    def load(
+        self, number: int, *, arrays: bool = True
+    ) -> tuple[About, dict[str, Any], dict[str, Any]]:
+        """Return what a file says of its model, the arrays, and the values beside them.
+
+        Raises:
+            ModelFileError: the file is missing, damaged, foreign or from a newer version.
+        """
+        import numpy as np
+
+        try:
+            # Opened here: numpy leaves a damaged file open.
+            with (
+                self._path(number).open("rb") as source,
+                np.load(source, allow_pickle=False) as file,
+            ):
+                told = json.loads(file[_ABOUT].tobytes())
+                if told["format"] > FORMAT:
+                    why = f"made by a newer version (format {told['format']}, not {FORMAT})"
+                    raise self.refusal(number, why)  # noqa: TRY301 - told nowhere else
+                about = About.model_validate(told)
+                if not arrays:
+                    return about, {}, {}
+                meta = json.loads(file[_META].tobytes())
+                names = set(file.files) - {_ABOUT, _META}
+                return about, {name: file[name] for name in names}, meta
+        except ModelFileError:
+            raise
+        except FileNotFoundError as error:
+            raise self.refusal(number, "there is no such file") from error
+        except Exception as error:  # reading a damaged file may raise anything
+            raise self.refusal(number, "damaged, or no model of this station") from error
+
+    def refusal(self, number: int, why: str) -> ModelFileError:
+        """Return the error that a file is of no use."""
+        return ModelFileError(f"models/{self._path(number).name} is refused: {why}")
+
+    def save(self, about: About, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> int:
+        """Store a model beside the last ``KEEP`` and return its number; it isn't in use yet.
+
+        Raises:
+            ModelFileError: the folder can't be written.
+        """
+        import numpy as np
+
+        texts = {_ABOUT: about.model_dump_json(), _META: json.dumps(meta)}
+        members: dict[str, Any] = dict(arrays)
+        members |= {name: np.frombuffer(text.encode(), np.uint8) for name, text in texts.items()}
+        number = max((*self.numbers(), self.current() or 0)) + 1
+        for left_over in self._folder.glob(".*.tmp"):
+            left_over.unlink(missing_ok=True)
+        self._write(self._path(number), lambda file: np.savez_compressed(file, **members))
+        for old in set(self.numbers()[: -KEEP - 1]) - {self.current()}:
+            self._path(old).unlink(missing_ok=True)
+        return number
+
+    def lock(self) -> int | None:
+        """Return an open file that holds the trainer's lock, ``None`` while another holds it.
+
+        The lock ends when the last process that has the file open closes it or dies.
+
+        Raises:
+            ModelFileError: the folder can't be written.
+        """
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(handle)
+                return None
+        except OSError as error:
+            raise ModelFileError(f"models/ can't be written: {error.strerror}") from error
+        return handle
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{number:06}.npz"
+
+    def _write(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
+        """Write a file that takes the place of ``path`` once it is whole and on the disk."""
+        spare = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with spare.open("wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            spare.replace(path)
+            folder = os.open(self._folder, os.O_RDONLY)
+            os.fsync(folder)
+            os.close(folder)
+        except OSError as error:
+            with suppress(OSError):
+                spare.unlink()
+            raise ModelFileError(f"models/ can't be written: {error.strerror}") from error

@@ -1,0 +1,54 @@
+"""What the tests of learning share."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+
+from moodflix.inference import Station
+from moodflix.recommend.context_model import ContextModel
+from moodflix.training import Trainer
+from tests.server import PATIENCE
+
+
+def settle() -> None:
+    """Wait for all learning that has begun: `refresh` starts its thread before it returns."""
+    for thread in threading.enumerate():
+        if thread.name == "trainer":
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
+
+
+def choose(client: FlaskClient, title: str, **told: Any) -> None:
+    sent = client.post("/inference/log", json={"movieTitle": title, **told})
+    assert sent.status_code == 200
+
+
+def model_of(app: Flask) -> ContextModel:
+    station: Station = app.extensions["moodflix.station"]
+    return station.context.model
+
+
+def trainer_of(app: Flask) -> Trainer:
+    trainer: Trainer = app.extensions["moodflix.trainer"]
+    return trainer
+
+
+def context(client: FlaskClient) -> dict[str, str]:
+    got: dict[str, str] = client.get("/readyz").get_json()["recommenders"]["context"]
+    return got
+
+
+def fill(app: Flask, choices: int) -> None:
+    """Import choices in two moods, each with a film of its own, and let the trainer look."""
+    rows = ("2025-10-01,,,,,,,,,sad,,Our Blue Film", "2025-10-01,,,,,,,,,angry,,Our Red Film")
+    path = Path(app.instance_path) / "choices.csv"
+    path.write_text("\n".join(rows[place % 2] for place in range(choices)))
+    done = app.test_cli_runner().invoke(args=["logs", "import", str(path)])
+    assert done.exit_code == 0, done.output
+    trainer_of(app).refresh()
+    settle()

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+
+from moodflix.model_store import ModelStore
+from tests.conftest import MakeApp
+from tests.server import Served, await_condition
+
+Serve = Callable[..., Served]
+# What is promised, and what a busy machine may add.
+PROMISED, SLACK = 5.0, 25.0
+
+
+def seen_by_all(served: Served, detail: str) -> bool:
+    """Whether every worker says so; each new connection may reach another one."""
+    for _ in range(12):
+        got = httpx.get(f"{served.url}/readyz", trust_env=False, timeout=60).json()
+        if got["recommenders"]["context"]["detail"] != detail:
+            return False
+    return True
+
+
+def children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(each) for each in text.split()]
+
+
+def learners(served: Served) -> list[int]:
+    """The processes that learn; a thread starts them, so each thread's children are looked at."""
+    found = []
+    for worker in children(served.process.pid):
+        for task in Path(f"/proc/{worker}/task").iterdir():
+            try:
+                pids = (task / "children").read_text().split()
+            except OSError:
+                continue
+            found += [int(pid) for pid in pids if is_learner(int(pid))]
+    return found
+
+
+def is_learner(pid: int) -> bool:
+    try:
+        return b"moodflix.training" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def log(served: Served, count: int) -> None:
+    for place in range(count):
+        mood = ("sad", "angry")[place % 2]
+        sent = served.post("/inference/log", {"movieTitle": f"Film {mood}", "mood": mood})
+        assert sent.status_code == 200
+
+
+def test_every_worker_knows_a_choice_within_seconds(serve: Serve) -> None:
+    served = serve(workers=2, retrain_rows=1000)
+    for more, total in ((1, 1), (9, 10)):
+        log(served, more)
+        await_condition(
+            lambda: seen_by_all(served, f"learned from {total} choices"),  # noqa: B023 - used now
+            f"all workers to count {total} choices",
+            PROMISED + SLACK,
+        )
+
+
+def test_all_workers_swap_under_load_and_drop_nothing(
+    serve: Serve, make_app: MakeApp, instance: Path
+) -> None:
+    served = serve(workers=2, retrain_rows=60)
+    store = ModelStore(instance / "models")
+    done = threading.Event()
+    answers = []
+
+    def ask() -> None:
+        with httpx.Client(base_url=served.url, trust_env=False, timeout=60) as http:
+            while not done.is_set():
+                answered = http.post("/inference", json={"mood": "sad", "limit": 3})
+                answers.append((answered.status_code, answered.json().get("error")))
+
+    with ThreadPoolExecutor(2) as pool:
+        asking = [pool.submit(ask) for _ in range(2)]
+        try:
+            log(served, 60)
+            await_condition(lambda: store.current() == 1, "the first model")
+            log(served, 1)
+            await_condition(lambda: seen_by_all(served, "learned from 61 choices"), "a swap")
+            # The first may not quite have ended.
+            cli = make_app().test_cli_runner()
+            await_condition(lambda: cli.invoke(args=["model", "train"]).exit_code == 0, "training")
+            log(served, 1)
+            await_condition(lambda: seen_by_all(served, "learned from 62 choices"), "another")
+        finally:
+            done.set()
+        for each in asking:
+            each.result()
+    assert len(answers) > 10
+    assert set(answers) == {(200, None)}
+    assert store.current() == 2
+    assert served.log.count("model 1 learned 60 choices") == 1
+
+
+def test_the_trainer_is_one_polite_process_that_may_be_killed(serve: Serve, instance: Path) -> None:
+    served = serve(workers=2, retrain_rows=30)
+    store = ModelStore(instance / "models")
+    log(served, 30)
+    await_condition(lambda: bool(learners(served)), "a process that learns")
+    [learner] = learners(served)
+    os.kill(learner, signal.SIGSTOP)
+    # Not held up by it.
+    log(served, 2)
+    await_condition(
+        lambda: seen_by_all(served, "learned from 32 choices"), "counting", PROMISED + SLACK
+    )
+    assert learners(served) == [learner]
+    assert store.lock() is None
+    os.kill(learner, signal.SIGKILL)
+    await_condition(lambda: "nothing was learned: " in served.log, "word of its end")
+    assert (store.numbers(), store.state()) == ([], None)
+    handle = store.lock()
+    assert handle is not None
+    os.close(handle)
+    assert served.post("/inference", {}).status_code == 200
+
+
+def test_a_stop_ends_the_trainer_too(serve: Serve) -> None:
+    served = serve(retrain_rows=5)
+    log(served, 5)
+    await_condition(lambda: bool(learners(served)), "a process that learns")
+    [learner] = learners(served)
+    os.kill(learner, signal.SIGSTOP)
+    nice = int(Path(f"/proc/{learner}/stat").read_text().rpartition(")")[2].split()[16])
+    assert nice >= 0
+    os.kill(learner, signal.SIGCONT)
+    served.stop()
+    assert not is_learner(learner)
+
+
+def test_a_station_without_a_readable_model_starts_and_says_so_once(
+    serve: Serve, instance: Path
+) -> None:
+    folder = instance / "models"
+    folder.mkdir()
+    (folder / "000004.npz").write_bytes(b"not a model")
+    (folder / "current").write_text("4\n")
+    served = serve(retrain_rows=1000)
+    log(served, 1)
+    line = "models/000004.npz is refused: damaged, or no model of this station"
+    await_condition(
+        lambda: seen_by_all(served, f"learned from 1 choices; {line}"), "word of the damage"
+    )
+    assert served.log.count(line) == 1
+    assert "Traceback" not in served.log
