@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +17,8 @@ from moodflix import logbook, migrating
 from moodflix.config import Settings, variable
 from moodflix.db import Database
 from moodflix.errors import DatabaseUnavailableError, SchemaError
-from moodflix.recommend.context_model import MAX_ROWS
+from moodflix.model_store import ModelFileError, ModelStore
+from moodflix.perception import face
 from moodflix.recommend.llm import MAX_FILMS, examine, prompt
 
 OK, WARNING, BROKEN = "ok", "warning", "broken"
@@ -58,12 +62,7 @@ def checks(settings: Settings, database: Database, folder: Path) -> Iterator[Che
     """
     yield from _ollama(settings)
     yield from _database(database, folder)
-    yield Check(
-        "perception",
-        OK,
-        "reads mood and tone given by hand and the mood in words; counts frames and clips, "
-        "reads none",
-    )
+    yield from _perception()
 
 
 def _ollama(settings: Settings) -> Iterator[Check]:
@@ -195,7 +194,7 @@ def _database(database: Database, folder: Path) -> Iterator[Check]:
         yield _writable(what, file)
         yield _migrations(current, newest)
         if current == newest:
-            yield _choices(database)
+            yield _choices(database, ModelStore(folder / "models"))
     except DatabaseUnavailableError as error:
         where = shlex.quote(str(place))
         yield Check("database", BROKEN, f"{what}: {error}", f"ls -la {where} && df -h {where}")
@@ -219,14 +218,36 @@ def _migrations(current: str | None, newest: str) -> Check:
     return Check("migrations", BROKEN, found, _UPGRADE)
 
 
-def _choices(database: Database) -> Check:
+def _choices(database: Database, models: ModelStore) -> Check:
     with database.read() as session:
         count = logbook.count(session)
         newest = logbook.recent(session, 1)
     sent = logbook.moment(newest[0][0]) if newest else None
     dated = "" if sent is None else f", the newest of {sent:%Y-%m-%d}"
-    found = f"{count:,} to learn from at each start{dated}"
-    return Check("choices", OK, found + (f"; the last {MAX_ROWS:,} count" * (count > MAX_ROWS)))
+    found, number = f"{count:,} to learn from{dated}", models.current()
+    if number is None:
+        return Check("choices", OK, f"{found}; no model yet: films count by popularity")
+    try:
+        about = models.load(number, arrays=False)[0]
+    except ModelFileError as error:
+        return Check("choices", WARNING, f"{found}; {error}", "flask model train")
+    age = datetime.now(timezone.utc) - about.made_at
+    said = f"{found}; {about.summary(number)}, made {age / timedelta(days=1):.1f} days ago"
+    if about.stands_in_for is None:
+        return Check("choices", OK, said)
+    worse = f"model {about.stands_in_for} does worse than popularity, which is used instead"
+    return Check("choices", WARNING, f"{said}; {worse}", "flask model list")
+
+
+def _perception() -> Iterator[Check]:
+    wrong, _, remedy = face.available().partition("; run: ")
+    found = wrong or "moods are read from camera frames"
+    yield Check("face", WARNING if wrong else OK, found, remedy)
+    if find_spec("av"):
+        yield Check("voice", OK, "tones are read from recorded clips")
+    else:
+        remedy = f'{shlex.quote(sys.executable)} -m pip install "moodflix[voice]"'
+        yield Check("voice", WARNING, "of recorded clips only WAV is read", remedy)
 
 
 def _disk(place: Path) -> Check:

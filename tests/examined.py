@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from moodflix import doctor
+from moodflix.perception import face
 from tests.conftest import MakeApp
 from tests.fake_ollama import FILMS, Behaviour, FakeOllama, answer, replies, says
 
@@ -26,7 +27,7 @@ LLAMA = {
     "llama.embedding_length": 3072,
 }
 # The parts it looks at without and with an LLM.
-STATION = {"ollama", "database", "migrations", "disk", "choices", "perception"}
+STATION = {"ollama", "database", "migrations", "disk", "choices", "face", "voice"}
 PARTS = STATION | {"model", "loaded", "test call", "gpu", "memory"}
 
 
@@ -47,10 +48,12 @@ def make_healthy(ollama: FakeOllama) -> FakeOllama:
 
 
 def make_roomy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Give the machine memory and disk; return the file that tells its memory."""
+    """Give the machine all it needs; return the file that tells its memory."""
     path = tmp_path / "meminfo"
     path.write_text("MemTotal: 8000000 kB\nMemAvailable:    4000000 kB\n")
     monkeypatch.setattr(doctor, "MEMINFO", path)
+    monkeypatch.setattr(face, "available", lambda: "")
+    monkeypatch.setattr(doctor, "find_spec", lambda name: name == "av")
     set_free_disk(monkeypatch, 10**10)
     return path
 

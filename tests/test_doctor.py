@@ -51,7 +51,8 @@ def test_it_finds_all_well(make_app: MakeApp, healthy: FakeOllama) -> None:
         "num_ctx 4096 takes at most 469.8 MB of the 3.0 GB loaded; 4.1 GB are still free"
     )
     assert found.says("test call")[1].endswith(" s, at 50.0 tokens/s")
-    assert found.says("perception")[1].startswith("reads mood and tone given by hand")
+    assert found.says("face")[1] == "moods are read from camera frames"
+    assert found.says("voice")[1] == "tones are read from recorded clips"
 
 
 def test_its_test_call_is_the_question_of_an_answer(make_app: MakeApp, healthy: FakeOllama) -> None:

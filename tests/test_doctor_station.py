@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+from moodflix import doctor
 from moodflix.db import Database
+from moodflix.perception import face
 from tests.conftest import MakeApp
 from tests.examined import STATION, Examined, make_roomy, set_free_disk
 
@@ -67,11 +70,40 @@ def test_it_says_so_when_the_disk_is_nearly_full(
 
 
 def test_it_counts_what_there_is_to_learn_from(make_app: MakeApp) -> None:
-    assert Examined(make_app).says("choices")[1] == "0 to learn from at each start"
+    none_yet = "no model yet: films count by popularity"
+    assert Examined(make_app).says("choices") == ("ok", f"0 to learn from; {none_yet}")
     log = {"movieTitle": "Mother", "clientSentAt": "2025-10-01T12:00:00Z"}
     assert make_app().test_client().post("/inference/log", json=log).status_code == 200
     said = Examined(make_app).says("choices")
-    assert said == ("ok", "1 to learn from at each start, the newest of 2025-10-01")
+    assert said == ("ok", f"1 to learn from, the newest of 2025-10-01; {none_yet}")
+
+
+def test_it_tells_the_age_of_the_model(make_app: MakeApp, instance: Path) -> None:
+    log = {"movieTitle": "Mother", "clientSentAt": "2025-10-01T12:00:00Z"}
+    assert make_app().test_client().post("/inference/log", json=log).status_code == 200
+    assert make_app().test_cli_runner().invoke(args=["model", "train"]).exit_code == 0
+    status, found = Examined(make_app).says("choices")
+    learned = "1 to learn from, the newest of .*; model 1 learned 1 choices, .*, made 0.0 days ago"
+    assert status == "ok"
+    assert re.fullmatch(learned, found)
+    (instance / "models" / "000001.npz").write_bytes(b"not a model")
+    damaged = Examined(make_app)
+    assert damaged.says("choices")[0] == "warning"
+    assert "models/000001.npz is refused: damaged" in damaged.says("choices")[1]
+    assert damaged.remedy("choices") == "flask model train"
+
+
+def test_it_says_how_to_read_faces_and_voices(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(face, "available", lambda: "the nets are away; run: npm ci")
+    monkeypatch.setattr(doctor, "find_spec", lambda _: None)
+    found = Examined(make_app)
+    assert (found.exit_code, found.wrong()) == (0, {"face", "voice"})
+    assert found.says("face") == ("warning", "the nets are away")
+    assert found.remedy("face") == "npm ci"
+    assert found.says("voice") == ("warning", "of recorded clips only WAV is read")
+    assert found.remedy("voice").endswith(' -m pip install "moodflix[voice]"')
 
 
 @pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")

@@ -2,13 +2,19 @@ from __future__ import annotations
 
 import base64
 import logging
+import struct
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from moodflix import answers
+from tests import faces, voices
 from tests.conftest import MakeApp
 from tests.fake_ollama import FakeOllama
+from tests.perceiving import text
+from tests.server import Served
 
 WORDS = "Yesterday my zebra Ottokar left me and I feel lonely"
 FRAME = base64.b64encode(b"\xff\xd8\xff\xe0" + b"a face that nobody may keep" * 20).decode()
@@ -74,3 +80,47 @@ def test_a_refused_or_failed_request_is_not_logged_either(
     assert "it broke" in caplog.text
     for where in (caplog.text.encode(), kept(instance), refused.data, failed.data):
         assert_private(where)
+
+
+def numbers(told: Any) -> Iterator[float]:
+    """The fractions in a JSON object."""
+    for each in told.values() if isinstance(told, dict) else told if isinstance(told, list) else ():
+        yield from [each] if isinstance(each, float) and each % 1 else numbers(each)
+
+
+@faces.needs_npm
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+def test_nothing_that_was_read_of_a_person_is_kept_or_logged(
+    serve: Callable[..., Served],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    accept: str,
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    served = serve(log_format="json")
+    frame, broken = faces.frame(faces.SMILING), faces.frame(faces.CALM)[:9_000]
+    clip = voices.recorded("chrome", voices.speech(voices.LIVELY))
+    body = BODY | {"images": [text(frame)] * 8 + [text(broken)], "audio": text(clip)}
+    got = served.post("/inference", body).json()
+    seen = got["perceived"]
+    assert (seen["mood"]["label"], seen["mood"]["source"]) == ("happy", "face")
+    again = served.http.post("/inference", json=body, headers={"Accept": accept})
+    assert again.status_code == 200
+    saved = served.post("/inference/log", {"movieTitle": got["movies"][0], "mood": "happy"})
+    assert saved.status_code == 200
+    served.stop()
+    disk = kept(tmp_path)
+    # The search finds what is there: the words for mood, tone and where they came from, the log.
+    for stored in (b"happy", b"face", b"Jeonju", b"POST /inference", got["inferenceId"].encode()):
+        assert stored in disk
+    assert_private(disk)
+    for sent in (frame, broken, clip):
+        middle = slice(len(sent) // 2, len(sent) // 2 + 48)
+        assert sent[middle] not in disk
+        assert text(sent)[100:160].encode() not in disk
+    for name in (b"scores", b"confidence", b"arousal", b"voiced", b"no_face", b"frames"):
+        assert name not in disk
+    scores = {score for name in ("words", "face", "voice") for score in numbers(seen[name])}
+    assert len(scores) > 10
+    for score in scores:
+        assert struct.pack(">d", score) not in disk

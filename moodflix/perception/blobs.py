@@ -1,0 +1,30 @@
+"""Turns base64 as browsers and scripts send it into bytes."""
+
+from __future__ import annotations
+
+import base64
+import re
+
+# data:audio/webm;codecs=opus;base64,GkXf...
+_DATA_URL = re.compile(r"\s*data:[^,]{0,200}?(;\s*base64\s*)?,", re.IGNORECASE)
+_URL_SAFE = str.maketrans("-_", "+/")
+
+
+def decode(text: str) -> bytes:
+    """Return the bytes of base64, plain or URL-safe, broken into lines or not, padded or not.
+
+    A data URL's head is skipped, whatever type it claims.
+
+    Raises:
+        ValueError: Why it can't be read, to stand after a field's name.
+    """
+    head = _DATA_URL.match(text)
+    if head and not head[1]:
+        raise ValueError("is a data URL that is not base64")
+    body = "".join(text[head.end() if head else 0 :].split()).translate(_URL_SAFE).rstrip("=")
+    if not body:
+        raise ValueError("is empty")
+    try:
+        return base64.b64decode(body + "=" * (-len(body) % 4), validate=True)
+    except ValueError:
+        raise ValueError("is not base64") from None

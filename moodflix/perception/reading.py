@@ -1,0 +1,29 @@
+"""What one signal says of a person's mood or tone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Scores of one signal (hand, words, face or voice).
+
+    Attributes:
+        scores: label -> score, 0 to 1; of moods for words and face, of tones for voice.
+        confidence: how far the signal is to be trusted, 0 (not at all) to 1.
+        missing: why there is nothing to read (``no_face``, ``too_short``, ...), else empty.
+        details: what else may be told of this request, JSON-able; never stored.
+    """
+
+    scores: Mapping[str, float] = field(default_factory=dict)
+    confidence: float = 0.0
+    missing: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str | None:
+        """The label with the highest score, ``None`` without any."""
+        return max(self.scores, key=lambda name: self.scores[name], default=None)

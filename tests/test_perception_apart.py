@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from moodflix.perception import apart
+from tests import faces, voices
+from tests.conftest import MakeApp
+from tests.faces import SMILING
+from tests.perceiving import megabytes, perceived, reader, readers, text, ticks
+from tests.server import Served, await_condition
+
+Serve = Callable[..., Served]
+SILENCE = np.zeros(2 * voices.RATE)
+CLIP = {"audio": text(voices.wav(SILENCE))}
+
+
+def large() -> str:
+    """A frame that takes a tenth of a second."""
+    return text(faces.encoded(faces.view(SMILING, 1600, 900), "PNG"))
+
+
+def test_it_starts_with_the_first_clip_and_stays(serve: Serve) -> None:
+    served = serve()
+    perceived(served, {"text": "so happy"})
+    assert list(readers(served.process.pid)) == []
+    perceived(served, CLIP)
+    first = reader(served)
+    perceived(served, CLIP)
+    assert reader(served) == first
+
+
+def test_it_runs_one_thread_that_does_not_spin(serve: Serve) -> None:
+    served = serve()
+    perceived(served, {"images": [text(faces.wall())] * 8} | CLIP)
+    assert len(list(Path(f"/proc/{reader(served)}/task").iterdir())) == 1
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_it_ends_with_the_station(serve: Serve, how: signal.Signals) -> None:
+    served = serve()
+    perceived(served, CLIP)
+    pid = reader(served)
+    if how == signal.SIGKILL:
+        served.kill()
+    else:
+        served.stop()
+    await_condition(lambda: not Path(f"/proc/{pid}").exists(), "the process to end")
+    assert "Traceback" not in served.log
+
+
+def test_it_is_started_again_when_it_has_died(serve: Serve) -> None:
+    served = serve()
+    before = perceived(served, CLIP)
+    first = reader(served)
+    os.kill(first, signal.SIGKILL)
+    await_condition(lambda: "Z" in Path(f"/proc/{first}/stat").read_text(), "its end")
+    assert perceived(served, CLIP) == before
+    assert reader(served) != first
+
+
+@faces.needs_npm
+def test_its_death_midway_is_an_answer_with_the_reason(serve: Serve) -> None:
+    served = serve()
+    body = {"images": [large()] * 8, "text": "so happy"}
+    whole = perceived(served, body)
+    assert whole["face"]["read"] == 8
+    first = reader(served)
+    used = ticks(first)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(perceived, served, body)
+        await_condition(lambda: ticks(first) > used + 5, "it to be at the frames")
+        os.kill(first, signal.SIGKILL)
+        seen = asked.result()
+    assert (seen["face"]["missing"], seen["face"]["frames"]) == ("failed", [])
+    assert seen["mood"]["source"] == "words"
+    assert "reading a face broke off: EOFError" in served.log
+    assert perceived(served, body) == whole
+
+
+def test_while_it_reads_logs_are_saved_and_others_answered(serve: Serve) -> None:
+    served = serve()
+    whole = perceived(served, CLIP)
+    os.kill(reader(served), signal.SIGSTOP)
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(perceived, served, CLIP) for _ in range(4)]
+        for _ in range(10):
+            saved = served.post("/inference/log", {"movieTitle": "Paterson"})
+            assert saved.json()["status"] == "ok"
+        assert perceived(served, {"text": "so happy"})["mood"]["label"] == "happy"
+        assert not any(each.done() for each in asked)
+        os.kill(reader(served), signal.SIGCONT)
+        assert [each.result() for each in asked] == [whole] * 4
+
+
+def test_what_hangs_is_killed(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = make_app().test_client()
+
+    def voice() -> str:
+        missing: str = client.post("/inference", json=CLIP).get_json()["perceived"]["voice"][
+            "missing"
+        ]
+        return missing
+
+    assert voice() == "no_speech"
+    [pid] = readers(os.getpid())
+    os.kill(pid, signal.SIGSTOP)
+    with monkeypatch.context() as patch:
+        patch.setattr(apart, "SECONDS", 0.2)
+        assert voice() == "failed"
+    assert voice() == "no_speech"
+    assert pid not in readers(os.getpid())
+
+
+@faces.needs_npm
+def test_no_request_takes_300_megabytes_or_two_seconds(serve: Serve) -> None:
+    served = serve()
+    perceived(served, {"images": [text(faces.wall())]})
+    [worker] = (
+        int(pid)
+        for pid in Path(f"/proc/{served.process.pid}/task/{served.process.pid}/children")
+        .read_text()
+        .split()
+    )
+    idle = {pid: megabytes(pid, "VmRSS") for pid in (worker, reader(served))}
+    long = voices.encoded(voices.wav(np.tile(SILENCE, 300)), "webm", "libopus")
+    photo = faces.encoded(faces.photo(3).resize((4600, 3690)), quality=60)
+    for body in (
+        {"images": [large()] * 5, "audio": text(long)},
+        {"images": [text(photo)] + [large()] * 2},
+        {"images": [text(faces.noise(1))] * 64},
+    ):
+        used = ticks(reader(served))
+        perceived(served, body)
+        assert ticks(reader(served)) - used < 200
+    assert reader(served) in idle
+    assert {pid: megabytes(pid, "VmHWM") - was < 300 for pid, was in idle.items()} == dict.fromkeys(
+        idle, True
+    )
