@@ -1,0 +1,40 @@
+"""``flask feedback``: what visitors said of films."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from flask.cli import with_appcontext
+
+from moodflix import csvio, feedback
+from moodflix.cli.common import migrated_database, one_line_errors, writable
+
+
+@click.group("feedback")
+def group() -> None:
+    """Export what visitors said of films."""
+
+
+@group.command("export")
+@click.argument(
+    "file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True), default=Path("-")
+)
+@click.option(
+    "--spreadsheet-safe",
+    is_flag=True,
+    help="Put an apostrophe before cells that a spreadsheet would run as formulas.",
+)
+@with_appcontext
+@one_line_errors
+def export(file: Path, *, spreadsheet_safe: bool) -> None:
+    """Write what visitors said of films as CSV.
+
+    FILE is replaced only once the export is whole; - (the default) is stdout.
+    """
+    output = None if str(file) == "-" else file
+    with migrated_database().read() as session, writable(output) as out:
+        rows = feedback.stream(session)
+        total = csvio.write(rows, out, feedback.COLUMNS, spreadsheet_safe=spreadsheet_safe)
+    if output is not None:
+        click.echo(f"Exported {total} verdicts to {output}.", err=True)
