@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from flask import Flask, Response, request
 from flask_cors import CORS
 
-from moodflix.web import errors, health, inference, logs, requestlog
+from moodflix.web import errors, feedback, health, inference, logs, pages, requestlog
 
 _MAX_BODY = 16 * 1024 * 1024
 _METHODS = ("GET", "POST", "OPTIONS")
 _HEADERS = ("Content-Type", "Authorization")
+# Any origin may read any answer but the pages and what belongs to them.
+_SHARED = r"^/(?!$|static/)"
 
 
 def init_app(app: Flask) -> None:
@@ -19,12 +23,20 @@ def init_app(app: Flask) -> None:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined]  # true of Flask's own provider
+    app.static_folder = str(Path(__file__).parent / "static")
     requestlog.init_app(app)
     errors.init_app(app)
-    for part in (inference, logs, health):
+    for part in (inference, logs, feedback, health, pages):
         app.register_blueprint(part.blueprint)
     app.after_request(_allow)
-    CORS(app, origins="*", send_wildcard=True, methods=_METHODS, allow_headers=_HEADERS)
+    CORS(
+        app,
+        resources=_SHARED,
+        origins="*",
+        send_wildcard=True,
+        methods=_METHODS,
+        allow_headers=_HEADERS,
+    )
 
 
 def _allow(response: Response) -> Response:

@@ -1,0 +1,94 @@
+// The evening: what the clock, the station and this device know of it, all of it editable.
+import { by, label, onPress, press, remember, remembered, t, told } from "./page.js";
+
+const dialog = by("evening");
+const form = dialog.querySelector("form");
+const DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+const now = new Date();
+const today = now.toDateString();
+
+const free = (day) => (day % 6 === 0 ? "holiday" : "work");
+const clock = {
+  weekday: DAYS[now.getDay()],
+  today_status: free(now.getDay()),
+  tomorrow_status: free((now.getDay() + 1) % 7),
+  weather_desc: "",
+  temperature: "",
+};
+const kept = remembered("evening") ?? {};
+// A place lasts; what was said of a day lasts for that day.
+const evening = { city: told.city, ...clock, ...kept.place, ...(kept.day === today && kept.ofDay) };
+
+/** The evening as the station takes it. */
+export const environment = () =>
+  Object.fromEntries(Object.entries(evening).filter(([, value]) => value != null && value !== ""));
+
+function keep() {
+  const { city, lat, lon, ...ofDay } = evening;
+  remember("evening", { place: { city, lat, lon }, day: today, ofDay });
+}
+
+const localDay = (name) => {
+  // 4 January 1970 was a Sunday.
+  const date = new Date(1970, 0, 4 + DAYS.indexOf(name));
+  return new Intl.DateTimeFormat(told.language, { weekday: "long" }).format(date);
+};
+
+function show() {
+  press(by("weathers"), "weather", evening.weather_desc);
+  const degrees = evening.temperature === "" ? "" : t("degrees", { celsius: evening.temperature });
+  const tomorrow = t("tomorrow-is", { day: label("day", evening.tomorrow_status) });
+  by("evening-now").textContent = [evening.city, degrees, localDay(evening.weekday), tomorrow]
+    .filter(Boolean)
+    .join(" · ");
+}
+
+function edit() {
+  for (const field of form.elements) if (field.name) field.value = evening[field.name] ?? "";
+  by("here-failed").hidden = true;
+  dialog.showModal();
+}
+
+// Where the browser said we are, until the form is sent.
+let located = {};
+
+function read() {
+  const given = Object.fromEntries(new FormData(form));
+  // Coordinates are those of the place they came with.
+  if (given.city !== evening.city) Object.assign(evening, { lat: null, lon: null });
+  Object.assign(evening, given, located);
+  located = {};
+}
+
+function locate() {
+  const failed = () => (by("here-failed").hidden = false);
+  if (!navigator.geolocation) return failed();
+  navigator.geolocation.getCurrentPosition(({ coords }) => {
+    // A hundredth of a degree is a kilometre: enough for an evening.
+    const [lat, lon] = [coords.latitude, coords.longitude].map((each) => Number(each.toFixed(2)));
+    located = { lat, lon };
+    form.elements.city.value = `${lat}, ${lon}`;
+  }, failed);
+}
+
+/** Show the evening; `changed()` is called after each change. */
+export function begin(changed) {
+  for (const name of [...DAYS.slice(1), DAYS[0]])
+    form.elements.weekday.append(new Option(localDay(name), name));
+  by("evening-edit").addEventListener("click", edit);
+  by("here").addEventListener("click", locate);
+  const settle = () => {
+    show();
+    keep();
+    changed();
+  };
+  form.addEventListener("submit", () => {
+    read();
+    settle();
+  });
+  onPress(by("weathers"), "weather", (weather) => {
+    evening.weather_desc = evening.weather_desc === weather ? "" : weather;
+    settle();
+  });
+  show();
+}

@@ -1,0 +1,25 @@
+// A kiosk forgets the person who left.
+import { by, told } from "./page.js";
+
+const ALONE = 60;
+const WARNED = 10;
+
+/** Start again, as nobody. */
+export const afresh = () => location.replace(told.kiosk ? "/?kiosk=1" : "/");
+
+export function begin() {
+  if (!told.kiosk) return;
+  const toast = by("idle");
+  let last = Date.now();
+  const here = () => {
+    last = Date.now();
+    toast.hidden = true;
+  };
+  for (const sign of ["pointerdown", "pointermove", "keydown", "input", "wheel", "touchmove"])
+    addEventListener(sign, here, { passive: true, capture: true });
+  setInterval(() => {
+    const left = ALONE - Math.floor((Date.now() - last) / 1000);
+    if (left <= 0) afresh();
+    else toast.hidden = left > WARNED;
+  }, 1000);
+}

@@ -1,0 +1,174 @@
+"""Debian's Chromium, as a person uses it; what goes wrong unseen is remembered and asserted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, expect
+from playwright.sync_api import sync_playwright as started
+
+from tests.server import PATIENCE, ROOT, Served
+
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+KIOSK = {"width": 1920, "height": 1080}
+DESK = {"width": 1280, "height": 800}
+PHONE = {"width": 360, "height": 740}
+# A root's session without a screen, as in CI.
+_FLAGS = ["--no-sandbox", "--disable-dev-shm-usage"]
+
+
+def _missing(what: str) -> None:
+    """Skip a test; where it must run, fail it."""
+    if "CI" in os.environ:
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+class Visit:
+    """One person in front of the page."""
+
+    def __init__(self, page: Page, served: Served) -> None:
+        self.page = page
+        self.served = served
+        self.requests: list[str] = []
+        self.bodies: list[dict[str, Any]] = []
+        #: Parts of console errors that the test brings about.
+        self.expected: tuple[str, ...] = ()
+        self._wrong: list[str] = []
+        page.on("request", self._asked)
+        page.on("console", self._said)
+        page.on("pageerror", lambda error: self._wrong.append(str(error)))
+
+    def _asked(self, request: Any) -> None:
+        self.requests.append(request.url)
+        if request.method == "POST":
+            self.bodies.append({"path": request.url.removeprefix(self.served.url)})
+            self.bodies[-1] |= request.post_data_json
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self._wrong.append(f"{message.text} {message.location}")
+
+    def asked(self, path: str = "/inference") -> list[dict[str, Any]]:
+        """The bodies that were sent to an endpoint."""
+        return [body for body in self.bodies if body["path"] == path]
+
+    def goto(self, path: str = "/") -> None:
+        self.page.goto(self.served.url + path)
+        self.page.wait_for_selector("body[data-ready]")
+
+    def say(self, words: str) -> None:
+        self.page.get_by_label("own words").fill(words)
+        self.page.get_by_role("button", name="Find a film").click()
+
+    def titles(self) -> list[str]:
+        return self.page.locator("#cards h3").all_inner_texts()
+
+    def wait_for_answer(self, status: str = "own picks") -> list[str]:
+        expect(self.page.locator("#status")).to_contain_text(status)
+        return self.titles()
+
+    def card(self, title: str) -> Any:
+        heading = self.page.get_by_role("heading", name=title, exact=True)
+        return self.page.locator("#cards > li").filter(has=heading)
+
+    def mood(self) -> str:
+        return self.page.locator("#read-mood").inner_text().lower()
+
+    def newest_choice(self) -> dict[str, Any]:
+        [choice] = self.served.get("/inference/log?limit=1").json()
+        return dict(choice)
+
+    def assert_accessible(self, state: str = "") -> None:
+        """Have axe-core look at the page as it is, in light and in dark."""
+        if not AXE.exists():
+            _missing("axe-core is not here; run: npm ci")
+        self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        for scheme in ("dark", "light"):
+            self.page.emulate_media(color_scheme=scheme)
+            found = self.page.evaluate("axe.run({resultTypes: ['violations']})")
+            told = [
+                f"{each['id']}: {node['html']} {node['failureSummary']}"
+                for each in found["violations"]
+                for node in each["nodes"]
+            ]
+            assert told == [], f"{state}, {scheme}"
+
+    def assert_well(self) -> None:
+        assert {url for url in self.requests if not url.startswith(self.served.url)} == set()
+        wrong = [each for each in self._wrong if not any(part in each for part in self.expected)]
+        assert wrong == []
+
+
+Visiting = Callable[..., AbstractContextManager[Visit]]
+
+
+@contextmanager
+def _launched(playwright: Playwright, *flags: str) -> Iterator[Browser]:
+    path = shutil.which("chromium")
+    if path is None:
+        _missing("Chromium is not here; run: sudo apt-get install chromium")
+    browser = playwright.chromium.launch(executable_path=path, args=[*_FLAGS, *flags])
+    try:
+        yield browser
+    finally:
+        browser.close()
+
+
+@contextmanager
+def _visit(browser: Browser, served: Served, path: str, **wishes: Any) -> Iterator[Visit]:
+    permissions = wishes.pop("permissions", [])
+    chosen: dict[str, Any] = {"viewport": DESK, "locale": "en-US", "reduced_motion": "reduce"}
+    context: BrowserContext = browser.new_context(**chosen | wishes)
+    context.set_default_timeout(1000 * PATIENCE)
+    context.grant_permissions(permissions)
+    try:
+        visit = Visit(context.new_page(), served)
+        visit.goto(path)
+        yield visit
+        visit.assert_well()
+    finally:
+        context.close()
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    with started() as playwright:
+        expect.set_options(timeout=1000 * PATIENCE)
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def chromium(playwright: Playwright) -> Iterator[Browser]:
+    with _launched(playwright) as browser:
+        yield browser
+
+
+@pytest.fixture
+def visiting(chromium: Browser) -> Visiting:
+    """Visit the page: `with visiting(served, "/?kiosk=1", viewport=KIOSK) as visit`."""
+
+    def visit(served: Served, path: str = "/", **wishes: Any) -> AbstractContextManager[Visit]:
+        return _visit(chromium, served, path, **wishes)
+
+    return visit
+
+
+@pytest.fixture
+def visiting_with(playwright: Playwright) -> Visiting:
+    """Visit with flags of Chromium's own: `with visiting_with(flags, served) as visit`."""
+
+    @contextmanager
+    def visit(flags: list[str], served: Served, path: str = "/", **wishes: Any) -> Iterator[Visit]:
+        with (
+            _launched(playwright, *flags) as browser,
+            _visit(browser, served, path, **wishes) as visit,
+        ):
+            yield visit
+
+    return visit

@@ -1,0 +1,292 @@
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from playwright.sync_api import Route, expect
+
+from tests.browser import Visiting
+from tests.server import Served, await_condition
+
+Serve = Callable[..., Served]
+WORDS = "I feel a bit lonely, something with food maybe"
+
+
+def test_the_walk_by_words(serve: Serve, visiting: Visiting) -> None:
+    with visiting(serve(city="Jeonju")) as visit:
+        page = visit.page
+        page.get_by_role("button", name="Rain").click()
+        visit.say(WORDS)
+        titles = visit.wait_for_answer()
+        assert len(titles) == 6
+        assert visit.mood() == "sad"
+        assert "from your words" in page.locator("#read-sure").inner_text()
+        [asked] = visit.asked()
+        assert asked["text"] == WORDS
+        assert asked["environment"]["city"] == "Jeonju"
+        assert asked["environment"]["weather_desc"] == "rain"
+        assert re.fullmatch("[0-9a-f]{32}", asked["visitor"])
+        assert len(visit.card(titles[0]).locator(".why").inner_text()) > 10
+        visit.card(titles[2]).get_by_role("button", name="Watch this").click()
+        expect(page.get_by_role("dialog")).to_contain_text("Your choice is noted")
+        expect(page.get_by_role("dialog")).to_contain_text(titles[2])
+        choice = visit.newest_choice()
+        assert choice["movieTitle"] == titles[2]
+        assert (choice["mood"], choice["tone"], choice["city"]) == ("sad", "", "Jeonju")
+        assert choice["weather_desc"] == "rain"
+        assert visit.asked("/inference/log")[0]["inferenceId"]
+        page.get_by_role("button", name="Back to the films").click()
+        expect(page.get_by_role("list", name="Lately chosen")).to_contain_text(titles[2])
+
+
+def test_the_walk_by_one_tap(serve: Serve, visiting: Visiting) -> None:
+    with visiting(serve()) as visit:
+        visit.page.get_by_role("button", name="Happy").first.click()
+        visit.wait_for_answer()
+        assert visit.asked()[0]["mood"] == "happy"
+        assert visit.mood() == "happy"
+        pressed = visit.page.get_by_role("group", name="Mood").locator("[aria-pressed=true]")
+        expect(pressed).to_have_text("Happy")
+
+
+def test_a_correction_ranks_again_and_is_logged(serve: Serve, visiting: Visiting) -> None:
+    with visiting(serve()) as visit:
+        page = visit.page
+        visit.say(WORDS)
+        visit.wait_for_answer()
+        assert visit.mood() == "sad"
+        page.get_by_role("group", name="Mood").get_by_role("button", name="Angry").click()
+        expect(page.locator("#read-mood")).to_have_text("Angry")
+        visit.wait_for_answer()
+        page.get_by_role("group", name="Voice").get_by_role("button", name="Excited").click()
+        await_condition(lambda: len(visit.asked()) == 3, "the third question")
+        expect(page.get_by_role("button", name="Show me others")).to_be_enabled()
+        first, second, third = visit.asked()
+        assert (first["mood"], second["mood"]) == ("", "angry")
+        assert (third["mood"], third["tone"]) == ("angry", "excited")
+        assert second["corrects"] != third["corrects"]
+        visit.card(visit.titles()[0]).get_by_role("button", name="Watch this").click()
+        expect(page.get_by_role("dialog")).to_contain_text("Your choice is noted")
+        choice = visit.newest_choice()
+        assert (choice["mood"], choice["tone"]) == ("angry", "excited")
+
+
+def test_a_mood_tapped_again_is_taken_back(serve: Serve, visiting: Visiting) -> None:
+    with visiting(serve()) as visit:
+        angry = visit.page.get_by_role("group", name="Mood").get_by_role("button", name="Angry")
+        angry.click()
+        visit.wait_for_answer()
+        angry.click()
+        expect(visit.page.locator("#read-sure")).to_contain_text("Tap a face")
+        assert [asked["mood"] for asked in visit.asked()] == ["angry", ""]
+
+
+def test_the_direction_is_asked_for(serve: Serve, visiting: Visiting) -> None:
+    with visiting(serve()) as visit:
+        visit.say(WORDS)
+        before = visit.wait_for_answer()
+        visit.page.get_by_role("button", name="Stay with it").click()
+        await_condition(lambda: visit.titles() not in ([], before), "other films")
+        assert [asked["intent"] for asked in visit.asked()] == ["auto", "stay"]
+
+
+def test_others_never_repeat(serve: Serve, visiting: Visiting) -> None:
+    with visiting(serve()) as visit:
+        others = visit.page.get_by_role("button", name="Show me others")
+        visit.say(WORDS)
+        seen = visit.wait_for_answer()
+        for _ in range(4):
+            last = visit.titles()[0]
+            others.click()
+            await_condition(lambda last=last: last not in visit.titles(), "others")  # type: ignore[misc]
+            visit.wait_for_answer()
+            seen += visit.titles()
+        assert len(seen) == len(set(seen)) == 30
+
+
+def test_a_verdict_is_sent_kept_for_the_visitor_and_undone(
+    serve: Serve, visiting: Visiting
+) -> None:
+    with visiting(serve()) as visit:
+        page = visit.page
+        visit.say(WORDS)
+        titles = visit.wait_for_answer()
+        said = {
+            "Not tonight": titles[0],
+            "Seen it, loved it": titles[1],
+            "Seen it, didn't": titles[2],
+        }
+        for name, title in said.items():
+            visit.card(title).get_by_role("button", name=name).click()
+            expect(page.locator("#cards .gone", has_text=title)).to_be_visible()
+        undo = page.locator("#cards .gone", has_text=titles[1]).get_by_role("button", name="Undo")
+        expect(undo).not_to_be_focused()
+        undo.click()
+        expect(visit.card(titles[1]).get_by_role("button", name="Watch this")).to_be_focused()
+        sent = [
+            (each["movieTitle"], each["verdict"]) for each in visit.asked("/inference/feedback")
+        ]
+        assert sent == [
+            (titles[0], "not-tonight"),
+            (titles[1], "loved"),
+            (titles[2], "disliked"),
+            (titles[1], "none"),
+        ]
+        # The server remembers as well: a new page of this visitor excludes nothing by itself.
+        page.reload()
+        page.wait_for_selector("body[data-ready]")
+        visit.say(WORDS)
+        again = visit.wait_for_answer()
+        assert visit.asked()[-1]["visitor"] == visit.asked()[0]["visitor"]
+        assert not {titles[0], titles[2]} & set(again)
+        assert titles[1] in again
+
+
+def test_a_verdict_that_cannot_be_sent_leaves_the_film_out_all_the_same(
+    serve: Serve, visiting: Visiting
+) -> None:
+    with visiting(serve()) as visit:
+        visit.expected = ("status of 404",)
+        visit.page.route(
+            "**/inference/feedback", lambda route: route.fulfill(status=404, body="{}")
+        )
+        visit.say(WORDS)
+        title = visit.wait_for_answer()[0]
+        visit.card(title).get_by_role("button", name="Not tonight").click()
+        gone = visit.page.locator("#cards .gone")
+        expect(gone).to_contain_text("could not be remembered, but it is left out")
+        visit.page.get_by_role("button", name="Cheer me up").click()
+        await_condition(lambda: len(visit.titles()) == 6, "six films")
+        assert visit.asked()[-1]["exclude"] == [title]
+        assert title not in visit.titles()
+
+
+def test_a_loved_film_is_a_hint_of_taste(serve: Serve, visiting: Visiting) -> None:
+    with visiting(serve()) as visit:
+        visit.say(WORDS)
+        title = visit.wait_for_answer()[0]
+        visit.card(title).get_by_role("button", name="loved it").click()
+        visit.page.get_by_role("button", name="Cheer me up").click()
+        await_condition(lambda: len(visit.titles()) == 6, "six films")
+        assert visit.asked()[-1]["movies"] == [title]
+
+
+def test_a_choice_that_cannot_be_noted_says_so_and_is_tried_again(
+    serve: Serve, visiting: Visiting
+) -> None:
+    with visiting(serve()) as visit:
+        visit.expected = ("status of 500",)
+        page = visit.page
+        page.route("**/inference/log", lambda route: route.fulfill(status=500, body="{}"), times=1)
+        visit.say(WORDS)
+        title = visit.wait_for_answer()[0]
+        visit.card(title).get_by_role("button", name="Watch this").click()
+        expect(page.get_by_role("dialog")).to_contain_text("could not be noted")
+        page.get_by_role("dialog").get_by_role("button", name="Try again").click()
+        expect(page.get_by_role("dialog")).to_contain_text("Your choice is noted")
+        assert visit.newest_choice()["movieTitle"] == title
+
+
+def test_the_history_is_newest_first_bare_or_in_an_envelope(
+    serve: Serve, visiting: Visiting
+) -> None:
+    for served in (serve(), serve(log_envelope=1)):
+        for title in ("Paterson", "Mother"):
+            assert served.post("/inference/log", {"movieTitle": title}).is_success
+        with visiting(served) as visit:
+            shown = visit.page.get_by_role("list", name="Lately chosen").locator("li > span")
+            expect(shown.first).to_have_text("Mother")
+            assert shown.all_inner_texts()[:2] == ["Mother", "Paterson"]
+
+
+def test_the_evening_is_edited_and_remembered(serve: Serve, visiting: Visiting) -> None:
+    with visiting(serve(city="Jeonju"), timezone_id="Asia/Seoul") as visit:
+        page = visit.page
+        page.clock.set_fixed_time("2026-05-15T20:00:00+09:00")
+        visit.goto()
+        now = page.locator("#evening-now")
+        expect(now).to_have_text("Jeonju · Friday · tomorrow a day off")
+        page.get_by_role("button", name="Edit").click()
+        page.get_by_label("Place").fill("Busan")
+        page.get_by_label("Temperature").fill("21.5")
+        page.get_by_label("Tomorrow").select_option("a working day")
+        page.get_by_role("button", name="Done").click()
+        page.get_by_role("button", name="Fog").click()
+        edited = "Busan · 21.5 °C · Friday · tomorrow a working day"
+        expect(now).to_have_text(edited)
+        visit.goto()
+        expect(now).to_have_text(edited)
+        visit.say(WORDS)
+        visit.wait_for_answer()
+        assert visit.asked()[0]["environment"] == {
+            "city": "Busan",
+            "weekday": "Friday",
+            "today_status": "work",
+            "tomorrow_status": "work",
+            "weather_desc": "fog",
+            "temperature": "21.5",
+        }
+        page.clock.set_fixed_time("2026-05-16T20:00:00+09:00")
+        visit.goto()
+        expect(now).to_have_text("Busan · Saturday · tomorrow a day off")
+
+
+def test_the_browser_says_where_it_is_when_asked(serve: Serve, visiting: Visiting) -> None:
+    where = {"latitude": 35.8242, "longitude": 127.148}
+    with visiting(serve(), geolocation=where, permissions=["geolocation"]) as visit:
+        page = visit.page
+        page.get_by_role("button", name="Edit").click()
+        page.get_by_role("button", name="Use where I am").click()
+        expect(page.get_by_label("Place")).to_have_value("35.82, 127.15")
+        page.get_by_role("button", name="Done").click()
+        visit.say(WORDS)
+        visit.wait_for_answer()
+        environment = visit.asked()[0]["environment"]
+        assert (environment["lat"], environment["lon"]) == (35.82, 127.15)
+
+
+def test_a_browser_that_does_not_say_where_it_is_has_a_sentence(
+    serve: Serve, visiting: Visiting
+) -> None:
+    with visiting(serve()) as visit:
+        visit.page.get_by_role("button", name="Edit").click()
+        visit.page.get_by_role("button", name="Use where I am").click()
+        expect(visit.page.get_by_text("does not tell where you are")).to_be_visible()
+
+
+def test_weather_tapped_among_the_films_ranks_again(serve: Serve, visiting: Visiting) -> None:
+    with visiting(serve()) as visit:
+        visit.say(WORDS)
+        visit.wait_for_answer()
+        visit.page.get_by_role("button", name="Snow").click()
+        await_condition(lambda: len(visit.asked()) == 2, "the second question")
+        visit.wait_for_answer()
+        assert visit.asked()[1]["environment"]["weather_desc"] == "snow"
+
+
+def test_titles_and_reasons_are_text_never_markup(serve: Serve, visiting: Visiting) -> None:
+    nasty = "<img src=x onerror=alert(1)><b>Bold</b>"
+    pick = {"title": nasty, "year": 2001, "known": False, "why": nasty, "sources": {"llm": 1}}
+    answer: dict[str, Any] = {
+        "picks": [pick],
+        "inferenceId": None,
+        "llm": {"status": "used"},
+        "perceived": {
+            "mood": {"label": nasty, "source": nasty, "confidence": 0.5},
+            "tone": {"label": nasty, "source": nasty, "confidence": 0.5},
+        },
+    }
+    body = f"event: answer\ndata: {json.dumps(answer)}\n\n"
+
+    def fulfil(route: Route) -> None:
+        route.fulfill(body=body, content_type="text/event-stream")
+
+    with visiting(serve()) as visit:
+        visit.page.route("**/inference", fulfil)
+        visit.say(WORDS)
+        visit.wait_for_answer("ideas")
+        assert visit.titles() == [nasty]
+        assert visit.page.locator("img, b").count() == 0
+        expect(visit.card(nasty)).to_contain_text("Not in this station's list")
