@@ -3,17 +3,24 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# What reads a face comes by npm, unless $(1) did since the lock file changed; $(2) is npm's.
+npm = [ $(1) -nt package-lock.json ] || \
+    { command -v npm >/dev/null && npm ci --no-audit --no-fund --loglevel=error $(2) >/dev/null; } || \
+    echo "No face will be read, npm is missing or failed; run: sudo apt-get install npm" >&2
 
-.PHONY: run test test-fast test-all lint format clean
+.PHONY: run test test-fast test-all lint format docs clean
 
 run: $(VENV)/.installed
+	@$(call npm,moodflix/perception/weights/LICENSE,--omit=dev)
 	@$(BIN)/flask db upgrade
 	@exec $(BIN)/gunicorn
 
 test: $(VENV)/.installed-dev
+	@$(call npm,node_modules/jpeg-js)
 	$(BIN)/pytest
 
 test-fast: $(VENV)/.installed-dev
+	@$(call npm,node_modules/jpeg-js)
 	$(BIN)/pytest -m "not slow"
 
 # The suite on each interpreter from 3.10 to 3.13 that is here.
@@ -36,8 +43,12 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# docs/policy.md and docs/evenings.md, from the data files.
+docs: $(VENV)/.installed
+	$(BIN)/python docs/make.py
+
 clean:
-	rm -rf .venv .venv-3.* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-3.* node_modules moodflix/perception/weights build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/.made:
 	@command -v $(PYTHON) >/dev/null || \
@@ -51,7 +62,7 @@ $(VENV)/.made:
 
 $(VENV)/.installed: $(VENV)/.made setup.cfg pyproject.toml
 	@echo "Installing into $(VENV); this happens once."
-	@$(PIP) --editable .
+	@$(PIP) --editable ".[voice]"
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

@@ -19,7 +19,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     # Imported here so that `import moodflix` costs nothing.
     from flask import Flask
 
-    from moodflix import cli, config, db, films, web
+    from moodflix import cli, config, db, web
     from moodflix.inference import Station
     from moodflix.recommend import llm
     from moodflix.recommend.catalogue import Catalogue
@@ -32,13 +32,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["moodflix.settings"] = settings
     database = db.init_app(app, settings)
     context = ContextRecommender()
-    app.extensions["moodflix.trainer"] = Trainer(database, context, settings.retrain_rows)
-    app.extensions["moodflix.station"] = Station(
-        database,
-        Catalogue(films.shipped),
-        context,
-        llm.build(settings),
-        settings,
+    station = Station(database, Catalogue(), context, llm.build(settings), settings)
+    app.extensions["moodflix.station"] = station
+    app.extensions["moodflix.trainer"] = Trainer(
+        settings, database, context, app.instance_path, station.relearn_weights
     )
     web.init_app(app)
     cli.init_app(app)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, select
-from sqlalchemy.orm import Session
+from sqlalchemy import func, insert, select
+from sqlalchemy.orm import Session, aliased
 
-from moodflix.models import Answer, AnswerPick, Base
+from moodflix.models import Answer, AnswerPick, Base, LogEntry
 
 # Old front-ends name no answer: a choice belongs to the newest one this fresh that listed it.
 LINK_WINDOW = timedelta(minutes=30)
@@ -45,3 +47,26 @@ def chosen_from(
         .order_by(Answer.answered_at.desc())
         .limit(1)
     )
+
+
+def chosen_among(session: Session, n: int) -> Sequence[tuple[Sequence[Mapping[str, int]], int]]:
+    """Return which film was chosen among those shown, of the answers that led to a choice.
+
+    Each is the sources of its films by place, and the place of the chosen one, from 0. An answer
+    counts once, by its newest choice. The newest ``n`` answers are looked at, chosen from or not.
+    """
+    newest = select(Answer.id).order_by(Answer.answered_at.desc()).limit(n).subquery()
+    chosen = aliased(LogEntry)
+    last = select(func.max(chosen.id)).where(chosen.answer_id == newest.c.id).correlate(newest)
+    rows = session.execute(
+        select(AnswerPick.answer_id, AnswerPick.sources, AnswerPick.film_key == LogEntry.film_key)
+        .join(newest, newest.c.id == AnswerPick.answer_id)
+        .join(LogEntry, LogEntry.id == last.scalar_subquery())
+        .order_by(AnswerPick.answer_id, AnswerPick.position)
+    )
+    found = []
+    for _, picks in itertools.groupby(rows, key=lambda row: row[0]):
+        _, sources, taken = zip(*picks, strict=True)
+        if any(taken):
+            found.append((sources, taken.index(1)))
+    return found

@@ -34,6 +34,10 @@ class Settings(BaseSettings):
 
     host: str = Field("0.0.0.0", description="address to listen on")  # noqa: S104 - documented
     port: Annotated[int, Ge(1), Le(65535)] = Field(8000, description="port to listen on")
+    tls_cert: Path | None = Field(
+        None, description="certificate (PEM) to serve https with, so that phones get their cameras"
+    )
+    tls_key: Path | None = Field(None, description="key (PEM) of the certificate")
     workers: Annotated[int, Ge(1), Le(64)] = Field(1, description="gunicorn worker processes")
     threads: Annotated[int, Ge(4), Le(256)] = Field(
         16, description="requests served at once by each worker"
@@ -80,12 +84,19 @@ class Settings(BaseSettings):
         description="what happens to films of the LLM that the station doesn't know "
         "(`flask catalogue import` teaches it more)",
     )
+    repeat_days: Annotated[int, Ge(0), Le(365)] = Field(
+        0, description="days for which a film chosen here is not recommended again; 0 is none"
+    )
+    city: str = Field("", description="where the station is, as the page fills it in")
     log_envelope: bool = Field(
         default=False, description="answer `GET /inference/log` in an MFNP envelope"
     )
     log_format: Literal["text", "json"] = Field("text", description="how log lines are written")
     retrain_rows: Annotated[int, Ge(1)] = Field(
-        20, description="new choices after which the context model learns again"
+        20, description="new choices after which the context model learns anew what they are worth"
+    )
+    retrain_hours: Annotated[float, Ge(0)] = Field(
+        24, description="hours after which fewer new choices will do; 0 is never"
     )
 
 

@@ -6,106 +6,40 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from moodflix import answers, films, logbook, perception, titles
+from moodflix import answers, bundled, feedback, films, logbook, perception, titles
+from moodflix.bundled import BundledFilm
 from moodflix.config import Settings
 from moodflix.db import Database
 from moodflix.errors import DatabaseUnavailableError, LlmError, RecommenderError
+from moodflix.given import HEARTBEAT, Event, Given, Told
 from moodflix.models import Answer, AnswerPick, Film
 from moodflix.perception import Perceived
-from moodflix.recommend import llm, reasons
+from moodflix.recommend import fusion, llm
 from moodflix.recommend.catalogue import Catalogue
 from moodflix.recommend.context_model import ContextRecommender
-from moodflix.recommend.fusion import Fused, RankedList, evidence_weight, fuse
+from moodflix.recommend.fusion import Fused, RankedList, evidence_weight, explored, fuse
 from moodflix.recommend.llm import Listener, LlmAnswer
 from moodflix.recommend.llm.prompt import MAX_CANDIDATES
 from moodflix.recommend.llm.wire import Deadline
 from moodflix.recommend.ranking import CATALOGUE, LLM, Pick, Query, Recommender, admissible
 from moodflix.recommend.ranking import CONTEXT as CONTEXT_MODEL
+from moodflix.recommend.reasons import Reasons
 from moodflix.schemas import CONTEXT, Environment, InferenceRequest, LogRequest
 
 logger = logging.getLogger(__name__)
 # Lists longer than what is shown let films that several recommenders rank low still meet.
 _DEPTH = 3
+# The newest answers that weights are learned from.
+_LEARNED_FROM = 2_000
 _HEARTBEAT_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Given:
-    """One answer of the station, ready to be sent."""
-
-    id: str | None
-    movies: list[str]
-    primary_llm: list[str]
-    picks: list[dict[str, Any]]
-    perceived: Perceived
-    llm: LlmAnswer
-    warnings: list[str]
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the documented object."""
-        return {
-            "movies": self.movies,
-            "primary_llm": self.primary_llm,
-            "mood": self.perceived.mood,
-            "tone": self.perceived.tone,
-            "inferenceId": self.id,
-            "picks": self.picks,
-            "llm": {
-                "status": self.llm.status,
-                "model": self.llm.model,
-                "detail": self.llm.detail,
-                "seconds": round(self.llm.numbers.total, 3),
-            },
-            "perceived": self.perceived.as_json(),
-            "warnings": self.warnings,
-        }
-
-
-@dataclass(frozen=True)
-class Event:
-    """One piece of a streamed answer; ``data`` is JSON, a ``Given`` or an exception."""
-
-    name: str
-    data: Any = None
-
-
-HEARTBEAT = Event("heartbeat")
-
-
-class _Told(Listener):
-    """Puts what the LLM's call tells into a queue of events."""
-
-    def __init__(
-        self, events: SimpleQueue[Event], checked: Callable[[Sequence[Pick]], list[Pick]]
-    ) -> None:
-        self._events = events
-        self._checked = checked
-        self._told: set[str] = set()
-
-    def queued(self, position: int) -> None:
-        self._events.put(Event("queue", {"position": position}))
-
-    def named(self, pick: Pick) -> None:
-        for film in self._checked([pick]):
-            # Two spellings may turn out to be one film.
-            if film.key in self._told:
-                continue
-            self._told.add(film.key)
-            told = {
-                "title": film.title,
-                "year": film.year,
-                "known": film.known,
-                "why": film.why,
-            }
-            self._events.put(Event("pick", told))
 
 
 @dataclass
@@ -140,19 +74,39 @@ class Station:
         self.llm = asked
         self._llm_required = settings.llm == "ollama"
         self._keep_unknown = settings.unknown_films == "keep"
+        self._repeat_after = timedelta(days=settings.repeat_days)
+        self._learned: Mapping[str, float] = fusion.PRIORS
+        self._occasions = logbook.Occasions()
         # Under one GIL many at once are no faster, and logs would wait for all of them.
         self._turn = threading.Lock()
         self._storing = threading.Lock()
 
-    def answer(self, request: InferenceRequest, now: datetime) -> Given:
-        """Recommend films for one evening.
+    def relearn_weights(self) -> None:
+        """Learn what each recommender's word counts, from what was chosen among what was shown.
+
+        Raises:
+            DatabaseUnavailableError: the answers can't be read.
+        """
+        with self._database.read() as session:
+            shown = answers.chosen_among(session, _LEARNED_FROM)
+        self._learned = fusion.learn([fusion.Shown(*each) for each in shown])
+
+    def weights(self) -> dict[str, float]:
+        """Return what each recommender's word counts now."""
+        # One look: the trainer may swap the model meanwhile.
+        evidence = evidence_weight(self.context.model.rows)
+        return {**self._learned, CONTEXT_MODEL: evidence * self._learned[CONTEXT_MODEL]}
+
+    def answer(self, request: InferenceRequest, now: datetime, *, remember: bool = True) -> Given:
+        """Recommend films for one evening, and store the answer unless told not to.
 
         Raises:
             LlmError: the LLM failed and is required.
             RecommenderError: not one recommender could answer.
         """
         asking = self._begin(request, now)
-        return self._finish(asking, self._ask(asking, Deadline(self.llm.timeout), Listener()))
+        asked = self._ask(asking, Deadline(self.llm.timeout), Listener())
+        return self._finish(asking, asked, remember=remember)
 
     def stream(self, request: InferenceRequest, now: datetime) -> Iterator[Event]:
         """Recommend films for one evening, piece by piece.
@@ -163,12 +117,12 @@ class Station:
         """
         asking = self._begin(request, now)
         yield Event("perceived", asking.perceived.as_json())
-        fused = fuse(asking.own, request.limit)
-        yield Event("picks", {"picks": self._described(fused, asking.query)})
+        fused = self._fused(asking.own, request, asking.query)
+        yield Event("picks", {"picks": self._described(fused, request, asking.query)})
         deadline = Deadline(self.llm.timeout)
         events: SimpleQueue[Event] = SimpleQueue()
 
-        told = _Told(events, lambda picks: self._checked(picks, asking.query))
+        told = Told(events, lambda picks: self._checked(picks, asking.query))
 
         def work() -> None:
             events.put(self._last_event(asking, deadline, told))
@@ -200,13 +154,50 @@ class Station:
         return Event("answer", given)
 
     def _begin(self, request: InferenceRequest, now: datetime) -> _Asking:
+        begun = perception.begin(request)
         env, warnings = Environment.lenient(request.environment)
-        warnings += _not_read(request)
         perceived = perception.perceive(request)
         query = _query(request, env, perceived, now)
+        taste = self._taste(request, now, warnings)
+        query = replace(
+            query,
+            loved=taste.loved,
+            excluded=taste.excluded.union(query.excluded, self._held_back(now, warnings)),
+        )
         asking = _Asking(request, env, now, perceived, query, [], warnings)
-        asking.own = self._own(query, max(request.limit * _DEPTH, MAX_CANDIDATES), warnings)
+        asking.own = self._own(query, request.limit, warnings)
+        if begun:
+            asking.perceived = perception.perceive(request, begun)
+            asking.query, asking.own = self._revised(asking, asking.perceived)
         return asking
+
+    def _revised(self, asking: _Asking, perceived: Perceived) -> tuple[Query, list[RankedList]]:
+        """Return the query with what was perceived since, and the station's own lists for it."""
+        query = _query(asking.request, asking.env, perceived, asking.now)
+        query = replace(query, loved=asking.query.loved, excluded=asking.query.excluded)
+        same = query == asking.query
+        return query, asking.own if same else self._own(query, asking.request.limit, [])
+
+    def _held_back(self, now: datetime, warnings: list[str]) -> frozenset[str]:
+        if not self._repeat_after:
+            return frozenset()
+        try:
+            with self._database.read() as session:
+                return logbook.chosen_since(session, now - self._repeat_after)
+        except DatabaseUnavailableError as error:
+            warnings.append(f"films chosen lately are not held back: {error}")
+            return frozenset()
+
+    def _taste(
+        self, request: InferenceRequest, now: datetime, warnings: list[str]
+    ) -> feedback.Taste:
+        if request.visitor is not None:
+            try:
+                with self._database.read() as session:
+                    return feedback.taste(session, request.visitor, now)
+            except DatabaseUnavailableError as error:
+                warnings.append(f"what this visitor said of films is not known: {error}")
+        return feedback.Taste()
 
     def _ask(self, asking: _Asking, deadline: Deadline, listener: Listener) -> LlmAnswer:
         def candidates() -> list[Pick]:
@@ -220,31 +211,29 @@ class Station:
             model = getattr(self.llm, "model", None)
             return llm.unavailable(model, str(error), deadline.seconds - deadline.left())
 
-    def _finish(self, asking: _Asking, asked: LlmAnswer) -> Given:
+    def _finish(self, asking: _Asking, asked: LlmAnswer, *, remember: bool = True) -> Given:
         perceived = asking.perceived.or_read_by_llm(asked.mood, asked.tone)
-        query, own = asking.query, asking.own
-        if perceived != asking.perceived:
-            query = _query(asking.request, asking.env, perceived, asking.now)
-            own = self._own(query, asking.request.limit * _DEPTH, [])
+        query, own = self._revised(asking, perceived)
         asked = replace(asked, picks=self._checked(asked.picks, query))
-        fused = fuse([RankedList(LLM, asked.picks), *own], asking.request.limit)
+        lists = [RankedList(LLM, asked.picks, self._learned[LLM]), *own]
+        fused = self._fused(lists, asking.request, query)
         if not fused:
             problems = ("no film to recommend", *asking.warnings)
             raise RecommenderError("; ".join(problems))
-        picks = self._described(fused, query)
+        picks = self._described(fused, asking.request, query)
         answer = Answer(
             id=uuid.uuid4().hex,
             answered_at=asking.now,
             context=dict(query.context),
-            mood_source=perceived.mood_source,
-            tone_source=perceived.tone_source,
+            mood_source=perceived.mood.source,
+            tone_source=perceived.tone.source,
             llm_status=asked.status,
             llm_numbers=asked.numbers.as_json(),
             seconds=time.monotonic() - asking.started,
             picks=[_stored_pick(place, pick) for place, pick in enumerate(picks, start=1)],
         )
         return Given(
-            id=self._remember(answer, asking.warnings),
+            id=self._remember(answer, asking.warnings) if remember else None,
             movies=[pick["title"] for pick in picks],
             primary_llm=[pick.title for pick in asked.picks],
             picks=picks,
@@ -264,15 +253,14 @@ class Station:
         kept = (pick for pick in checked if pick.known or self._keep_unknown)
         return list(admissible(kept, query))
 
-    def _own(self, query: Query, depth: int, warnings: list[str]) -> list[RankedList]:
-        # One look: the trainer may swap the model meanwhile.
-        weights = {CONTEXT_MODEL: evidence_weight(self.context.model.rows), CATALOGUE: 1.0}
+    def _own(self, query: Query, limit: int, warnings: list[str]) -> list[RankedList]:
+        weights = self.weights()
         recommenders: Sequence[Recommender] = (self.context, self.catalogue)
         lists = []
         for recommender in recommenders:
             try:
                 with self._turn:
-                    picks = recommender.rank(query, depth)
+                    picks = recommender.rank(query, max(limit * _DEPTH, MAX_CANDIDATES))
             except RecommenderError as error:
                 logger.warning("%s can't answer: %s", recommender.name, error)
                 warnings.append(f"{recommender.name}: {error}")
@@ -280,35 +268,42 @@ class Station:
                 lists.append(RankedList(recommender.name, picks, weights[recommender.name]))
         return lists
 
-    def _described(self, fused: Sequence[Fused], query: Query) -> list[dict[str, Any]]:
-        with self._turn:
-            known, chosen = self._facts(fused)
-            return [self._pick(each, query, known, chosen) for each in fused]
+    def _fused(
+        self, lists: Sequence[RankedList], request: InferenceRequest, query: Query
+    ) -> list[Fused]:
+        return explored(fuse(lists, request.limit * _DEPTH), request.limit, query)
 
-    def _facts(self, fused: Sequence[Fused]) -> tuple[dict[str, list[Film]], dict[str, int]]:
-        keys = [each.pick.key for each in fused]
+    def _described(
+        self, fused: Sequence[Fused], request: InferenceRequest, query: Query
+    ) -> list[dict[str, Any]]:
+        with self._turn:
+            told = Reasons(query, request.language or "en")
+            known, chosen = self._facts(fused)
+            return [
+                _described(each, known.get(each.pick.key), chosen.get(each.pick.key, {}), told)
+                for each in fused
+            ]
+
+    def _facts(
+        self, fused: Sequence[Fused]
+    ) -> tuple[dict[str, BundledFilm | Film], Mapping[str, Mapping[str, int]]]:
+        """Return what is known of the films, and how often they were chosen in what."""
+        keys = {each.pick.key: each.pick.year for each in fused}
+        shipped = {each.pick.key: bundled.find(each.pick.title, each.pick.year) for each in fused}
+        # Shown under a further name, a film would stand there twice.
+        known: dict[str, BundledFilm | Film] = {
+            key: film for key, film in shipped.items() if film and film.key == key
+        }
         try:
             with self._database.read() as session:
-                return films.known(session, keys), logbook.times_chosen(session, keys)
+                if others := keys.keys() - known:
+                    for key, same in films.known(session, others).items():
+                        if film := films.meant(same, keys[key]):
+                            known[key] = bundled.find(film.title, film.year) or film
+                return known, self._occasions.of(session, keys)
         except DatabaseUnavailableError as error:
             logger.warning("answering without facts: %s", error)
-            return {}, {}
-
-    def _pick(
-        self, each: Fused, query: Query, known: dict[str, list[Film]], chosen: dict[str, int]
-    ) -> dict[str, Any]:
-        key = each.pick.key
-        film = films.meant(known.get(key, []), each.pick.year)
-        return {
-            "title": film.title if film else each.pick.title,
-            "year": film.year if film else each.pick.year,
-            # The catalogue ranks what ships, even while the table can't be read.
-            "known": film is not None or CATALOGUE in each.sources,
-            "sources": dict(each.sources),
-            "why": reasons.why(
-                each.sources, film, query, chosen.get(key, 0), each.whys.get(LLM, "")
-            ),
-        }
+            return known, {}
 
     def _remember(self, answer: Answer, warnings: list[str]) -> str | None:
         try:
@@ -322,6 +317,22 @@ class Station:
         return answer.id
 
 
+def _described(
+    each: Fused, film: BundledFilm | Film | None, chosen: Mapping[str, int], told: Reasons
+) -> dict[str, Any]:
+    traits = film if isinstance(film, BundledFilm) else None
+    return {
+        "title": film.title if film else each.pick.title,
+        "year": film.year if film else each.pick.year,
+        # The catalogue ranks what ships, even while the table can't be read.
+        "known": film is not None or CATALOGUE in each.sources,
+        "explore": each.explore,
+        "score": round(each.score, 4),
+        "sources": dict(each.sources),
+        "why": told.why(each.sources, traits, chosen, each.whys.get(LLM, "")),
+    }
+
+
 def log_choice(session: Session, request: LogRequest, now: datetime) -> None:
     """Add a choice to the log, linked to the answer it came from."""
     row = request.row()
@@ -333,16 +344,13 @@ def log_choice(session: Session, request: LogRequest, now: datetime) -> None:
 def _query(
     request: InferenceRequest, env: Environment, perceived: Perceived, now: datetime
 ) -> Query:
-    spoken = {
-        "mood": (perceived.mood, perceived.mood_source),
-        "tone": (perceived.tone, perceived.tone_source),
-    }
+    spoken = {"mood": perceived.mood, "tone": perceived.tone}
     context = {}
     for name in CONTEXT:
         if name in spoken:
-            label, source = spoken[name]
+            judged = spoken[name]
             # A neutral that nobody said is not known.
-            context[name] = "" if source == perception.NONE else label
+            context[name] = "" if judged.source == perception.NONE else judged.label
         else:
             value = getattr(env, name)
             context[name] = "" if value is None else str(value)
@@ -353,20 +361,12 @@ def _query(
         words=request.text,
         liked=tuple(request.movies),
         excluded=frozenset(titles.key(title) for title in named),
+        intent=request.intent,
+        max_minutes=request.max_minutes,
+        family=request.family,
+        seed=request.seed,
+        date=now.astimezone().date().isoformat(),
     )
-
-
-def _not_read(request: InferenceRequest) -> list[str]:
-    counts = (
-        ("images", len(request.images), "frame"),
-        ("audio", int(request.audio is not None), "clip"),
-    )
-    return [
-        f"{field}: {count} {thing}{'s' if count > 1 else ''} received and not read; "
-        "this version reads words and labels"
-        for field, count, thing in counts
-        if count
-    ]
 
 
 def _stored_pick(place: int, pick: dict[str, Any]) -> AnswerPick:

@@ -74,6 +74,10 @@ class LogEntry(Base):
     """One choice: the 12 documented columns exactly as sent, and what we know of it."""
 
     __tablename__ = "logs"
+    # how often a film was chosen in which circumstances
+    __table_args__ = (
+        Index("ix_logs_film_key_mood", "film_key", "mood", "weather_desc", "weekday"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     client_sent_at: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
@@ -91,12 +95,12 @@ class LogEntry(Base):
     received_at: Mapped[datetime] = mapped_column(UtcDateTime)
     # client_sent_at where it can be read, else received_at
     event_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
-    film_key: Mapped[str] = mapped_column(String(titles.MAX_TITLE), index=True)
+    film_key: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
     answer_id: Mapped[str | None] = mapped_column(ForeignKey("answers.id"), index=True)
 
 
 class Film(Base):
-    """A film that can be looked up; the bundled ones carry what the catalogue ranks by.
+    """A name of a film that can be looked up; ``bundled`` ones are those the catalogue ranks.
 
     A film that goes by several names has a row for each; ``title`` is the one it is shown under.
     """
@@ -113,11 +117,6 @@ class Film(Base):
     title: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
     year: Mapped[int]
     bundled: Mapped[bool] = mapped_column(index=True)
-    countries: Mapped[list[str]] = mapped_column(JSON)
-    genres: Mapped[list[str]] = mapped_column(JSON)
-    moods: Mapped[list[str]] = mapped_column(JSON)
-    tone: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
-    themes: Mapped[list[str]] = mapped_column(JSON)
     head: Mapped[str] = mapped_column(String(_BLOCK), default=_block(0))
     tail: Mapped[str] = mapped_column(String(_BLOCK), default=_block(1))
 
@@ -151,3 +150,17 @@ class AnswerPick(Base):
     title: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
     year: Mapped[int | None]
     sources: Mapped[dict[str, int]] = mapped_column(JSON)
+
+
+class Feedback(Base):
+    """What a visitor said last of a film."""
+
+    __tablename__ = "feedback"
+
+    # a random id that the visitor's browser keeps
+    visitor: Mapped[str] = mapped_column(String(64), primary_key=True)
+    film_key: Mapped[str] = mapped_column(String(titles.MAX_TITLE), primary_key=True)
+    title: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
+    verdict: Mapped[str] = mapped_column(String(20))
+    answer_id: Mapped[str | None] = mapped_column(ForeignKey("answers.id"))
+    said_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -20,8 +20,12 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from moodflix import evening, strict_json, titles
+from moodflix.bundled import Family
 from moodflix.errors import FieldProblem, InvalidInputError
+from moodflix.moods import Intent
 
+#: Languages that reasons are told in.
+Language = Literal["en", "ko"]
 MAX_WORDS: Final = 2000
 MAX_FRAMES: Final = 64
 MAX_NAMED: Final = 200
@@ -91,6 +95,9 @@ Label = Annotated[
     BeforeValidator(_as_text),
     StringConstraints(strip_whitespace=True),
     _at_most(strict_json.MAX_TEXT),
+]
+Visitor = Annotated[
+    str, BeforeValidator(_as_text), StringConstraints(pattern="^[A-Za-z0-9_-]{8,64}$")
 ]
 
 
@@ -168,6 +175,15 @@ class LogRequest(BaseModel):
         )
 
 
+class FeedbackRequest(BaseModel):
+    """Body of ``POST /inference/feedback``."""
+
+    visitor: Visitor
+    movie_title: Title = Field(alias="movieTitle")
+    verdict: Literal["not-tonight", "loved", "disliked", "none"]
+    inference_id: Label | None = Field(None, alias="inferenceId")
+
+
 def _celsius(value: object) -> object:
     return (
         re.sub(r"\s*(°\s*c?|℃|c)\s*$", "", value, flags=re.IGNORECASE)
@@ -192,10 +208,23 @@ def _number(value: object) -> object:
     return _none_if_blank(_no_truth(value))
 
 
+def _auto_if_blank(value: object) -> object:
+    return "auto" if _none_if_blank(value) is None else value
+
+
+def _primary_tag(value: object) -> object:
+    """Take ``ko-KR`` for ``ko``."""
+    if isinstance(value, str):
+        value = re.split("[-_]", value.strip().lower(), maxsplit=1)[0]
+    return _none_if_blank(value)
+
+
 # The bounds stand inside: pydantic would hold None against them.
 _Latitude = Annotated[float, Field(ge=-90, le=90)]
 _Longitude = Annotated[float, Field(ge=-180, le=180)]
 _Celsius = Annotated[float, Field(ge=-90, le=70)]
+_Minutes = Annotated[int, Field(ge=20, le=600)]
+_Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
 class Environment(BaseModel):
@@ -250,6 +279,14 @@ class InferenceRequest(BaseModel):
     movies: Annotated[list[Title], _list_of(MAX_NAMED)] = Field(default_factory=list)
     exclude: Annotated[list[Title], _list_of(MAX_NAMED)] = Field(default_factory=list)
     limit: Annotated[int, Field(ge=1, le=MAX_LIMIT), BeforeValidator(_no_truth)] = 10
+    intent: Annotated[Intent, BeforeValidator(_auto_if_blank)] = "auto"
+    max_minutes: Annotated[_Minutes | None, BeforeValidator(_number)] = Field(
+        None, alias="maxMinutes"
+    )
+    family: Annotated[Family | None, BeforeValidator(_none_if_blank)] = None
+    seed: Annotated[_Seed | None, BeforeValidator(_number)] = None
+    language: Annotated[Language | None, BeforeValidator(_primary_tag)] = None
+    visitor: Annotated[Visitor | None, BeforeValidator(_none_if_blank)] = None
 
 
 class LogQuery(BaseModel):
@@ -263,7 +300,7 @@ class Envelope(BaseModel):
 
     protocol: Literal["MFNP"]
     version: Annotated[float, Field(ge=1, lt=2)] = 1.0
-    message_type: Literal["inference", "inference-log"]
+    message_type: Literal["inference", "inference-log", "inference-feedback"]
     payload: dict[str, Any]
 
 
@@ -345,6 +382,7 @@ _PLAIN: Final = {
     "less_than_equal": "must be at most {le}",
     "less_than": "must be less than {lt}",
     "literal_error": "must be {expected}",
+    "string_pattern_mismatch": "must match {pattern}",
 }
 
 

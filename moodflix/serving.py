@@ -25,6 +25,7 @@ import moodflix
 from moodflix import migrating
 from moodflix.config import load, unknown_variables, variable
 from moodflix.errors import ConfigError, DatabaseUnavailableError, RecommenderError, SchemaError
+from moodflix.training import Trainer
 from moodflix.web.requestlog import logging_config
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ except ConfigError as error:
 
 _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 bind = f"{_host}:{_settings.port}"
+certfile = str(_settings.tls_cert or "") or None
+keyfile = str(_settings.tls_key or "") or None
 workers = _settings.workers
 threads = _settings.threads
 worker_class = f"{__name__}.Worker"
@@ -102,9 +105,11 @@ def post_worker_init(worker: Any) -> None:
 
 
 def worker_exit(server: Any, worker: Any) -> None:
-    """Close the connections of a worker that ends."""
+    """Close what a worker that ends has open."""
     del server
-    worker.app.wsgi().extensions["moodflix.db"].engine.dispose()
+    extensions = worker.app.wsgi().extensions
+    extensions["moodflix.trainer"].close()
+    extensions["moodflix.db"].engine.dispose()
 
 
 def pre_request(worker: Any, req: Any) -> None:
@@ -144,7 +149,8 @@ def _warm(app: Flask) -> None:
         station.catalogue.warm()
     except RecommenderError as error:
         logger.warning("%s", error)
-    app.extensions["moodflix.trainer"].learn()
+    trainer: Trainer = app.extensions["moodflix.trainer"]
+    threading.Thread(target=trainer.watch, name="trainer", daemon=True).start()
     # Last: loading a model may take minutes.
     wrong = station.llm.warm()
     if wrong:

@@ -14,9 +14,11 @@ from flask.testing import FlaskClient, FlaskCliRunner
 from moodflix import create_app, migrating
 from moodflix.config import PREFIX, Settings
 from moodflix.db import Database
+from tests.browser import chromium, playwright, visiting, visiting_with
 from tests.fake_ollama import FakeOllama
 from tests.server import Served
 
+__all__ = ["chromium", "playwright", "visiting", "visiting_with"]
 MakeApp = Callable[..., Flask]
 
 # The same examples each time, and no wall-clock deadline on any of them.

@@ -116,7 +116,7 @@ def test_the_wheel_works_outside_the_checkout(checkout: Path, tmp_path: Path) ->
                    cwd=checkout, check=True)  # fmt: skip
     [wheel] = (tmp_path / "wheels").glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert "moodflix/data/films.csv" in names
+    assert {"moodflix/data/films/korea.csv", "moodflix/data/policy.csv"} <= names
     assert "moodflix/migrations/env.py" in names
     assert not {name for name in names if name.startswith(("tests", "instance", "migrations"))}
     elsewhere = tmp_path / "elsewhere"

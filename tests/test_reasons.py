@@ -1,212 +1,275 @@
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moodflix import evening, films, moods
-from moodflix.models import Film
-from moodflix.recommend import policy
+from moodflix import bundled, evening, moods
+from moodflix.bundled import FAMILIES, GENRES, TONES, BundledFilm
 from moodflix.recommend.ranking import Query
-from moodflix.recommend.reasons import why
-from tests.fake_ollama import FakeOllama, answer, says
+from moodflix.recommend.reasons import Reasons
+from moodflix.schemas import Language
+from tests.sentences import LANGUAGES, LITERAL, ROWS, check
 
-SHIPPED = films.shipped()
-MOOD_WORDS = {
-    "happy": "happy",
-    "sad": "sad",
-    "angry": "angry",
-    "anxious": "fear",
-    "fed-up": "disgust",
-    "curious": "surprise",
-    "calm": "neutral",
-}
-WEATHER_WORDS = {"rainy": "rain", "snowy": "snow", "stormy": "storm", "clear": "clear"}
-LITERAL = {
-    "rain": {"rain", "storm"},
-    "snow": {"snow", "winter"},
-    "storm": {"storm", "rain"},
-    "fog": {"mist"},
-    "clear": {"sun", "summer", "sea"},
-}
-# The whole grammar of what the catalogue says; a sentence it can't read fails the test.
-SAID = re.compile(
-    r"^(?P<article>An?) (?P<tone>\w+) (?P<kind>[\w-]+(?: film)?)"
-    r"(?: that (?:suits an? (?P<mood>[\w-]+) mood)?(?: and )?"
-    r"(?:has (?:the |a )?(?P<theme>[\w-]+) in it, (?:(?P<like>like today)|for a (?P<day>\w+) day)"
-    r"(?P<too>, and you mentioned it)?)?)?"
-    r"(?:;? about (?P<about>[\w-]+), which you mentioned)?"
-    r"(?:; themes: (?P<themes>[\w, -]+))?"
-    r"(?:; chosen (?P<times>once|twice|\d+ times) at this station)?\.$"
-)
-WEATHERS = ("light rain", "\ub208", "thunderstorm", "fog", "overcast", "Clear sky", "laoading", "")
-WORDS = (
+SHIPPED = bundled.shipped()
+WEATHERS = ("light rain", "눈", "thunderstorm", "fog", "overcast", "Clear sky", "laoading", "")
+SAID = (
     "",
     "something about rain",
     "food and rain please",
     "no rain, no trains",
-    "\ubc14\ub2e4",
+    "바다",
     "a film about friendship, family or a city by the sea",
     "rain snow storm sun summer sea winter love",
+    "under 100 minutes, the kids are with us",
+    "cheer me up",
 )
 
 
-def film(**other: Any) -> Film:
-    plain = {
+def film(**other: Any) -> BundledFilm:
+    plain: dict[str, Any] = {
         "title": "A Film",
+        "original_title": "",
         "year": 2000,
-        "countries": ["KR"],
-        "genres": ["comedy"],
-        "moods": ["sad"],
-        "tone": "warm",
-        "themes": ["food", "rain", "city"],
+        "countries": ("KR",),
+        "languages": ("ko",),
+        "genres": ("comedy",),
+        "runtime": 100,
+        "family": "teens",
+        "directors": ("A Director",),
+        "series": "",
+        "renown": 3,
+        "moods": {"sad": 1.0},
+        "tone": "wry",
+        "pace": 3,
+        "warmth": 3,
+        "darkness": 3,
+        "themes": ("food", "rain", "city"),
     }
-    return Film(**(plain | other))
+    return BundledFilm(**(plain | other))
 
 
-def said(found: Film, *, chosen: int = 0, words: str = "", **context: str) -> str:
-    sources = ("catalogue", "context") if chosen else ("catalogue",)
-    return why(sources, found, Query(context=context, words=words), chosen, "")
+def why(
+    query: Query = Query(),  # noqa: B008 - frozen
+    found: BundledFilm | None = None,
+    chosen: Mapping[str, int] | None = None,
+    llm: str | None = None,
+    language: Language = "en",
+) -> str:
+    sources = ("llm",) if llm is not None else ("catalogue",)
+    return Reasons(query, language).why(sources, found, chosen or {}, llm or "")
 
 
 @given(
     st.sampled_from(SHIPPED),
     st.sampled_from([*moods.MOODS, "", "heartbroken", "flibbertigibbet"]),
     st.sampled_from(WEATHERS),
-    st.sampled_from(WORDS),
-    st.integers(0, 5),
+    st.sampled_from(SAID),
+    st.sampled_from(["", "Friday", "수요일"]),
+    st.sampled_from([None, 90, 130]),
+    st.sampled_from([None, *FAMILIES]),
+    st.sampled_from(["auto", "lift", "stay"]),
+    st.lists(st.sampled_from(["sad", "happy", "rain", "clear", "friday", "wednesday", ""])),
+    st.booleans(),
 )
-def test_every_claim_holds(found: Film, mood: str, weather: str, words: str, chosen: int) -> None:
-    sentence = said(found, chosen=chosen, words=words, mood=mood, weather_desc=weather)
-    claims = SAID.match(sentence)
-    assert claims, sentence
-    assert claims["tone"] == found.tone
-    assert (claims["article"] == "An") == (found.tone[0] in "aeiou")
-    genre = found.genres[0]
-    assert claims["kind"].removesuffix(" film") in (
-        genre,
-        {"animation": "animated", "history": "historical", "sport": "sports"}.get(genre),
-    )
-    if claims["themes"]:
-        assert set(claims["themes"].split(", ")) <= set(found.themes)
-        assert [claims[name] for name in ("mood", "theme", "about")] == [None] * 3
-    spoken = "" if mood == "" else moods.mood(mood) or "neutral"
-    assert MOOD_WORDS.get(claims["mood"] or "", "") == (spoken if spoken in found.moods else "")
-    now = evening.weather(weather) or ""
-    literal = LITERAL.get(now, set()) & set(found.themes)
-    assert (claims["theme"] in literal) if literal else claims["theme"] is None
-    if claims["like"]:
-        assert claims["theme"] == {"fog": "mist"}.get(now, now)
-    if claims["day"]:
-        assert WEATHER_WORDS[claims["day"]] == now
-    named = {theme for theme in found.themes if policy.words(words).get(f"theme:{theme}", 0) > 0}
-    assert (claims["too"] is not None) == (claims["theme"] in named)
-    # "A warm war film about war" would say it twice.
-    about = named - {claims["theme"], genre}
-    assert (claims["about"] in about) if about else claims["about"] is None
-    assert {None: 0, "once": 1, "twice": 2}.get(
-        claims["times"], int((claims["times"] or "0").split()[0]) if chosen > 2 else -1
-    ) == chosen
+def test_every_claim_holds(
+    found: BundledFilm,
+    mood: str,
+    weather: str,
+    words: str,
+    weekday: str,
+    minutes: int | None,
+    family: Any,
+    intent: Any,
+    choices: list[str],
+    llm: bool,  # noqa: FBT001 - Hypothesis gives it
+) -> None:
+    context = {"mood": mood, "weather_desc": weather, "weekday": weekday}
+    query = Query(context, 20, words, max_minutes=minutes, family=family, intent=intent)
+    chosen = Counter(choice for choice in choices if choice) + Counter({"": len(choices)})
+    sources = ("catalogue", *["llm"] * llm)
+    sentences = {
+        language: Reasons(query, language).why(sources, found, chosen, "") for language in LANGUAGES
+    }
+    said = [check(text, language, query, found, chosen) for language, text in sentences.items()]
+    # Both languages say the same.
+    assert sorted(said[0]) == sorted(said[1])
+    assert ("count" in said[0]) == bool(choices)
+    assert ("llm" in said[0]) == llm
+
+
+RAINY = {"mood": "sad", "weather_desc": "rain", "weekday": "Friday"}
 
 
 @pytest.mark.parametrize(
-    ("words", "context", "sentence"),
+    ("query", "english", "korean"),
     [
-        ("", {}, "A warm comedy; themes: food, rain."),
-        ("", {"mood": "sad"}, "A warm comedy that suits a sad mood."),
-        ("", {"mood": "happy"}, "A warm comedy; themes: food, rain."),
-        ("", {"weather_desc": "drizzle"}, "A warm comedy that has rain in it, like today."),
-        ("", {"weather_desc": "storm"}, "A warm comedy that has rain in it, for a stormy day."),
-        ("", {"weather_desc": "clear"}, "A warm comedy; themes: food, rain."),
-        ("food!", {}, "A warm comedy about food, which you mentioned."),
-        ("no food", {}, "A warm comedy; themes: food, rain."),
+        (Query(), "A wry comedy about food and rain.", "음식과 비를 다룬 능청스러운 코미디입니다."),
         (
-            "food",
-            {"mood": "sad", "weather_desc": "rain"},
+            Query({"mood": "sad"}),
+            "A wry comedy that suits a sad mood well.",
+            "슬픈 기분에 잘 어울리는 능청스러운 코미디입니다.",
+        ),
+        (
+            Query({"mood": "sad", "weather_desc": "drizzle"}, words="food!"),
             (
-                "A warm comedy that suits a sad mood and has rain in it, like today; "
+                "A wry comedy that suits a sad mood well and has rain in it, like today; "
                 "about food, which you mentioned."
+            ),
+            (
+                "말씀하신 음식을 다룬, 슬픈 기분에 잘 어울리는, 오늘처럼 비가 나오는 "
+                "능청스러운 코미디입니다."
             ),
         ),
         (
-            "rain",
-            {"weather_desc": "rain"},
-            "A warm comedy that has rain in it, like today, and you mentioned it.",
+            Query({"weather_desc": "storm"}, max_minutes=120, family="adults"),
+            (
+                "A wry comedy that has rain in it, for a stormy day; "
+                "100 minutes, within your 120; for teens and up."
+            ),
+            (
+                "폭풍우 치는 날에 맞게 비가 나오는, 120분을 넘지 않는 100분짜리, "
+                "청소년부터 볼 수 있는 능청스러운 코미디입니다."
+            ),
+        ),
+        (
+            Query(words="no food"),
+            "A wry comedy about food and rain.",
+            "음식과 비를 다룬 능청스러운 코미디입니다.",
         ),
     ],
 )
-def test_it_is_one_natural_sentence(words: str, context: dict[str, str], sentence: str) -> None:
-    assert why(("catalogue",), film(), Query(context, words=words), 0, "") == sentence
-
-
-@pytest.mark.parametrize("weather", WEATHERS)
-def test_no_theme_is_said_twice_and_none_that_is_not_the_weather(weather: str) -> None:
-    for found in SHIPPED:
-        sentence = said(found, words=" ".join(found.themes), weather_desc=weather)
-        for theme in found.themes:
-            assert len(re.findall(rf"(?<![\w-]){theme}(?![\w-])", sentence)) <= 1, sentence
-        assert "city in it" not in sentence
+def test_it_is_one_natural_sentence(query: Query, english: str, korean: str) -> None:
+    assert why(query, film()) == english
+    assert why(query, film(), language="ko") == korean
 
 
 @pytest.mark.parametrize(
-    ("chosen", "times"), [(1, "once"), (2, "twice"), (3, "3 times"), (30, "30 times")]
+    ("chosen", "english", "korean"),
+    [
+        ({"": 1}, "Chosen once at this station.", "이곳에서 한 번 선택된 영화입니다."),
+        ({"": 9, "rain": 2}, "Chosen 9 times at this station.", "이곳에서 9번 선택된 영화입니다."),
+        (
+            {"": 9, "rain": 4, "sad": 3},
+            "Chosen 4 times on rainy evenings.",
+            "비 오는 저녁에 4번 선택된 영화입니다.",
+        ),
+        (
+            {"": 2, "sad": 2, "rain": 2, "friday": 2},
+            "Chosen twice in a sad mood.",
+            "슬픈 기분일 때 두 번 선택된 영화입니다.",
+        ),
+        (
+            {"": 3, "friday": 2, "rain": 1},
+            "Chosen twice on Fridays.",
+            "금요일에 두 번 선택된 영화입니다.",
+        ),
+        (
+            {"": 1, "friday": 1},
+            "Chosen once on a Friday.",
+            "금요일에 한 번 선택된 영화입니다.",
+        ),
+        (
+            {"": 1, "rain": 1},
+            "Chosen once on a rainy evening.",
+            "비 오는 저녁에 한 번 선택된 영화입니다.",
+        ),
+        ({"": 5, "happy": 5}, "Chosen 5 times at this station.", "이곳에서 5번 선택된 영화입니다."),
+    ],
 )
-def test_it_counts_the_choices_at_this_station(chosen: int, times: str) -> None:
-    assert why(("context",), None, Query(), chosen, "") == f"Chosen {times} at this station."
+def test_it_counts_choices_by_what_this_evening_shares_with_them(
+    chosen: dict[str, int], english: str, korean: str
+) -> None:
+    assert why(Query(RAINY), None, chosen) == english
+    assert why(Query(RAINY), None, chosen, language="ko") == korean
 
 
 def test_the_llm_is_quoted_as_itself() -> None:
-    sentence = why(("llm",), film(), Query(), 0, "Noodles. And love.")
-    assert sentence == "The LLM says: \u201cNoodles. And love.\u201d"
-    # What the catalogue did not name it says nothing about.
-    assert why(("llm", "context"), film(), Query(), 2, "\u201cYes!\u201d") == (
-        "Chosen twice at this station; the LLM says: \u201cYes!\u201d"
+    assert why(llm="Noodles. And love.") == "The LLM says: “Noodles. And love.”"
+    said = why(found=film(), chosen={"": 2}, llm="“Yes!”")
+    assert said == (
+        "A wry comedy about food and rain; chosen twice at this station; the LLM says: “Yes!”"
     )
+    assert why(llm="Good.", language="ko") == "LLM은 이렇게 말합니다: “Good.”"
+    said = why(found=film(), llm="Good.", language="ko")
+    assert said == "음식과 비를 다룬 능청스러운 코미디이며, LLM은 이렇게 말합니다: “Good.”"
 
 
-@pytest.mark.parametrize("nothing", ["", "   ", '""', "\u201c\u201d"])
+def test_what_the_llm_says_is_no_template() -> None:
+    assert why(llm="{sentence} {0} %s") == "The LLM says: “{sentence} {0} %s”"
+
+
+@pytest.mark.parametrize("nothing", ["", "   ", '""', "“”"])
 def test_an_llm_without_a_reason_is_only_named(nothing: str) -> None:
-    assert why(("llm",), None, Query(), 0, nothing) == "Named by the LLM."
+    assert why(llm=nothing) == "Named by the LLM."
+    assert why(llm=nothing, language="ko") == "LLM이 고른 영화입니다."
 
 
 def test_a_long_quote_is_cut_and_says_so() -> None:
-    sentence = why(("llm",), None, Query(), 0, "so " * 500)
-    assert sentence.startswith("The LLM says: \u201cso so so")
-    assert sentence.endswith("\u2026\u201d")
+    sentence = why(llm="so " * 500)
+    assert sentence.startswith("The LLM says: “so so so")
+    assert sentence.endswith("…”")
     assert len(sentence) < 230
 
 
 def test_a_film_nobody_speaks_for_is_still_a_sentence() -> None:
-    assert why(("context",), None, Query(), 0, "") == "Known at this station."
+    assert why() == "Known at this station."
+    assert why(language="ko") == "이곳에서 아는 영화입니다."
 
 
-def test_each_pick_of_an_answer_says_what_its_recommenders_say(
-    make_app: Callable[..., Flask], ollama: FakeOllama
-) -> None:
-    ollama.then(says(answer([{"title": "Tampopo", "year": 1985, "why": "Noodles in the rain."}])))
-    got = (
-        make_app(llm="auto")
-        .test_client()
-        .post(
-            "/inference", json={"mood": "happy", "env": {"weather_desc": "light rain"}, "limit": 20}
-        )
-    )
-    picks = got.get_json()["picks"]
-    by_title = {(each.title, each.year): each for each in SHIPPED}
-    assert {"llm", "catalogue"} == {source for pick in picks for source in pick["sources"]}
-    for pick in picks:
-        ours, _, quoted = pick["why"].partition("the LLM says: \u201c")
-        assert bool(quoted or "The LLM" in ours) == ("llm" in pick["sources"])
-        if "catalogue" in pick["sources"]:
-            claims = SAID.match(ours.removesuffix("; ").removesuffix(".") + ".")
-            assert claims, ours
-            found = by_title[pick["title"], pick["year"]]
-            assert (claims["mood"] == "happy") == ("happy" in found.moods)
-            assert (claims["like"] == "like today") == ("rain" in found.themes)
-    [tampopo] = [pick for pick in picks if pick["title"] == "Tampopo"]
-    assert tampopo["why"].lower().endswith("the llm says: \u201cnoodles in the rain.\u201d")
+def test_a_mood_nobody_knows_is_not_taken_for_calm() -> None:
+    calm = film(moods={"neutral": 1.0})
+    assert "mood" not in why(Query({"mood": "flibbertigibbet"}), calm)
+    assert "a calm mood" in why(Query({"mood": "neutral"}), calm)
+
+
+def test_a_warm_film_is_not_said_to_have_a_warm_heart() -> None:
+    evening_out = Query({"mood": "happy"}, intent="stay")
+    assert "a warm heart" in why(evening_out, film(warmth=5))
+    assert "a warm heart" not in why(evening_out, film(warmth=5, tone="warm"))
+
+
+@pytest.mark.parametrize("weather", WEATHERS)
+def test_no_theme_is_said_twice(weather: str) -> None:
+    for found in SHIPPED[::7]:
+        query = Query({"weather_desc": weather}, words=" ".join(found.themes))
+        sentence = why(query, found)
+        for theme in found.themes:
+            assert len(re.findall(rf"(?<![\w-]){theme}(?![\w-])", sentence)) <= 1, sentence
+
+
+def test_what_may_be_said_has_words_in_both_languages() -> None:
+    names = {(row["kind"], row["name"]) for row in ROWS}
+    assert len(names) == len(ROWS)
+    assert {name for kind, name in names if kind == "tone"} == TONES
+    assert {name for kind, name in names if kind == "genre"} == GENRES
+    assert {name for kind, name in names if kind == "mood"} == set(moods.MOODS)
+    assert {name for kind, name in names if kind == "weekday"} == set(evening.WEEKDAYS)
+    themes = {name for kind, name in names if kind == "theme"}
+    assert themes >= set().union(*LITERAL.values())
+    assert themes >= {theme for each in SHIPPED for theme in each.themes}
+    blank = [(row["name"], language) for row in ROWS for language in LANGUAGES if not row[language]]
+    assert blank == [("film", "en")]
+    for kind, language in itertools.product(("mood", "weather", "weekday", "tone"), LANGUAGES):
+        words = [row[language] for row in ROWS if row["kind"] == kind]
+        assert len(words) == len(set(words))
+
+
+@pytest.mark.parametrize(
+    ("theme", "said"),
+    [
+        ("rain", "말씀하신 비를 다룬"),
+        ("food", "말씀하신 음식을 다룬"),
+        ("trains", "말씀하신 기차를 다룬"),
+        ("winter", "말씀하신 겨울을 다룬"),
+    ],
+)
+def test_korean_particles_follow_the_final_consonant(theme: str, said: str) -> None:
+    found = film(themes=(theme, "city", "love"))
+    assert said in why(Query(words=theme), found, language="ko")

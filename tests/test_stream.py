@@ -110,7 +110,7 @@ def test_each_piece_comes_as_soon_as_it_is_known(serve: Serve, ollama: FakeOllam
     with listening(served, {"mood": "happy", "limit": 5}) as stream:
         name, perceived = stream.next()
         assert name == "perceived"
-        assert perceived["mood"] == {"label": "happy", "source": "hand"}
+        assert perceived["mood"] == {"label": "happy", "source": "hand", "confidence": 1}
         name, own = stream.next()
         assert name == "picks"
         assert len(own["picks"]) == 5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from moodflix.cli import catalogue, database, doctor, logs
+from moodflix.cli import catalogue, database, doctor, feedback, logs, model, recommend
 
 
 def init_app(app: Flask) -> None:
@@ -12,4 +12,7 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(catalogue.group)
     app.cli.add_command(database.group)
     app.cli.add_command(doctor.command)
+    app.cli.add_command(feedback.group)
     app.cli.add_command(logs.group)
+    app.cli.add_command(model.group)
+    app.cli.add_command(recommend.command)

@@ -1,16 +1,17 @@
-"""What the commands share: errors as one line, a migrated database, a bar while a file is read."""
+"""What the commands share: errors in a line, a migrated database, files read and written."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import BinaryIO, ParamSpec, TypeVar
+from typing import BinaryIO, ParamSpec, TextIO, TypeVar
 
 import click
 
-from moodflix import db, migrating
+from moodflix import csvio, db, migrating
 from moodflix.errors import MoodflixError
 
 P = ParamSpec("P")
@@ -54,3 +55,22 @@ def with_progress(rows: Iterable[R], source: BinaryIO, path: Path) -> Iterator[R
             if not hidden and place % 1_000 == 0:
                 bar.update(source.tell() - bar.pos)
         bar.update(size - bar.pos)
+
+
+@contextmanager
+def writable(output: Path | None) -> Iterator[TextIO]:
+    """Open a file that is replaced only once it is whole, or stdout when there is none.
+
+    Raises:
+        ClickException: it can't be written; one line says why.
+    """
+    if output is None:
+        # Bytes as they are: no translation of line ends, UTF-8 whatever the locale.
+        sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]
+        yield sys.stdout
+        return
+    try:
+        with csvio.replacing(output) as out:
+            yield out
+    except OSError as error:
+        raise click.ClickException(f"{output} can't be written: {error.strerror}") from error

@@ -8,14 +8,14 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import BinaryIO
 
 import click
 from flask import current_app
 from flask.cli import with_appcontext
 
 from moodflix import csvio, logbook
-from moodflix.cli.common import migrated_database, one_line_errors, with_progress
+from moodflix.cli.common import migrated_database, one_line_errors, with_progress, writable
 from moodflix.schemas import LogRow
 
 # Fewer rows than this are done before a bar could be read.
@@ -89,7 +89,7 @@ def export(
     with migrated_database().read() as session:
         total = logbook.count(session, since, until)
         rows = logbook.stream(session, since, until)
-        with _writable(output) as out, _bar(rows, total, "Exporting") as shown:
+        with writable(output) as out, _bar(rows, total, "Exporting") as shown:
             csvio.write(shown, out, csvio.HEADERS[header], spreadsheet_safe=spreadsheet_safe)
     if output is not None:
         click.echo(f"Exported {total} rows to {output}.", err=True)
@@ -178,20 +178,6 @@ class _Rejects:
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
-
-
-@contextlib.contextmanager
-def _writable(output: Path | None) -> Iterator[TextIO]:
-    if output is None:
-        # Bytes as they are: no translation of line ends, UTF-8 whatever the locale.
-        sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]
-        yield sys.stdout
-        return
-    try:
-        with csvio.replacing(output) as out:
-            yield out
-    except OSError as error:
-        raise click.ClickException(f"{output} can't be written: {error.strerror}") from error
 
 
 @contextlib.contextmanager

@@ -1,18 +1,33 @@
-"""Pure merge of ranked lists."""
+"""Pure merge of ranked lists, and what it learns from the choices people made."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
-from moodflix.recommend.ranking import Pick
+from moodflix.recommend.ranking import CATALOGUE, CONTEXT, LLM, Pick, Query
 
 # The constant of reciprocal rank fusion: Cormack, Clarke and Buettcher, "Reciprocal Rank Fusion
 # outperforms Condorcet and individual Rank Learning Methods", SIGIR 2009. Their 60 suits lists of
 # a thousand; in lists of some ten it would leave a recommender of less than full weight unseen.
-RRF_K = 10
+RRF_K: Final = 10
 # Rows at which the context model weighs half of what it ever will.
-HALF_EVIDENCE = 20
+HALF_EVIDENCE: Final = 20
+#: What a recommender's word counts before anybody chose.
+PRIORS: Final[Mapping[str, float]] = {LLM: 1.0, CONTEXT: 1.0, CATALOGUE: 1.0}
+LEAST, MOST = 0.3, 3.0
+# Log-odds of a choice that come with the first rank of a list, and how sure we are of that; then
+# what each further place in the answer costs, in log-odds by its logarithm (Craswell et al., "An
+# Experimental Comparison of Click Position-Bias Models", WSDM 2008, find about 1/place).
+_TASTE, _TASTE_SPREAD = 1.5, 1.0
+_PLACE, _PLACE_SPREAD = -0.8, 0.3
+_NEWTON_STEPS = 12
+# Of ten places one is for a film that would not be shown, but never one of the first three.
+_EXPLORED, _SAFE = 0.1, 3
+# How far down the merged lists it may stand, in lengths of the answer.
+_REACH = 3
 
 
 @dataclass(frozen=True)
@@ -32,12 +47,21 @@ class Fused:
     score: float
     sources: Mapping[str, int]
     whys: Mapping[str, str]
+    explore: bool = False
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An answer that led to a choice: the ranks of its films by place, and who was chosen."""
+
+    sources: Sequence[Mapping[str, int]]
+    chosen: int
 
 
 def evidence_weight(rows: int) -> float:
     """Return the context model's weight after ``rows`` choices: 0 at none, growing towards 1.
 
-    It never exceeds the others' 1, so the log can't drown the LLM or the catalogue.
+    What was learned of its worth comes on top.
     """
     return rows / (rows + HALF_EVIDENCE)
 
@@ -67,3 +91,67 @@ def fuse(lists: Iterable[RankedList], n: int) -> list[Fused]:
             whys.setdefault(key, {})[ranked.name] = pick.why
     best = sorted(scores, key=lambda key: (-scores[key], not picks[key].known))[:n]
     return [Fused(picks[key], scores[key], sources[key], whys[key]) for key in best]
+
+
+def explored(fused: Sequence[Fused], n: int, query: Query) -> list[Fused]:
+    """Return the best ``n``, a tenth of them replaced by films from further down.
+
+    Which evening explores what follows from the evening alone. The first three stay, and so does
+    every film of the LLM.
+    """
+    shown, deeper = list(fused[:n]), list(fused[n : n * _REACH])
+    context = query.context
+    evening = (query.date, context.get("city")) if query.seed is None else query.seed
+    told = (context.get("mood"), query.words, query.intent, *query.liked)
+    chance = random.Random(repr((evening, told)))  # noqa: S311 - no secret
+    # Five places of one in ten are one place every second evening.
+    for _ in range(int(n * _EXPLORED + chance.random())):
+        own = [at for at in range(_SAFE, len(shown)) if LLM not in shown[at].sources]
+        fresh = [at for at in own if not shown[at].explore]
+        deeper = [each for each in deeper if each.pick.known]
+        if not fresh or not deeper:
+            break
+        del shown[fresh[-1]]
+        found = deeper.pop(chance.randrange(len(deeper)))
+        shown.insert(chance.randint(_SAFE, len(shown)), replace(found, explore=True))
+    return shown
+
+
+def learn(shown: Sequence[Shown]) -> dict[str, float]:
+    """Return what each recommender's word counts, by what people chose among what was shown.
+
+    A conditional logit (McFadden 1974) over the films of each answer: the log-odds of a choice
+    are the sum of worth x (RRF_K + 1) / (RRF_K + rank) over the recommenders and a cost of the
+    place. It is drawn towards ``PRIORS`` as by a normal prior, which is all there is without a
+    choice, and kept from ``LEAST`` to ``MOST``.
+    """
+    import numpy as np
+
+    if not shown:
+        return dict(PRIORS)
+    names = tuple(PRIORS)
+    prior = np.array([*(_TASTE * PRIORS[name] for name in names), _PLACE])
+    sure = np.array([_TASTE_SPREAD] * len(names) + [_PLACE_SPREAD]) ** -2.0
+    longest = max(len(each.sources) for each in shown)
+    films = np.zeros((len(shown), longest, len(prior)))
+    absent = np.full((len(shown), longest, 1), -np.inf)
+    for row, each in enumerate(shown):
+        for place, sources in enumerate(each.sources):
+            ranks = (sources.get(name, np.inf) for name in names)
+            gains = ((RRF_K + 1) / (RRF_K + rank) for rank in ranks)
+            films[row, place] = [*gains, np.log(place + 1)]
+            absent[row, place] = 0
+    chosen = films[np.arange(len(shown)), [each.chosen for each in shown]]
+    worth = prior.copy()
+    for _ in range(_NEWTON_STEPS):
+        logits = films @ worth[:, None] + absent
+        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+        shares /= shares.sum(axis=1, keepdims=True)
+        means = (shares * films).sum(axis=1)
+        slope = (chosen - means).sum(axis=0) - sure * (worth - prior)
+        bend = np.tensordot(shares * films, films, ([0, 1], [0, 1])) - means.T @ means
+        step = np.linalg.solve(bend + np.diag(sure), slope)
+        worth += step / max(1.0, float(np.linalg.norm(step)))
+    known = np.maximum(worth[:-1], 0)
+    weights = np.clip(known / max(known.mean(), _TASTE_SPREAD), LEAST, MOST)
+    return dict(zip(names, map(float, weights), strict=True))

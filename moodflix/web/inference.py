@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timezone
 from itertools import chain
+from typing import get_args
 
 from flask import Blueprint, Response, current_app, request, stream_with_context
 
 from moodflix.errors import LlmError
-from moodflix.inference import HEARTBEAT, Event, Given, Station
+from moodflix.given import HEARTBEAT, Event, Given
+from moodflix.inference import Station
 from moodflix.recommend.llm import UNAVAILABLE
-from moodflix.schemas import InferenceRequest, read
+from moodflix.schemas import InferenceRequest, Language, read
 from moodflix.web import requestlog
 from moodflix.web.envelope import enveloped, receive, reply
 
@@ -25,6 +27,9 @@ _EVENTS = "text/event-stream"
 def infer() -> Response:
     """Recommend films for an evening."""
     asked = read(InferenceRequest, receive(_MESSAGE_TYPE))
+    if asked.language is None:
+        preferred = request.accept_languages.best_match(get_args(Language), "en")
+        asked = asked.model_copy(update={"language": preferred})
     station: Station = current_app.extensions["moodflix.station"]
     now = datetime.now(timezone.utc)
     # "Accept: */*" gets the documented object.

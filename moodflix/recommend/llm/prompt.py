@@ -111,7 +111,7 @@ def _evening(query: Query) -> dict[str, Any]:
         "city": context.get("city"),
         "weather": context.get("weather_desc"),
         "temperature_celsius": context.get("temperature"),
-        "likes": [title[:_MAX_TITLE] for title in query.liked[:_MAX_LIKED]],
+        "likes": [title[:_MAX_TITLE] for title in (*query.liked, *query.loved)[:_MAX_LIKED]],
         "not": [key[:_MAX_TITLE] for key in sorted(query.excluded)[:_MAX_NOT]],
     }
     return {name: value for name, value in known.items() if value}
