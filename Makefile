@@ -8,6 +8,14 @@ npm = [ $(1) -nt package-lock.json ] || \
     { command -v npm >/dev/null && npm ci --no-audit --no-fund --loglevel=error $(2) >/dev/null; } || \
     echo "No face will be read, npm is missing or failed; run: sudo apt-get install npm" >&2
 
+# Much of a test is waiting; a file's tests stay together.
+PYTEST = $(BIN)/pytest --numprocesses 3 --dist loadfile
+# The pages are tested in a browser, where one may be installed without asking.
+chromium = command -v chromium >/dev/null || ! command -v apt-get >/dev/null || \
+    { [ "$$(id -u)" = 0 ] && apt-get install --yes --quiet --no-install-recommends chromium; } || \
+    { sudo -n true 2>/dev/null && sudo -n apt-get install --yes --quiet --no-install-recommends chromium; } || \
+    echo "The tests of the pages are skipped; run: sudo apt-get install chromium" >&2
+
 .PHONY: run test test-fast test-all lint format docs clean
 
 run: $(VENV)/.installed
@@ -17,11 +25,13 @@ run: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	@$(call npm,node_modules/jpeg-js)
-	$(BIN)/pytest
+	@$(chromium)
+	$(PYTEST)
 
 test-fast: $(VENV)/.installed-dev
 	@$(call npm,node_modules/jpeg-js)
-	$(BIN)/pytest -m "not slow"
+	@$(chromium)
+	$(PYTEST) -m "not slow"
 
 # The suite on each interpreter from 3.10 to 3.13 that is here.
 test-all:

@@ -24,6 +24,8 @@ from typing import Any
 
 import click
 import numpy as np
+from scipy import stats  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits  # type: ignore[import-not-found]
 
 from benchmarks.planted import WORDS
 from moodflix import bundled, create_app, inference, logbook, migrating, titles
@@ -241,6 +243,7 @@ def stations(
 def run(seed: int) -> dict[str, list[bool]]:
     """Return for each kind of station, visit by visit, whether one of five would be taken."""
     FakeOllama.PIECE = 10_000
+    threadpool_limits(1)
     evenings = list(visits(seed))
     shipped = bundled.shipped()
     found: dict[str, list[bool]] = {}
@@ -310,15 +313,14 @@ def _share(hits: Sequence[bool], days: tuple[int, int]) -> float:
 
 
 def _interval(values: Sequence[float]) -> tuple[float, float]:
-    # Student's t at 97.5 % for so many stations.
-    t = {2: 12.7, 3: 4.3, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36}.get(len(values), 2.3)
+    t = float(stats.t.ppf(0.975, len(values) - 1))
     return float(np.mean(values)), t * float(np.std(values, ddof=1)) / len(values) ** 0.5
 
 
 def main() -> None:
     """Run, print, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--stations", type=int, default=6)
+    parser.add_argument("--stations", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     began = time.monotonic()

@@ -10,22 +10,21 @@ from typing import Any
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session, aliased
 
-from moodflix.models import Answer, AnswerPick, Base, LogEntry
+from moodflix.models import Answer, AnswerPick, LogEntry
 
 # Old front-ends name no answer: a choice belongs to the newest one this fresh that listed it.
 LINK_WINDOW = timedelta(minutes=30)
 
 
-def record(session: Session, answer: Answer) -> None:
-    """Store an answer with its picks."""
+def record(session: Session, answer: Mapping[str, Any], picks: Sequence[Mapping[str, Any]]) -> None:
+    """Store the columns of an answer and those of its picks, in their order."""
     # Plain inserts: the unit of work would cost as much as the ranking.
-    session.execute(insert(Answer.__table__), _columns(answer))  # type: ignore[arg-type]
-    picks = [_columns(pick) | {"answer_id": answer.id} for pick in answer.picks]
-    session.execute(insert(AnswerPick.__table__), picks)  # type: ignore[arg-type]
-
-
-def _columns(row: Base) -> dict[str, Any]:
-    return {column.key: getattr(row, column.key) for column in row.__table__.columns}
+    session.execute(insert(Answer.__table__), answer)  # type: ignore[arg-type]
+    rows = [
+        {"answer_id": answer["id"], "position": place, **pick}
+        for place, pick in enumerate(picks, start=1)
+    ]
+    session.execute(insert(AnswerPick.__table__), rows)  # type: ignore[arg-type]
 
 
 def chosen_from(

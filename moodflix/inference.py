@@ -20,7 +20,7 @@ from moodflix.config import Settings
 from moodflix.db import Database
 from moodflix.errors import DatabaseUnavailableError, LlmError, RecommenderError
 from moodflix.given import HEARTBEAT, Event, Given, Told
-from moodflix.models import Answer, AnswerPick, Film
+from moodflix.models import Film
 from moodflix.perception import Perceived
 from moodflix.recommend import fusion, llm
 from moodflix.recommend.catalogue import Catalogue
@@ -221,19 +221,18 @@ class Station:
             problems = ("no film to recommend", *asking.warnings)
             raise RecommenderError("; ".join(problems))
         picks = self._described(fused, asking.request, query)
-        answer = Answer(
-            id=uuid.uuid4().hex,
-            answered_at=asking.now,
-            context=dict(query.context),
-            mood_source=perceived.mood.source,
-            tone_source=perceived.tone.source,
-            llm_status=asked.status,
-            llm_numbers=asked.numbers.as_json(),
-            seconds=time.monotonic() - asking.started,
-            picks=[_stored_pick(place, pick) for place, pick in enumerate(picks, start=1)],
-        )
+        answer = {
+            "id": uuid.uuid4().hex,
+            "answered_at": asking.now,
+            "context": dict(query.context),
+            "mood_source": perceived.mood.source,
+            "tone_source": perceived.tone.source,
+            "llm_status": asked.status,
+            "llm_numbers": asked.numbers.as_json(),
+            "seconds": time.monotonic() - asking.started,
+        }
         return Given(
-            id=self._remember(answer, asking.warnings) if remember else None,
+            id=self._remember(answer, picks, asking.warnings) if remember else None,
             movies=[pick["title"] for pick in picks],
             primary_llm=[pick.title for pick in asked.picks],
             picks=picks,
@@ -244,6 +243,8 @@ class Station:
 
     def _checked(self, picks: Sequence[Pick], query: Query) -> list[Pick]:
         """Return the LLM's films under the titles and years the station knows them by."""
+        if not picks:
+            return []
         try:
             with self._database.read() as session:
                 checked = [films.identified(session, pick) for pick in picks]
@@ -305,16 +306,23 @@ class Station:
             logger.warning("answering without facts: %s", error)
             return known, {}
 
-    def _remember(self, answer: Answer, warnings: list[str]) -> str | None:
+    def _remember(
+        self, answer: dict[str, Any], picks: list[dict[str, Any]], warnings: list[str]
+    ) -> str | None:
+        rows = [
+            {"film_key": titles.key(pick["title"])}
+            | {name: pick[name] for name in ("title", "year", "sources")}
+            for pick in picks
+        ]
         try:
             # At most one answer at the writers' lock: a log waits for no more.
             with self._storing:
-                self._database.commit(lambda session: answers.record(session, answer))
+                self._database.commit(lambda session: answers.record(session, answer, rows))
         except DatabaseUnavailableError as error:
             logger.warning("an answer was not stored: %s", error)
             warnings.append(f"this answer was not stored: {error}")
             return None
-        return answer.id
+        return str(answer["id"])
 
 
 def _described(
@@ -366,14 +374,4 @@ def _query(
         family=request.family,
         seed=request.seed,
         date=now.astimezone().date().isoformat(),
-    )
-
-
-def _stored_pick(place: int, pick: dict[str, Any]) -> AnswerPick:
-    return AnswerPick(
-        position=place,
-        film_key=titles.key(pick["title"]),
-        title=pick["title"],
-        year=pick["year"],
-        sources=pick["sources"],
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Final, Literal, NamedTuple
 
@@ -54,11 +54,13 @@ def _look_up(label: str | None, known: tuple[str, ...], of: Callable[[Entry], st
     return None
 
 
+@lru_cache(maxsize=1_000)
 def mood(label: str | None) -> str | None:
     """Map a mood word to one of ``MOODS``, or ``None`` when it says nothing to us."""
     return _look_up(label, MOODS, lambda entry: entry.mood)
 
 
+@lru_cache(maxsize=1_000)
 def tone(label: str | None) -> str | None:
     """Map a word for a tone of voice to one of ``TONES``, or ``None``."""
     return _look_up(label, TONES, lambda entry: entry.tone)

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -29,6 +30,8 @@ from moodflix.training import Trainer
 from moodflix.web.requestlog import logging_config
 
 logger = logging.getLogger(__name__)
+# One answer at a time is ranked: more threads of BLAS would only spin. Before numpy is loaded.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 try:
     _settings = load()
@@ -91,6 +94,7 @@ def on_starting(server: Any) -> None:
     finally:
         # No connection may cross the fork.
         database.engine.dispose()
+    _require_certificate()
     _require_free_port(server)
 
 
@@ -124,6 +128,16 @@ def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
     del worker, environ, resp
     _in_flight.discard(id(req))
     _last_request.value = time.monotonic()
+
+
+def _require_certificate() -> None:
+    if not (certfile or keyfile):
+        return
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certfile or "", keyfile)
+    except OSError as error:
+        cert, key = variable("tls_cert"), variable("tls_key")
+        sys.exit(f"moodflix: {cert} and {key} are no certificate with its key: {error}")
 
 
 def _require_free_port(server: Any) -> None:

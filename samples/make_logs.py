@@ -15,8 +15,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from importlib.resources import files
 from typing import TextIO
+
+from moodflix import bundled
+from moodflix.bundled import BundledFilm
 
 COLUMNS = (
     "clientSentAt,city,lat,lon,today_status,tomorrow_status,weekday,weather_desc,temperature,"
@@ -121,7 +123,7 @@ def _free(day: int) -> bool:
 
 
 def _evening(
-    draw: random.Random, day: int, person: Person, shelf: list[dict[str, str]]
+    draw: random.Random, day: int, person: Person, shelf: list[BundledFilm]
 ) -> tuple[str, ...]:
     city = person.city
     moment = START + timedelta(
@@ -149,7 +151,7 @@ def _evening(
         f"{celsius:g}",
         mood,
         tone,
-        film["title"],
+        film.title,
     )
 
 
@@ -159,10 +161,10 @@ def _sky(draw: random.Random, wet: float, celsius: float) -> str:
     return draw.choices(("clear", "clouds", "fog"), (5, 4, 1))[0]
 
 
-def _pull(film: dict[str, str], person: Person, evening: Evening) -> float:
+def _pull(film: BundledFilm, person: Person, evening: Evening) -> float:
     """Return how strongly a film pulls on such an evening."""
-    words = {word for column in film.values() for word in column.split(";")}
-    score = 1.6 * (evening.mood in film["moods"].split(";"))
+    words = {*film.genres, *film.themes, *film.countries, film.tone}
+    score = 1.6 * (evening.mood in film.moods)
     score += 0.7 * len(words.intersection(person.likes))
     if evening.sky in ("rain", "fog"):
         score += 1.5 * bool(words & {"rain", "melancholic", "detective", "mist"})
@@ -175,9 +177,8 @@ def _pull(film: dict[str, str], person: Person, evening: Evening) -> float:
     return math.exp(score)
 
 
-def _shelf() -> list[dict[str, str]]:
-    text = files("moodflix.data").joinpath("films.csv").read_text(encoding="utf-8")
-    known = {film["title"]: film for film in csv.DictReader(text.splitlines())}
+def _shelf() -> list[BundledFilm]:
+    known = {film.title: film for film in bundled.shipped()}
     return [known[title] for title in SHELF]
 
 

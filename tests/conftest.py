@@ -3,17 +3,20 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 
-from moodflix import create_app, migrating
+from moodflix import bundled, create_app, migrating
+from moodflix.bundled import BundledFilm
 from moodflix.config import PREFIX, Settings
 from moodflix.db import Database
+from moodflix.recommend.catalogue import Catalogue
 from tests.browser import chromium, playwright, visiting, visiting_with
 from tests.fake_ollama import FakeOllama
 from tests.server import Served
@@ -34,6 +37,27 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith((PREFIX, "OLLAMA_", "MAKE", "MFLAGS")) or name in ("PYTHON", "VENV"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("OLLAMA_HOST", "http://127.0.0.1:9")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def films_learned_once() -> Iterator[None]:
+    """Every test ranks the same films, and learning them takes a second."""
+    learn = Catalogue._learn  # noqa: SLF001 - what is learned, whoever asks
+    learned: dict[str, Any] = {}
+
+    def once(catalogue: Catalogue, films: Sequence[BundledFilm]) -> None:
+        if films is not bundled.shipped():
+            learn(catalogue, films)
+            return
+        if not learned:
+            before = set(vars(catalogue))
+            learn(catalogue, films)
+            learned.update({name: vars(catalogue)[name] for name in {*vars(catalogue)} - before})
+        vars(catalogue).update(learned, _films=films)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Catalogue, "_learn", once)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timezone, tzinfo
 
 import pytest
 from flask.testing import FlaskClient, FlaskCliRunner
@@ -10,6 +11,19 @@ from tests.conftest import MakeApp
 from tests.fake_ollama import FakeOllama
 
 EVENING = ["--mood", "sad", "--weather", "rain", "--text", "food, please", "--seed", "5"]
+
+
+@pytest.fixture(autouse=True)
+def fixed_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request and the command after it have the same evening."""
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime(2026, 1, 5, 20, tzinfo=timezone.utc).astimezone(tz)
+
+    for module in ("web.inference", "cli.recommend"):
+        monkeypatch.setattr(f"moodflix.{module}.datetime", Clock)
 
 
 def test_it_prints_the_list_a_request_would_get(client: FlaskClient, cli: FlaskCliRunner) -> None:
@@ -49,11 +63,11 @@ def test_it_takes_limits_and_films_to_go_by(client: FlaskClient, cli: FlaskCliRu
 
 
 def test_it_learns_from_the_log_before_it_answers(client: FlaskClient, cli: FlaskCliRunner) -> None:
-    for _ in range(3):
+    for _ in range(15):
         client.post("/inference/log", json={"movieTitle": "A Film of Ours"})
     done = cli.invoke(args=["recommend", "--limit", "50"])
-    assert "A Film of Ours\n    Chosen 3 times at this station.\n" in done.output
-    assert "context 0.13" in done.output
+    assert "A Film of Ours\n    Chosen 15 times at this station.\n" in done.output
+    assert "context 0.429" in done.output
 
 
 def test_it_names_the_llm(make_app: MakeApp, ollama: FakeOllama) -> None:

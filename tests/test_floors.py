@@ -35,7 +35,11 @@ INNER = {
         2: "examine",
         3: "__init__",
     },
-    "web": {0: "envelope requestlog", 1: "errors inference feedback logs health pages", 2: "__init__"},
+    "web": {
+        0: "envelope requestlog",
+        1: "errors inference feedback logs health pages",
+        2: "__init__",
+    },
     "cli": {
         0: "common",
         1: "catalogue database doctor feedback logs model recommend",

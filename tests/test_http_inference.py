@@ -45,7 +45,8 @@ def test_picks_stand_for_the_movies_in_their_order(client: FlaskClient) -> None:
     got = ask(client, {"mood": "sad", "limit": 20})
     assert [pick["title"] for pick in got["picks"]] == got["movies"]
     for pick in got["picks"]:
-        assert pick.keys() == {"title", "year", "known", "sources", "why"}
+        shown = {"title", "year", "known", "explore", "score", "sources", "why"}
+        assert pick.keys() == shown
         assert 1880 < pick["year"] < 2100
         assert pick["known"] is True
         assert pick["sources"]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from datetime import datetime, timezone, tzinfo
 from typing import Any
 
 import pytest
@@ -18,6 +19,25 @@ CHOSEN = ("Tampopo", "Mother", "Parasite", "A Film of Ours", "Tokyo Story", "Pat
 MOODS = ("sad", "행복", "angry", "neutral", "flibbertigibbet", "")
 WEATHERS = ("light rain", "눈", "Clear sky", "fog", "laoading")
 WEEKDAYS = ("Friday", "토요일", "mon", "")
+NOW = datetime(2026, 1, 5, 20, tzinfo=timezone.utc)
+
+
+@pytest.fixture(autouse=True)
+def fixed_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the hour asks for is claimed too."""
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return NOW.astimezone(tz)
+
+    monkeypatch.setattr("moodflix.web.inference.datetime", Clock)
+
+
+def evening_of(context: dict[str, str] | None = None, words: str = "") -> Query:
+    """The evening as the station sees it."""
+    local = NOW.astimezone()
+    return Query(context or {}, local.hour, words, date=local.date().isoformat())
 
 
 def log(client: FlaskClient, title: str, **env: str) -> None:
@@ -77,14 +97,13 @@ def test_every_reason_holds_on_many_evenings(make_app: MakeApp) -> None:
                 said = {
                     name: "" if evening.is_placeholder(text) else text for name, text in env.items()
                 }
-                query = Query({"mood": body["mood"], **said}, words=body["text"])
+                query = evening_of({"mood": body["mood"], **said}, body["text"])
                 counts = chosen.get(titles.key(pick["title"]), Counter())
                 film = bundled.find(pick["title"], pick["year"])
                 told = check(pick["why"], body["language"], query, film, counts)
                 assert ("count" in told) == bool(counts), pick
                 kinds.update(told)
     assert kinds.keys() >= {"count", "mood", "like", "named", "themes", "minutes", "light"}
-    app.extensions["moodflix.trainer"].close()
 
 
 def test_counts_follow_choices_and_imports_at_once(client: FlaskClient) -> None:
@@ -122,7 +141,7 @@ def test_reasons_come_in_the_language_asked_for(
     headers = {"Accept-Language": header} if header else {}
     for pick in ask(client, body, **headers)["picks"]:
         film = bundled.find(pick["title"], pick["year"])
-        check(pick["why"], language, Query(), film, {})
+        check(pick["why"], language, evening_of(), film, {})
 
 
 @pytest.mark.parametrize("language", ["fr", 7, ["ko"], True])

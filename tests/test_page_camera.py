@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,12 +17,12 @@ BOTH = ["camera", "microphone"]
 
 
 @pytest.fixture
-def looking(tmp_path: Path) -> Iterator[list[str]]:
+def looking(tmp_path: Path) -> list[str]:
     """Flags of a Chromium before which somebody smiles and talks."""
     video, sound = tmp_path / "face.mjpeg", tmp_path / "voice.wav"
     video.write_bytes(faces.frame(faces.SMILING) * 30)
     sound.write_bytes(voices.speech(voices.LIVELY))
-    yield [
+    return [
         FAKE,
         f"--use-file-for-fake-video-capture={video}",
         f"--use-file-for-fake-audio-capture={sound}",

@@ -157,6 +157,7 @@ def test_a_kiosk_left_alone_starts_again_as_nobody(serve: Serve, visiting: Visit
         expect(toast).to_be_visible()
         visit.assert_accessible("idle")
         page.get_by_role("button", name="I'm here").click()
+        page.clock.run_for(1_000)
         expect(toast).to_be_hidden()
         page.clock.run_for(45_000)
         assert len(visit.titles()) == 6

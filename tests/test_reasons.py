@@ -256,6 +256,8 @@ def test_what_may_be_said_has_words_in_both_languages() -> None:
     assert themes >= {theme for each in SHIPPED for theme in each.themes}
     blank = [(row["name"], language) for row in ROWS for language in LANGUAGES if not row[language]]
     assert blank == [("film", "en")]
+    # Particles go by the last syllable.
+    assert all("가" <= row["ko"][-1] <= "힣" for row in ROWS if row["kind"] == "theme")
     for kind, language in itertools.product(("mood", "weather", "weekday", "tone"), LANGUAGES):
         words = [row[language] for row in ROWS if row["kind"] == kind]
         assert len(words) == len(set(words))

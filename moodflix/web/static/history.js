@@ -14,7 +14,7 @@ export async function show() {
     trouble.hidden = true;
     section.querySelector("ol").replaceChildren(
       ...choices.map(({ movieTitle: title }) =>
-        make("li", {}, poster({ title }), make("span", {}, title)),
+        make("li", { title }, poster({ title }), make("span", {}, title)),
       ),
     );
   } catch {

@@ -11,10 +11,8 @@ export function begin() {
   if (!told.kiosk) return;
   const toast = by("idle");
   let last = Date.now();
-  const here = () => {
-    last = Date.now();
-    toast.hidden = true;
-  };
+  // The toast goes a moment later, or a tap on it would fall on what is below.
+  const here = () => (last = Date.now());
   for (const sign of ["pointerdown", "pointermove", "keydown", "input", "wheel", "touchmove"])
     addEventListener(sign, here, { passive: true, capture: true });
   setInterval(() => {
