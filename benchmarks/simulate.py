@@ -25,7 +25,7 @@ from typing import Any
 import click
 import numpy as np
 from scipy import stats  # type: ignore[import-untyped]
-from threadpoolctl import threadpool_limits  # type: ignore[import-not-found]
+from threadpoolctl import threadpool_limits
 
 from benchmarks.planted import WORDS
 from moodflix import bundled, create_app, inference, logbook, migrating, titles

@@ -338,6 +338,9 @@ def _described(
         "score": round(each.score, 4),
         "sources": dict(each.sources),
         "why": told.why(each.sources, traits, chosen, each.whys.get(LLM, "")),
+        "genres": list(traits.genres) if traits else [],
+        "runtime": traits.runtime if traits else None,
+        "original_title": traits.original_title if traits else "",
     }
 
 

@@ -177,9 +177,11 @@ class Trainer:
 
     def close(self) -> None:
         """End the process that learns, if there is one."""
-        if self._child is not None:
-            self._child.terminate()
-            self._child.communicate()
+        with self._learning:
+            child, self._child = self._child, None
+        if child is not None:
+            child.terminate()
+            child.communicate()
 
     def _follow(self) -> None:
         while True:
