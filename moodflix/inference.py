@@ -78,7 +78,7 @@ class Station:
         self._learned: Mapping[str, float] = fusion.PRIORS
         self._occasions = logbook.Occasions()
         # Under one GIL many at once are no faster, and logs would wait for all of them.
-        self._turn = threading.Lock()
+        self.turn = threading.RLock()
         self._storing = threading.Lock()
 
     def relearn_weights(self) -> None:
@@ -155,6 +155,14 @@ class Station:
 
     def _begin(self, request: InferenceRequest, now: datetime) -> _Asking:
         begun = perception.begin(request)
+        with self.turn:
+            asking = self._prepared(request, now)
+        if begun:
+            asking.perceived = perception.perceive(request, begun)
+            asking.query, asking.own = self._revised(asking, asking.perceived)
+        return asking
+
+    def _prepared(self, request: InferenceRequest, now: datetime) -> _Asking:
         env, warnings = Environment.lenient(request.environment)
         perceived = perception.perceive(request)
         query = _query(request, env, perceived, now)
@@ -166,9 +174,6 @@ class Station:
         )
         asking = _Asking(request, env, now, perceived, query, [], warnings)
         asking.own = self._own(query, request.limit, warnings)
-        if begun:
-            asking.perceived = perception.perceive(request, begun)
-            asking.query, asking.own = self._revised(asking, asking.perceived)
         return asking
 
     def _revised(self, asking: _Asking, perceived: Perceived) -> tuple[Query, list[RankedList]]:
@@ -260,7 +265,7 @@ class Station:
         lists = []
         for recommender in recommenders:
             try:
-                with self._turn:
+                with self.turn:
                     picks = recommender.rank(query, max(limit * _DEPTH, MAX_CANDIDATES))
             except RecommenderError as error:
                 logger.warning("%s can't answer: %s", recommender.name, error)
@@ -277,7 +282,7 @@ class Station:
     def _described(
         self, fused: Sequence[Fused], request: InferenceRequest, query: Query
     ) -> list[dict[str, Any]]:
-        with self._turn:
+        with self.turn:
             told = Reasons(query, request.language or "en")
             known, chosen = self._facts(fused)
             return [

@@ -56,7 +56,7 @@ wsgi_app = "moodflix.serving:create_app()"
 
 _TICK: Final = 0.25
 _WAITING: Final = 64
-_SWITCH: Final = 0.001
+_SWITCH: Final = 0.0002
 # When the last request began or ended, shared by all workers (CLOCK_MONOTONIC is system-wide).
 _last_request: Any = Value("d", time.monotonic(), lock=False)
 _in_flight: set[int] = set()

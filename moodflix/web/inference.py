@@ -26,11 +26,14 @@ _EVENTS = "text/event-stream"
 @blueprint.post("/inference")
 def infer() -> Response:
     """Recommend films for an evening."""
-    asked = read(InferenceRequest, receive(_MESSAGE_TYPE))
+    station: Station = current_app.extensions["moodflix.station"]
+    # All of it first: a slow sender must not keep others waiting.
+    request.get_data()
+    with station.turn:
+        asked = read(InferenceRequest, receive(_MESSAGE_TYPE))
     if asked.language is None:
         preferred = request.accept_languages.best_match(get_args(Language), "en")
         asked = asked.model_copy(update={"language": preferred})
-    station: Station = current_app.extensions["moodflix.station"]
     now = datetime.now(timezone.utc)
     # "Accept: */*" gets the documented object.
     wanted = request.accept_mimetypes.best_match(["application/json", _EVENTS])
