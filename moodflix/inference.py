@@ -218,14 +218,15 @@ class Station:
 
     def _finish(self, asking: _Asking, asked: LlmAnswer, *, remember: bool = True) -> Given:
         perceived = asking.perceived.or_read_by_llm(asked.mood, asked.tone)
-        query, own = self._revised(asking, perceived)
-        asked = replace(asked, picks=self._checked(asked.picks, query))
-        lists = [RankedList(LLM, asked.picks, self._learned[LLM]), *own]
-        fused = self._fused(lists, asking.request, query)
-        if not fused:
-            problems = ("no film to recommend", *asking.warnings)
-            raise RecommenderError("; ".join(problems))
-        picks = self._described(fused, asking.request, query)
+        with self.turn:
+            query, own = self._revised(asking, perceived)
+            asked = replace(asked, picks=self._checked(asked.picks, query))
+            lists = [RankedList(LLM, asked.picks, self._learned[LLM]), *own]
+            fused = self._fused(lists, asking.request, query)
+            if not fused:
+                problems = ("no film to recommend", *asking.warnings)
+                raise RecommenderError("; ".join(problems))
+            picks = self._described(fused, asking.request, query)
         answer = {
             "id": uuid.uuid4().hex,
             "answered_at": asking.now,
