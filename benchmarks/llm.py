@@ -26,9 +26,9 @@ import click
 import httpx
 import ollama
 
-from moodflix import create_app, migrating
+from benchmarks.station import migrate, serving
+from moodflix import create_app
 from moodflix.config import PREFIX, Settings
-from moodflix.db import Database
 from moodflix.recommend.llm import prompt
 from moodflix.recommend.ranking import Query
 from tests.fake_ollama import (
@@ -116,24 +116,18 @@ def paced(handler: Handler) -> None:
 @contextmanager
 def served(folder: Path, fake: FakeOllama, **settings: object) -> Iterator[Served]:
     """Serve a database with the sample logs, once everything that warms up is warm."""
-    database = Database(f"sqlite:///{folder}/moodflix.sqlite3")
-    migrating.upgrade(database)
-    database.engine.dispose()
+    migrate(folder)
     app = create_app(Settings(instance=folder, llm="embedded"))
     result = app.test_cli_runner().invoke(args=["logs", "import", str(SAMPLES)])
     app.extensions["moodflix.db"].engine.dispose()
     check(result.exit_code == 0, result.output)
     os.environ["OLLAMA_HOST"] = fake.url
-    station = Served({"instance": folder, "llm": "auto"} | settings, folder / "server.log")
-    try:
-        station.wait_until_alive()
+    with serving(folder, **({"llm": "auto"} | settings)) as station:
         await_condition(
             lambda: station.get("/readyz").json()["recommenders"]["context"]["status"] == "up",
             "the station to have learned the samples",
         )
         yield station
-    finally:
-        station.stop()
 
 
 def check(holds: object, said: object) -> None:

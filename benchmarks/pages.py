@@ -11,16 +11,13 @@ import json
 import shutil
 import statistics
 import sys
-import tempfile
-from pathlib import Path
 from typing import Any, Final
 
 import click
 from playwright.sync_api import Browser, Page, Response, sync_playwright
 
-from moodflix import migrating
-from moodflix.db import Database
-from tests.server import ROOT, Served, await_condition
+from benchmarks.station import new_station
+from tests.server import ROOT, await_condition
 
 _ROUNDS: Final = 7
 _SLOWDOWN: Final = 4
@@ -95,16 +92,8 @@ def _measure(url: str) -> dict[str, float]:
 
 def main() -> None:
     """Measure, print and write the figures; exit with 1 if one is over its budget."""
-    with tempfile.TemporaryDirectory() as folder:
-        database = Database(f"sqlite:///{folder}/moodflix.sqlite3")
-        migrating.upgrade(database)
-        database.engine.dispose()
-        served = Served({"instance": folder, "llm": "embedded"}, Path(folder) / "server.log")
-        try:
-            served.wait_until_alive()
-            figures = _measure(served.url)
-        finally:
-            served.stop()
+    with new_station() as served:
+        figures = _measure(served.url)
     over: list[Any] = []
     for name, value in figures.items():
         unit = "bytes" if name == "bytes" else "ms"

@@ -26,9 +26,8 @@ import click
 import numpy as np
 from PIL import Image
 
+from benchmarks.station import new_station
 from benchmarks.voice import spoken
-from moodflix import migrating
-from moodflix.db import Database
 from moodflix.perception import face, nets
 from tests import faces, voices
 from tests.perceiving import perceived, reader, text, ticks
@@ -97,36 +96,28 @@ def together() -> dict[str, float]:
     """
     clip = voices.recorded("chrome", spoken())
     body = {"images": [text(faces.frame(faces.SMILING))] * FRAMES, "audio": text(clip)}
-    with tempfile.TemporaryDirectory() as folder:
-        database = Database(f"sqlite:///{folder}/moodflix.sqlite3")
-        migrating.upgrade(database)
-        database.engine.dispose()
-        served = Served({"instance": folder, "llm": "embedded"}, Path(folder) / "server.log")
-        try:
-            served.wait_until_alive()
-            perceived(served, body)
-            used = ticks(reader(served))
-            answers = timed(lambda: perceived(served, body))
-            used = ticks(reader(served)) - used
+    with new_station() as served:
+        perceived(served, body)
+        used = ticks(reader(served))
+        answers = timed(lambda: perceived(served, body))
+        used = ticks(reader(served)) - used
 
-            def logs() -> float:
-                return statistics.quantiles(timed(lambda: log(served), LOGS), n=100)[-1]
+        def logs() -> float:
+            return statistics.quantiles(timed(lambda: log(served), LOGS), n=100)[-1]
 
-            quiet = logs()
-            stop = threading.Event()
+        quiet = logs()
+        stop = threading.Event()
 
-            def people() -> None:
-                while not stop.is_set():
-                    perceived(served, body)
+        def people() -> None:
+            while not stop.is_set():
+                perceived(served, body)
 
-            with ThreadPoolExecutor(2) as pool:
-                going = [pool.submit(people) for _ in range(2)]
-                busy = logs()
-                stop.set()
-            for each in going:
-                each.result()
-        finally:
-            served.stop()
+        with ThreadPoolExecutor(2) as pool:
+            going = [pool.submit(people) for _ in range(2)]
+            busy = logs()
+            stop.set()
+        for each in going:
+            each.result()
     return {
         "with_clip_cpu_seconds": used / 100 / ROUNDS,
         "answer_seconds": statistics.median(answers) / 1000,

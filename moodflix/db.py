@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from flask import Flask, current_app
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, text
 from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.schema import CreateTable, DropTable
 
 from moodflix.config import Settings, variable
 from moodflix.errors import ConfigError, DatabaseUnavailableError
@@ -21,6 +23,7 @@ Result = TypeVar("Result")
 # A log waits this long for a bulk import (a million rows hold the write lock for some 20 s on a
 # desktop) rather than be lost.
 BUSY_SECONDS = 120
+_BATCH = 2_000
 
 # SQLite says what happened only in words (its error codes reach Python from 3.11 on).
 _REASONS = (
@@ -127,6 +130,25 @@ class Database:
             # The journal mode changes only outside a transaction.
             connection.execution_options(sqlite_begin=None)
             connection.execute(text("PRAGMA journal_mode = WAL"))
+
+
+@contextmanager
+def staged(
+    session: Session, table: Table, items: Iterable[Sequence[dict[str, Any]]]
+) -> Iterator[int]:
+    """Hold items, some rows each, in a temporary table for the block; yields how many they are.
+
+    They are read in batches, so that a million need no more memory than a thousand.
+    """
+    connection = session.connection()
+    connection.execute(CreateTable(table))
+    count = 0
+    pending = iter(items)
+    while batch := list(itertools.islice(pending, _BATCH)):
+        connection.execute(insert(table), [row for item in batch for row in item])
+        count += len(batch)
+    yield count
+    connection.execute(DropTable(table))
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -25,9 +24,9 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.orm import Session
-from sqlalchemy.schema import CreateTable, DropTable
 
 from moodflix import bundled, likeness, titles
+from moodflix.db import staged
 from moodflix.models import Film, blocks
 from moodflix.recommend.ranking import Pick
 
@@ -37,7 +36,6 @@ _EXACT_YEARS: Final = 5
 _NEAR_YEARS: Final = 1
 # Letters a title must have to be taken misspelt when no year speaks for it.
 _LONG_TITLE: Final = 8
-_BATCH: Final = 2_000
 
 _INCOMING = Table(
     "incoming_films",
@@ -188,31 +186,26 @@ def import_shipped(session: Session) -> int:
 def merge(session: Session, listed: Iterable[Listed]) -> Merged:
     """Add the films the table does not hold yet, for look-ups only, in one transaction."""
     connection = session.connection()
-    connection.execute(CreateTable(_INCOMING))
-    total = 0
-    pending = iter(listed)
-    while batch := list(itertools.islice(pending, _BATCH)):
-        connection.execute(insert(_INCOMING), [row for film in batch for row in _rows(film)])
-        total += len(batch)
-    # A film's own title comes before another film's further name.
-    added = connection.execute(_insert_missing(other_name=False)).rowcount
-    names = connection.execute(_insert_missing(other_name=True)).rowcount
-    connection.execute(DropTable(_INCOMING))
+    with staged(session, _INCOMING, map(_rows, listed)) as total:
+        # A film's own title comes before another film's further name.
+        added = connection.execute(_insert_missing(other_name=False)).rowcount
+        names = connection.execute(_insert_missing(other_name=True)).rowcount
     return Merged(added, names, total - added)
 
 
-def _rows(film: Listed) -> Iterable[dict[str, Any]]:
+def _rows(film: Listed) -> list[dict[str, Any]]:
     own = titles.key(film.title)
-    for key in {own, *map(titles.key, film.others)}:
-        head, tail = blocks(key)
-        yield {
+    return [
+        {
             "key": key,
             "title": film.title,
             "year": film.year,
             "other_name": key != own,
-            "head": head,
-            "tail": tail,
+            "head": blocks(key)[0],
+            "tail": blocks(key)[1],
         }
+        for key in {own, *map(titles.key, film.others)}
+    ]
 
 
 def _insert_missing(*, other_name: bool) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -26,9 +25,9 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.orm import Session
-from sqlalchemy.schema import CreateTable, DropTable
 
 from moodflix import evening, moods, titles
+from moodflix.db import staged
 from moodflix.models import Answer, LogEntry, UtcDateTime
 from moodflix.schemas import CONTEXT, FIELDS, LogRow
 
@@ -195,15 +194,9 @@ def merge(session: Session, rows: Iterable[LogRow], received_at: datetime) -> Me
     A row counts as held as often as the table held it before: of three equal rows, one held, two
     are added.
     """
-    connection = session.connection()
-    connection.execute(CreateTable(_INCOMING))
-    total = 0
-    pending = iter(rows)
-    while batch := list(itertools.islice(pending, _BATCH)):
-        connection.execute(insert(_INCOMING), [_values(row, received_at) for row in batch])
-        total += len(batch)
-    added = connection.execute(_insert_missing(received_at)).rowcount
-    connection.execute(DropTable(_INCOMING))
+    incoming = ([_values(row, received_at)] for row in rows)
+    with staged(session, _INCOMING, incoming) as total:
+        added = session.connection().execute(_insert_missing(received_at)).rowcount
     return Merged(added, total - added)
 
 

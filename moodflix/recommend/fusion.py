@@ -99,7 +99,8 @@ def explored(fused: Sequence[Fused], n: int, query: Query) -> list[Fused]:
     Which evening explores what follows from the evening alone. The first three stay, and so does
     every film of the LLM.
     """
-    shown, deeper = list(fused[:n]), list(fused[n : n * _REACH])
+    shown = list(fused[:n])
+    deeper = [each for each in fused[n : n * _REACH] if each.pick.known]
     context = query.context
     evening = (query.date, context.get("city")) if query.seed is None else query.seed
     told = (context.get("mood"), query.words, query.intent, *query.liked)
@@ -108,7 +109,6 @@ def explored(fused: Sequence[Fused], n: int, query: Query) -> list[Fused]:
     for _ in range(int(n * _EXPLORED + chance.random())):
         own = [at for at in range(_SAFE, len(shown)) if LLM not in shown[at].sources]
         fresh = [at for at in own if not shown[at].explore]
-        deeper = [each for each in deeper if each.pick.known]
         if not fresh or not deeper:
             break
         del shown[fresh[-1]]

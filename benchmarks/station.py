@@ -1,0 +1,39 @@
+"""A real station on a database of its own, for the benchmarks."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from moodflix import migrating
+from moodflix.db import Database
+from tests.server import Served
+
+
+def migrate(folder: Path) -> None:
+    """Make the database that a station of this folder opens."""
+    database = Database(f"sqlite:///{folder}/moodflix.sqlite3")
+    migrating.upgrade(database)
+    database.engine.dispose()
+
+
+@contextmanager
+def serving(folder: Path, **settings: object) -> Iterator[Served]:
+    """Serve the database of a folder."""
+    station = Served({"instance": folder} | settings, folder / "server.log")
+    try:
+        station.wait_until_alive()
+        yield station
+    finally:
+        station.stop()
+
+
+@contextmanager
+def new_station() -> Iterator[Served]:
+    """Serve an empty database, without an LLM."""
+    with tempfile.TemporaryDirectory() as name:
+        migrate(Path(name))
+        with serving(Path(name), llm="embedded") as station:
+            yield station
