@@ -22,7 +22,7 @@ from moodflix.errors import DatabaseUnavailableError, LlmError, RecommenderError
 from moodflix.given import HEARTBEAT, Event, Given, Told
 from moodflix.models import Film
 from moodflix.perception import Perceived
-from moodflix.recommend import fusion, llm
+from moodflix.recommend import fusion, llm, wishes
 from moodflix.recommend.catalogue import Catalogue
 from moodflix.recommend.context_model import ContextRecommender
 from moodflix.recommend.fusion import Fused, RankedList, evidence_weight, explored, fuse
@@ -372,7 +372,7 @@ def _query(
             value = getattr(env, name)
             context[name] = "" if value is None else str(value)
     named = (*request.movies, *request.exclude)
-    return Query(
+    query = Query(
         context=context,
         hour=now.astimezone().hour,
         words=request.text,
@@ -384,3 +384,4 @@ def _query(
         seed=request.seed,
         date=now.astimezone().date().isoformat(),
     )
+    return wishes.bound(query, wishes.read(request.text))

@@ -9,6 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from moodflix import bundled
+from tests.conftest import MakeApp
 from tests.server import ROOT
 
 
@@ -24,6 +25,22 @@ def test_the_limits_of_a_request_hold(client: FlaskClient) -> None:
     assert len(found) == 30
     assert {film.family for film in found} == {"all"}
     assert max(film.runtime for film in found) <= 95
+
+
+def test_limits_in_words_bind_what_others_chose(make_app: MakeApp) -> None:
+    app = make_app()
+    client = app.test_client()
+    for _ in range(60):
+        assert client.post("/inference/log", json={"movieTitle": "Oldboy"}).status_code == 200
+    app.extensions["moodflix.trainer"].learn()
+    assert "Oldboy" in {film.title for film in picks(client, text="something tense", seed=1)}
+    found = picks(client, text="movie night with the kids, 100 minutes", seed=1, limit=20)
+    assert {film.family for film in found} <= {"all", "older-kids"}
+    assert max(film.runtime for film in found) <= 100
+    # A direction set by hand is more than one in the words.
+    asked = {"mood": "sad", "text": "a good cry", "seed": 1}
+    lifted, stayed = (picks(client, **asked, intent=way) for way in ("lift", "stay"))
+    assert sum(film.darkness for film in lifted) < sum(film.darkness for film in stayed)
 
 
 def test_the_direction_of_a_request_moves_the_list(client: FlaskClient) -> None:

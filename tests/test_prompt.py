@@ -107,6 +107,18 @@ def test_the_evening_is_told_in_plain_words(asking: FlaskClient, ollama: FakeOll
     }
 
 
+def test_direction_and_limits_are_said(make_app: MakeApp, ollama: FakeOllama) -> None:
+    client = make_app(llm="auto", ollama_model=MODEL).test_client()
+    _, data = _said(_sent(client, ollama, intent="lift", maxMinutes=100, family="all"))
+    assert data["direction"] == "lift the mood"
+    assert data["at_most_minutes"] == 100
+    assert data["must_suit"] == "everybody, small children too"
+    _, read = _said(_sent(client, ollama, text="I need a good cry, 90 minutes, with the kids"))
+    assert read["direction"] == "stay with the mood"
+    assert read["at_most_minutes"] == 90
+    assert read["must_suit"] == "children from about eight"
+
+
 def test_what_is_not_known_is_not_said(asking: FlaskClient, ollama: FakeOllama) -> None:
     _, data = _said(_sent(asking, ollama, environment={"weather_desc": "laoading", "city": None}))
     assert set(data) == {"part_of_day"}

@@ -112,6 +112,7 @@ class Catalogue:
         """
         self.warm()
         said = _read(query)
+        query = wishes.bound(query, said)
         seen = set(query.excluded)
         picks: list[Pick] = []
         for place, score in self._diverse(self._scores(query, said), query, said):
@@ -128,9 +129,7 @@ class Catalogue:
         import numpy as np
 
         known = self._named([*query.liked, *said.liked])
-        mood = policy.for_mood(
-            canonical_mood(query.context.get("mood", "")), said.limits.get("intent", query.intent)
-        )
+        mood = policy.for_mood(canonical_mood(query.context.get("mood", "")), query.intent)
         share = _MOOD_BESIDE_WORDS if said.wanted or known else 1.0
         weights = np.zeros(len(self._columns), dtype=np.float32)
         unwanted = {t: w for t, w in said.unwanted.items() if not said.asks_for(t)}
@@ -148,12 +147,10 @@ class Catalogue:
                 nearest = np.partition(likeness, -_NEAREST)[-_NEAREST]
                 scores += much * np.minimum(likeness / nearest, 1.2)
                 scores[films] = -np.inf
-        # A limit that is said holds beside one that is set.
-        minutes = min(filter(None, (query.max_minutes, said.limits.get("minutes"))), default=None)
-        if minutes is not None:
-            scores[self._runtimes > minutes] = -np.inf
-        for family in filter(None, (query.family, said.limits.get("family"))):
-            scores[self._families > FAMILIES.index(family)] = -np.inf
+        if query.max_minutes is not None:
+            scores[self._runtimes > query.max_minutes] = -np.inf
+        if query.family is not None:
+            scores[self._families > FAMILIES.index(query.family)] = -np.inf
         return scores
 
     def _met(self, wish: Mapping[str, float]) -> Array:

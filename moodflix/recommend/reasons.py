@@ -75,6 +75,7 @@ class Reasons:
         self._korean = language == "ko"
         said = wishes.read(query.words)
         self._named = said.themes()
+        query = wishes.bound(query, said)
         # An unknown mood is ranked as neutral, but nobody said so.
         label = query.context.get("mood", "").strip()
         mood = canonical_mood(label) if label else ""
@@ -86,11 +87,10 @@ class Reasons:
         self._now = {kind: word for kind, word in now.items() if word}
         asked = [policy.for_evening(query)]
         if mood:
-            asked.append(policy.for_mood(mood, said.limits.get("intent", query.intent)))
+            asked.append(policy.for_mood(mood, query.intent))
         self._asked = {name: sum(each.get(name, 0) for each in asked) for name, _ in _STEPS}
-        limits = filter(None, (query.max_minutes, said.limits.get("minutes")))
-        self._most_minutes = min(limits, default=None)
-        self._family = query.family or said.limits.get("family")
+        self._most_minutes = query.max_minutes
+        self._family = query.family
 
     def why(
         self,

@@ -7,13 +7,14 @@ import itertools
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
 from typing import Any, Final
 
 from moodflix import bundled, titles
 from moodflix.bundled import FAMILIES
+from moodflix.recommend.ranking import Query
 from moodflix.recommend.traits import flat, fold, slug
 
 Traits = Mapping[str, float]
@@ -84,6 +85,20 @@ class Wishes:
         best = {max(wish, key=lambda trait: wish[trait]): wish for wish in self.wanted if wish}
         named = {trait for trait, wish in best.items() if wish[trait] >= _NAMED}
         return {trait[6:] for trait in named - self.unwanted.keys() if trait.startswith("theme:")}
+
+
+def bound(query: Query, said: Wishes) -> Query:
+    """Return the query with the limits that were said; of two limits both hold."""
+    limits = said.limits
+    minutes = [m for m in (query.max_minutes, limits.get("minutes")) if m is not None]
+    families = [f for f in (query.family, limits.get("family")) if f is not None]
+    return replace(
+        query,
+        # A direction that was set is more than one that was read out of words.
+        intent=limits.get("intent", "auto") if query.intent == "auto" else query.intent,
+        max_minutes=min(minutes, default=None),
+        family=min(families, key=FAMILIES.index, default=None),
+    )
 
 
 def read(text: str) -> Wishes:

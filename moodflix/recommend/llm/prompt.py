@@ -37,6 +37,14 @@ better, name it under "others" with its year of release; else leave "others" emp
 # What doesn't fit into the context is cut by Ollama without a word, the system prompt first.
 _MAX_WORDS, _MAX_LIKED, _MAX_NOT, _MAX_TITLE = 1000, 20, 40, 60
 
+_DIRECTIONS: Final = {"lift": "lift the mood", "stay": "stay with the mood"}
+_COMPANY: Final = {
+    "all": "everybody, small children too",
+    "older-kids": "children from about eight",
+    "teens": "teenagers",
+    "adults": "adults",
+}
+
 
 @dataclass(frozen=True)
 class Prompt:
@@ -104,6 +112,9 @@ def _evening(query: Query) -> dict[str, Any]:
         "mood": context.get("mood"),
         "tone_of_voice": context.get("tone"),
         "in_their_words": query.words[:_MAX_WORDS],
+        "direction": _DIRECTIONS.get(query.intent),
+        "at_most_minutes": query.max_minutes,
+        "must_suit": query.family and _COMPANY[query.family],
         "weekday": evening.weekday(context.get("weekday")) or context.get("weekday"),
         "part_of_day": evening.part_of_day(query.hour),
         "today": context.get("today_status"),
