@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 _ALIKE = {"theme": 0.85, "genre": 0.9, "director": 0.6, "mood": 1.2, "tone": 1.0}
 _ALIKE |= {"pace": 0.6, "warmth": 0.6, "darkness": 0.6, "length": 0.0, "age": 0.0, "renown": 0.0}
 _ALIKE_ELSE, _DIMENSIONS = 0.6, 80
+# How much likeness in few dimensions counts beside that in single traits.
+_LATENT: Final = 0.5
 # What words and named films leave of the mood; what the likest film gains.
-_MOOD_BESIDE_WORDS, _LIKED, _LOVED, _NEAREST, _MOST_LIKED = 0.55, 8.0, 2.5, 5, 1.15
+_MOOD_BESIDE_WORDS, _LIKED, _LOVED, _NEAREST, _MOST_LIKED = 0.55, 10.0, 2.5, 5, 1.2
 # Of a wish, what a film gains that meets it in more ways than one.
 _BESIDE_BEST: Final = 0.3
 # Themes by their rarity: a word that few films carry says more (idf where it weighs 1).
@@ -143,9 +145,10 @@ class Catalogue:
         for films, much in ((known, _LIKED), (self._named(query.loved), _LOVED)):
             if films:
                 likeness = self._alike @ self._alike[films].mean(axis=0).A1
+                likeness += _LATENT * (self._space @ self._space[films].mean(axis=0))
                 likeness[films] = 0
                 nearest = np.partition(likeness, -_NEAREST)[-_NEAREST]
-                scores += much * np.minimum(likeness / nearest, 1.2)
+                scores += much * np.minimum(likeness / nearest, _MOST_LIKED)
                 scores[films] = -np.inf
         if query.max_minutes is not None:
             scores[self._runtimes > query.max_minutes] = -np.inf
