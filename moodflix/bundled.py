@@ -163,3 +163,9 @@ def find(title: str, year: int | None = None) -> BundledFilm | None:
         return max(found, key=lambda film: (film.key == titles.key(name), film.year), default=None)
     near = [film for film in found if abs(film.year - year) <= _YEARS_OFF]
     return min(near, key=lambda film: abs(film.year - year), default=None)
+
+
+def spellings(title: str) -> set[str]:
+    """Return the spelling keys of all names of the film that a title means."""
+    film = find(title)
+    return {titles.key(title)} | (film.keys if film else set())

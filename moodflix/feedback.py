@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from moodflix import moods, titles
+from moodflix import bundled, moods, titles
 from moodflix.models import Answer, Feedback
 from moodflix.schemas import CONTEXT, FeedbackRequest
 
@@ -58,7 +58,7 @@ def taste(session: Session, visitor: str, now: datetime) -> Taste:
         .order_by(Feedback.said_at.desc(), Feedback.film_key)
     ).all()
     loved = [title for _, title, verdict in rows if verdict == "loved"]
-    return Taste(loved[:_TOLD], frozenset(key for key, *_ in rows))
+    return Taste(loved[:_TOLD], frozenset().union(*(bundled.spellings(row[1]) for row in rows)))
 
 
 def stream(session: Session) -> Iterator[Sequence[str]]:

@@ -377,7 +377,7 @@ def _query(
         hour=now.astimezone().hour,
         words=request.text,
         liked=tuple(request.movies),
-        excluded=frozenset(titles.key(title) for title in named),
+        excluded=frozenset().union(*map(bundled.spellings, named)),
         intent=request.intent,
         max_minutes=request.max_minutes,
         family=request.family,

@@ -54,6 +54,18 @@ def best(client: FlaskClient) -> str:
     return ask(client)[0]
 
 
+@pytest.mark.parametrize("named", [{"exclude": ["기생충"]}, {"movies": ["기생충"]}, {}])
+def test_a_film_is_meant_by_any_of_its_names(
+    make_app: MakeApp, ollama: FakeOllama, named: dict[str, Any]
+) -> None:
+    client = make_app(llm="auto").test_client()
+    assert "Parasite" in ask(client)
+    if not named:
+        say(client, "disliked", "기생충")
+    assert "Parasite" not in ask(client, **named)
+    assert ollama.requests
+
+
 @pytest.mark.parametrize("verdict", ["not-tonight", "disliked", "loved"])
 def test_a_verdict_hides_the_film_from_its_visitor_alone_until_it_is_taken_back(
     client: FlaskClient, best: str, verdict: str
