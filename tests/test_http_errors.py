@@ -17,7 +17,7 @@ from moodflix.errors import RecommenderError
 from moodflix.recommend.catalogue import Catalogue
 from tests.conftest import MakeApp
 
-POSTS = ("/inference", "/inference/log")
+POSTS = ("/inference", "/inference/reading", "/inference/log")
 TOO_LONG = 16 * 1024 * 1024 + 1
 SECRET = "SELECT secret FROM /home/somebody/moodflix.sqlite3"
 

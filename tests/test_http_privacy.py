@@ -48,6 +48,8 @@ def test_nothing_a_person_shows_or_says_is_kept_or_logged(
     assert len(ollama.requests) == 1
     got = answered.get_json()
     assert got["mood"] == "sad"
+    read = client.post("/inference/reading", json=BODY)
+    assert read.get_json()["perceived"]["mood"]["label"] == "sad"
     saved = client.post("/inference/log", json={"movieTitle": got["movies"][0], "mood": "sad"})
     assert saved.status_code == 200
     database = kept(instance)
@@ -56,8 +58,10 @@ def test_nothing_a_person_shows_or_says_is_kept_or_logged(
     assert got["inferenceId"].encode() in database
     assert_private(database)
     assert "POST /inference " in caplog.text
+    assert "POST /inference/reading " in caplog.text
     assert_private(caplog.text.encode())
     assert_private(answered.data)
+    assert_private(read.data)
 
 
 def test_a_refused_or_failed_request_is_not_logged_either(
@@ -68,8 +72,10 @@ def test_a_refused_or_failed_request_is_not_logged_either(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     client = make_app().test_client()
-    refused = client.post("/inference", json=BODY | {"limit": 0, "mood": [WORDS]})
+    wrong = BODY | {"limit": 0, "mood": [WORDS]}
+    refused = client.post("/inference", json=wrong)
     assert refused.status_code == 400
+    assert client.post("/inference/reading", json=wrong).status_code == 400
 
     def fail(*_: object) -> None:
         raise RuntimeError("it broke")
@@ -106,6 +112,7 @@ def test_nothing_that_was_read_of_a_person_is_kept_or_logged(
     assert (seen["mood"]["label"], seen["mood"]["source"]) == ("happy", "face")
     again = served.http.post("/inference", json=body, headers={"Accept": accept})
     assert again.status_code == 200
+    assert served.post("/inference/reading", body).json() == {"perceived": seen}
     saved = served.post("/inference/log", {"movieTitle": got["movies"][0], "mood": "happy"})
     assert saved.status_code == 200
     served.stop()

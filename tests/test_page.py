@@ -14,6 +14,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from moodflix.bundled import GENRES
+from moodflix.db import Database
 from tests.server import ROOT, Served, await_condition
 
 Serve = Callable[..., Served]
@@ -49,14 +50,25 @@ def test_the_page_lets_nothing_in_or_out(client: FlaskClient) -> None:
 def test_all_that_the_page_names_is_there_and_shared_with_no_other_origin(
     client: FlaskClient,
 ) -> None:
-    named = set(re.findall(r'(?:href|src)="(/static/[^"]+)"', client.get("/").text))
-    modules = {path.name for path in (WEB / "static").glob("*.js")}
-    assert {path.removeprefix("/static/") for path in named if path.endswith(".js")} == modules
+    pages = client.get("/").text + client.get("/dashboard").text
+    named = set(re.findall(r'(?:href|src)="(/static/[^"]+)"', pages))
+    files = {path.name for path in (WEB / "static").glob("*.*")}
+    assert {path.removeprefix("/static/") for path in named} - {"vendor/chart.js"} == files
     for path in named:
         answered = client.get(path, headers={"Origin": "http://elsewhere.example"})
         assert answered.status_code == 200, path
         assert "Access-Control-Allow-Origin" not in answered.headers
         answered.close()
+
+
+def test_it_is_there_without_its_database(client: FlaskClient, database: Database) -> None:
+    client.post("/inference/log", json={"movieTitle": "Paterson"})
+    assert [film["title"] for film in told(client.get("/").text)["chosen"]] == ["Paterson"]
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE logs")
+    answered = client.get("/")
+    assert answered.status_code == 200
+    assert told(answered.text)["chosen"] == []
 
 
 def test_what_is_no_part_of_the_page_is_an_unknown_endpoint(client: FlaskClient) -> None:
@@ -110,7 +122,20 @@ def test_every_sentence_is_used_and_every_used_one_is_there() -> None:
     plain = set(re.findall(r'\bt\(["\']([\w-]+)["\'](?! ~)', text))
     assert plain <= known.keys()
     families = {"mood", "tone", "genre", "from", "day", "weather", "source", "missing", "read"}
-    families |= {"intent", "left", "llm"}
+    families |= {
+        "weekday",
+        "intent",
+        "left",
+        "llm",
+        "range",
+        "figure",
+        "chart",
+        "empty",
+        "by",
+        "rank",
+        "first",
+    }
+    families |= {"outcome", "column"}
     named = set(re.findall(r'["\']([\w-]+)["\']', text))
     unused = {
         name for name in known if name not in named and name.partition("-")[0] not in families

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import base64
+import itertools
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -55,11 +58,18 @@ def test_the_walk_by_camera(serve: Serve, visiting_with: Visiting, looking: list
         page = visit.page
         start(page)
         expect(page.locator("#camera-says")).to_have_text("Look here and tell me about your day.")
+        expect(page.locator("#live-read")).to_have_text(re.compile(r"^Happy ?\d\d % sure$"))
+        expect(page.locator("#live-read svg")).to_be_visible()
+        expect(page.locator("#live-said")).to_have_text("Happy")
+        visit.assert_accessible("looking")
         expect(page.locator("#camera .film canvas")).to_have_count(20)
         visit.wait_for_answer()
         expect(page.get_by_role("dialog")).to_be_hidden()
         [asked] = visit.asked()
         assert len(asked["images"]) == 20
+        for glimpse in visit.asked("/inference/reading"):
+            assert glimpse.keys() == {"path", "images"}
+            assert glimpse["images"][0] in asked["images"]
         assert base64.b64decode(asked["images"][0]).startswith(b"\xff\xd8\xff")
         assert base64.b64decode(asked["audio"]).startswith(b"\x1aE\xdf\xa3")
         assert visit.mood() == "happy"
@@ -75,9 +85,74 @@ def test_the_walk_by_camera(serve: Serve, visiting_with: Visiting, looking: list
         assert visit.mood() == "happy"
         # The notice stands before the camera each time.
         start(page)
-        page.get_by_role("button", name="No, thanks").click()
+        page.get_by_role("button", name="Stop").click()
         expect(page.get_by_role("dialog")).to_be_hidden()
         assert len(visit.asked()) == 2
+
+
+def reads(label: str, source: str = "face") -> dict[str, Any]:
+    mood = {"label": label, "source": source, "confidence": 0.6}
+    return {"perceived": {"mood": mood, "face": {"missing": None}}}
+
+
+def test_a_live_reading_that_fails_is_not_missed(serve: Serve, visiting_with: Visiting) -> None:
+    with visiting_with([FAKE], serve(), permissions=BOTH) as visit:
+        visit.expected = ("ERR_FAILED",)
+        visit.page.route("**/inference/reading", lambda route: route.abort())
+        start(visit.page)
+        visit.wait_for_answer()
+        assert len(visit.asked("/inference/reading")) > 1
+        assert len(visit.asked()[0]["images"]) == 20
+        expect(visit.page.locator("#live-read")).to_be_empty()
+
+
+def test_one_live_reading_is_asked_for_at_a_time_and_given_up_at_the_end(
+    serve: Serve, visiting_with: Visiting
+) -> None:
+    with visiting_with([FAKE], serve(), permissions=BOTH) as visit:
+        ended: list[str] = []
+        visit.page.on("requestfailed", lambda request: ended.append(request.url))
+        # It never answers.
+        visit.page.route("**/inference/reading", lambda _: None)
+        start(visit.page)
+        visit.wait_for_answer()
+        assert len(visit.asked("/inference/reading")) == 1
+        assert len(visit.asked()[0]["images"]) == 20
+        assert f"{visit.served.url}/inference/reading" in ended
+
+
+def test_a_live_reading_that_wavers_is_seen_but_not_said(
+    serve: Serve, visiting_with: Visiting
+) -> None:
+    with visiting_with([FAKE], serve(), permissions=BOTH) as visit:
+        told = itertools.cycle([reads("happy"), reads("sad")])
+        visit.page.route("**/inference/reading", lambda route: route.fulfill(json=next(told)))
+        start(visit.page)
+        expect(visit.page.locator("#live-read")).to_contain_text("Sad")
+        visit.wait_for_answer()
+        assert len(visit.asked("/inference/reading")) > 2
+        expect(visit.page.locator("#live-said")).to_be_empty()
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (reads("neutral", "none"), "Not sure yet"),
+        ({"perceived": {"mood": {"source": "none"}, "face": {"missing": "no_face"}}}, "No face"),
+    ],
+    ids=["unsure", "no face"],
+)
+def test_a_live_reading_that_finds_nothing_says_so(
+    serve: Serve, visiting_with: Visiting, answer: dict[str, Any], said: str
+) -> None:
+    with visiting_with([FAKE], serve(), permissions=BOTH) as visit:
+        visit.page.route("**/inference/reading", lambda route: route.fulfill(json=answer))
+        start(visit.page)
+        expect(visit.page.locator("#live-read")).to_contain_text(said)
+        expect(visit.page.locator("#live-said")).to_contain_text(said)
+        visit.page.get_by_role("button", name="Stop").click()
+        expect(visit.page.get_by_role("dialog")).to_be_hidden()
+        assert visit.asked() == []
 
 
 def test_the_camera_stops_when_its_dialog_is_closed(serve: Serve, visiting_with: Visiting) -> None:

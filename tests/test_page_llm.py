@@ -129,6 +129,7 @@ def test_a_station_that_dies_in_the_middle_leaves_its_picks(
         visit.expected = ("ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION")
         visit.say(WORDS)
         visit.wait_for_answer("thinking")
+        await_condition(lambda: len(ollama.requests) == 1, "the call")
         served.kill()
         assert len(visit.wait_for_answer("The rest did not arrive")) == 6
         visit.page.get_by_role("button", name="Show me others").click()

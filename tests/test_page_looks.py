@@ -34,7 +34,8 @@ def overflow(page: Page) -> int:
 def test_the_keyboard_alone_will_do(serve: Serve, visiting: Visiting) -> None:
     with visiting(serve()) as visit:
         page = visit.page
-        tab_to(page, page.get_by_role("link", name="Skip to the films"))
+        # There is nothing to skip to yet.
+        expect(page.get_by_role("link", name="Skip to the films")).to_be_hidden()
         tab_to(page, page.get_by_label("own words"))
         page.keyboard.type("a sad day")
         tab_to(page, page.get_by_role("button", name="Fog"))
@@ -42,6 +43,9 @@ def test_the_keyboard_alone_will_do(serve: Serve, visiting: Visiting) -> None:
         page.get_by_label("own words").focus()
         page.keyboard.press("Enter")
         titles = visit.wait_for_answer()
+        page.evaluate("document.activeElement.blur()")
+        tab_to(page, page.get_by_role("link", name="Skip to the films"))
+        page.keyboard.press("Enter")
         undone = visit.card(titles[0]).get_by_role("button", name="Not tonight")
         tab_to(page, undone)
         assert undone.evaluate("it => getComputedStyle(it).outlineStyle") == "solid"
@@ -109,6 +113,20 @@ def test_no_size_needs_scrolling_sideways(
         assert overflow(visit.page) <= 0
 
 
+def test_on_a_phone_what_was_read_stands_above_the_films(serve: Serve, visiting: Visiting) -> None:
+    with visiting(serve(), viewport=PHONE) as visit:
+        visit.say(WORDS)
+        title = visit.wait_for_answer()[0]
+        for each in ("#reading", "#moods", "#picks-title"):
+            expect(visit.page.locator(each)).to_be_in_viewport(ratio=1)
+        expect(visit.card(title)).to_be_in_viewport(ratio=0.2)
+        visit.page.get_by_role("button", name="Show me others").click()
+        expect(visit.card(title)).to_be_hidden()
+        visit.wait_for_answer()
+        expect(visit.page.locator("#picks-title")).to_be_in_viewport(ratio=1)
+        expect(visit.page.locator("#reading")).not_to_be_in_viewport()
+
+
 @pytest.mark.parametrize("motion", ["reduce", "no-preference"])
 def test_films_move_only_for_who_likes_it(serve: Serve, visiting: Visiting, motion: str) -> None:
     with visiting(serve(), reduced_motion=motion) as visit:
@@ -159,6 +177,16 @@ def test_a_kiosk_left_alone_starts_again_as_nobody(serve: Serve, visiting: Visit
         page.get_by_role("button", name="I'm here").click()
         page.clock.run_for(1_000)
         expect(toast).to_be_hidden()
+        # It stands before what is open.
+        page.get_by_role("button", name="Edit").click()
+        expect(page.get_by_text("Remembered on this device")).to_be_hidden()
+        page.clock.run_for(52_000)
+        expect(toast).to_be_visible()
+        over = "it => it.matches(':popover-open')"
+        assert page.locator("#idle").evaluate(over)
+        page.keyboard.press("Escape")
+        page.clock.run_for(1_000)
+        expect(toast).to_be_hidden()
         page.clock.run_for(45_000)
         assert len(visit.titles()) == 6
         page.clock.run_for(16_000)
@@ -193,7 +221,7 @@ def test_it_is_worth_a_picture(
     size: dict[str, int],
     scheme: str,
 ) -> None:
-    # SCREENSHOTS=docs/screenshots pytest tests/test_page_looks.py makes those of the README.
+    # make screenshots makes those of the README.
     folder = ROOT / os.environ.get("SCREENSHOTS", tmp_path)
     folder.mkdir(parents=True, exist_ok=True)
     served = serve(city="Jeonju")

@@ -189,16 +189,27 @@ def test_a_choice_that_cannot_be_noted_says_so_and_is_tried_again(
         assert visit.newest_choice()["movieTitle"] == title
 
 
-def test_the_history_is_newest_first_bare_or_in_an_envelope(
+def test_the_history_is_newest_first_each_film_once_with_its_own_poster(
     serve: Serve, visiting: Visiting
 ) -> None:
-    for served in (serve(), serve(log_envelope=1)):
-        for title in ("Paterson", "Mother"):
-            assert served.post("/inference/log", {"movieTitle": title}).is_success
-        with visiting(served) as visit:
-            shown = visit.page.get_by_role("list", name="Lately chosen").locator("li > span")
-            expect(shown.first).to_have_text("Mother")
-            assert shown.all_inner_texts()[:2] == ["Mother", "Paterson"]
+    served = serve()
+    for title in ("Paterson", "Mother", "No Such Film", "PATERSON"):
+        assert served.post("/inference/log", {"movieTitle": title}).is_success
+    with visiting(served) as visit:
+        shown = visit.page.get_by_role("list", name="Lately chosen").locator("li")
+        expect(shown.locator("> span")).to_have_text(["Paterson", "No Such Film", "Mother"])
+        visit.say(WORDS)
+        title = visit.wait_for_answer()[0]
+        visit.card(title).get_by_role("button", name="Watch this").click()
+        expect(visit.page.get_by_role("dialog")).to_contain_text("Your choice is noted")
+        expect(shown.locator("> span").first).to_have_text(title)
+        visit.goto()
+        drawn = "it => [...it.children].map(each => each.getAttribute('fill')).join()"
+        poster = shown.first.locator(".poster").evaluate(drawn)
+        visit.say(WORDS)
+        visit.wait_for_answer()
+        # The year stands on the card's alone.
+        assert visit.card(title).locator(".poster").evaluate(drawn).startswith(poster)
 
 
 def test_the_evening_is_edited_and_remembered(serve: Serve, visiting: Visiting) -> None:
@@ -235,7 +246,7 @@ def test_the_evening_is_edited_and_remembered(serve: Serve, visiting: Visiting) 
 
 def test_the_browser_says_where_it_is_when_asked(serve: Serve, visiting: Visiting) -> None:
     where = {"latitude": 35.8242, "longitude": 127.148}
-    with visiting(serve(), geolocation=where, permissions=["geolocation"]) as visit:
+    with visiting(serve(city="Jeonju"), geolocation=where, permissions=["geolocation"]) as visit:
         page = visit.page
         page.get_by_role("button", name="Edit").click()
         page.get_by_role("button", name="Use where I am").click()
@@ -245,6 +256,20 @@ def test_the_browser_says_where_it_is_when_asked(serve: Serve, visiting: Visitin
         visit.wait_for_answer()
         environment = visit.asked()[0]["environment"]
         assert (environment["lat"], environment["lon"]) == (35.82, 127.15)
+
+
+def test_a_browser_that_may_say_where_it_is_does_so_unasked(
+    serve: Serve, visiting: Visiting
+) -> None:
+    where = {"latitude": 35.8242, "longitude": 127.148}
+    with visiting(serve(), geolocation=where, permissions=["geolocation"]) as visit:
+        expect(visit.page.locator("#evening-now")).to_contain_text("35.82, 127.15")
+        visit.say(WORDS)
+        visit.wait_for_answer()
+        environment = visit.asked()[0]["environment"]
+        assert (environment["lat"], environment["lon"]) == (35.82, 127.15)
+    with visiting(serve(city="Jeonju"), geolocation=where, permissions=["geolocation"]) as visit:
+        expect(visit.page.locator("#evening-now")).to_contain_text("Jeonju")
 
 
 def test_a_browser_that_does_not_say_where_it_is_has_a_sentence(

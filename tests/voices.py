@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import shutil
 import subprocess
 import wave
@@ -25,7 +24,7 @@ KOREAN = "오늘은 정말 긴 하루였어요. 이제 다 같이 영화를 보�
 @cache
 def speech(manner: tuple[int, int] = USUAL, voice: str = "en-us", text: str = SENTENCE) -> bytes:
     """A WAV as espeak-ng writes it: 22,050 Hz, with half a second of silence at the end."""
-    if shutil.which("espeak-ng") is None and "CI" not in os.environ:
+    if shutil.which("espeak-ng") is None:
         pytest.skip("no espeak-ng here: apt-get install espeak-ng")
     pitch, speed = map(str, manner)
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""``POST /inference``: one JSON answer, or server-sent events as it comes together."""
+"""``POST /inference``: one JSON answer, or server-sent events; ``/inference/reading``: no film."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import get_args
 
 from flask import Blueprint, Response, current_app, request, stream_with_context
 
+from moodflix import perception
 from moodflix.errors import LlmError
 from moodflix.given import HEARTBEAT, Event, Given
 from moodflix.inference import Station
@@ -20,6 +21,7 @@ from moodflix.web.envelope import enveloped, receive, reply
 
 blueprint = Blueprint("inference", __name__)
 _MESSAGE_TYPE = "inference"
+_READING = "inference-reading"
 _EVENTS = "text/event-stream"
 
 
@@ -27,10 +29,7 @@ _EVENTS = "text/event-stream"
 def infer() -> Response:
     """Recommend films for an evening."""
     station: Station = current_app.extensions["moodflix.station"]
-    # All of it first: a slow sender must not keep others waiting.
-    request.get_data()
-    with station.turn:
-        asked = read(InferenceRequest, receive(_MESSAGE_TYPE))
+    asked = _asked(station, _MESSAGE_TYPE)
     if asked.language is None:
         preferred = request.accept_languages.best_match(get_args(Language), "en")
         asked = asked.model_copy(update={"language": preferred})
@@ -46,6 +45,21 @@ def infer() -> Response:
         raise
     _note(given)
     return reply(given.as_json(), _MESSAGE_TYPE)
+
+
+@blueprint.post("/inference/reading")
+def perceive() -> Response:
+    """Say what is read of a person; no film, no LLM, and nothing is stored."""
+    asked = _asked(current_app.extensions["moodflix.station"], _READING)
+    perceived = perception.perceive(asked, perception.begin(asked))
+    return reply({"perceived": perceived.as_json()}, _READING)
+
+
+def _asked(station: Station, message_type: str) -> InferenceRequest:
+    # All of it first: a slow sender must not keep others waiting.
+    request.get_data()
+    with station.turn:
+        return read(InferenceRequest, receive(message_type))
 
 
 def _streamed(events: Iterator[Event]) -> Response:

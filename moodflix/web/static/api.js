@@ -4,7 +4,7 @@
 export class Failed extends Error {}
 
 async function send(path, body, options = {}) {
-  const request = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
+  const request = { method: "POST", body: JSON.stringify(body) };
   const headers = { "Content-Type": "application/json", ...options.headers };
   let response;
   try {
@@ -54,12 +54,11 @@ async function* events(stream) {
   }
 }
 
+/** What is read of a frame. */
+export async function glimpse(image, signal) {
+  return (await (await send("/inference/reading", { images: [image] }, { signal })).json()).perceived;
+}
+
 export const log = (choice) => send("/inference/log", choice);
 
 export const feedback = (said) => send("/inference/feedback", said);
-
-/** The newest choices, newest first; bare or in an envelope. */
-export async function chosen(limit) {
-  const got = await (await send(`/inference/log?limit=${limit}`)).json();
-  return (Array.isArray(got) ? got : got.payload).reverse();
-}

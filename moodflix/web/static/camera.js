@@ -1,10 +1,13 @@
-// "Look at me": a notice, then 20 frames and a clip of four seconds, sent nowhere from here.
-import { by, make, t } from "./page.js";
+// "Look at me": a notice, then 20 frames and a clip of four seconds, and what is read meanwhile.
+import { glimpse } from "./api.js";
+import { by, drawing, label, make, t } from "./page.js";
 
 const FRAMES = 20;
 const SECONDS = 4;
 const WIDTH = 480;
 const READY = 3;
+// Between two live readings, which wait for their answers as well.
+const EVERY = 500;
 const dialog = by("camera");
 const video = dialog.querySelector("video");
 const says = by("camera-says");
@@ -81,7 +84,30 @@ function snap(film) {
   return canvas.toDataURL("image/jpeg", 0.85).replace(/^.*,/, "");
 }
 
-async function capture(present) {
+/** Show what is read of the newest frame, now and then, until the signal ends it. */
+function live(signal) {
+  let [due, last, spoken] = [0, "", ""];
+  return async (image) => {
+    if (performance.now() < due) return;
+    due = Infinity;
+    try {
+      const { mood, face } = await glimpse(image, signal);
+      const seen = mood.source === "face";
+      const name = seen ? label("mood", mood.label) : (t(`missing-${face.missing}`) ?? t("unsure"));
+      const sure = seen && t("live-sure", { percent: Math.round(100 * mood.confidence) });
+      const more = seen ? [drawing(mood.label), name, make("small", {}, sure)] : [name];
+      by("live-read").replaceChildren(...more);
+      // What passes at once is not worth a word.
+      if (name === last && name !== spoken) by("live-said").textContent = spoken = name;
+      last = name;
+    } catch {
+      // The reading at the end says what there is to say.
+    }
+    due = performance.now() + EVERY;
+  };
+}
+
+async function capture(present, read) {
   const [count, bar, film] = [".count", "progress", ".film"].map((each) => dialog.querySelector(each));
   const seen = stream.getVideoTracks().length > 0;
   video.srcObject = stream;
@@ -99,7 +125,7 @@ async function capture(present) {
   for (let each = 0; each < FRAMES && present(); each += 1) {
     const left = SECONDS - Math.floor((each * SECONDS) / FRAMES);
     count.textContent = left;
-    if (seen) images.push(snap(film));
+    if (seen) read(images[images.push(snap(film)) - 1]);
     bar.value = each + 1;
     await wait((1000 * SECONDS) / FRAMES);
   }
@@ -119,16 +145,20 @@ async function look(send) {
   dialog.querySelector(".film").replaceChildren();
   dialog.querySelector(".count").textContent = "";
   says.textContent = t("camera-waiting");
+  by("live-read").textContent = by("live-said").textContent = "";
+  const reading = new AbortController();
   try {
     const opened = await open();
     stop();
     stream = opened;
-    const taken = present() && (await capture(present));
+    const taken = present() && (await capture(present, live(reading.signal)));
     stop();
     if (taken) send(taken);
   } catch (error) {
     if (present()) fail(error);
     else stop();
+  } finally {
+    reading.abort();
   }
 }
 

@@ -28,17 +28,11 @@ function keep() {
   remember("evening", { place: { city, lat, lon }, day: today, ofDay });
 }
 
-const localDay = (name) => {
-  // 4 January 1970 was a Sunday.
-  const date = new Date(1970, 0, 4 + DAYS.indexOf(name));
-  return new Intl.DateTimeFormat(told.language, { weekday: "long" }).format(date);
-};
-
 function show() {
   press(by("weathers"), "weather", evening.weather_desc);
   const degrees = evening.temperature === "" ? "" : t("degrees", { celsius: evening.temperature });
   const tomorrow = t("tomorrow-is", { day: label("day", evening.tomorrow_status) });
-  by("evening-now").textContent = [evening.city, degrees, localDay(evening.weekday), tomorrow]
+  by("evening-now").textContent = [evening.city, degrees, label("weekday", evening.weekday), tomorrow]
     .filter(Boolean)
     .join(" · ");
 }
@@ -51,6 +45,7 @@ function edit() {
 
 // Where the browser said we are, until the form is sent.
 let located = {};
+const place = ({ lat, lon }) => `${lat}, ${lon}`;
 
 function read() {
   const given = Object.fromEntries(new FormData(form));
@@ -60,23 +55,39 @@ function read() {
   located = {};
 }
 
-function locate() {
-  const failed = () => (by("here-failed").hidden = false);
+function locate(found, failed) {
   if (!navigator.geolocation) return failed();
   navigator.geolocation.getCurrentPosition(({ coords }) => {
     // A hundredth of a degree is a kilometre: enough for an evening.
     const [lat, lon] = [coords.latitude, coords.longitude].map((each) => Number(each.toFixed(2)));
-    located = { lat, lon };
-    form.elements.city.value = `${lat}, ${lon}`;
+    found({ lat, lon });
   }, failed);
+}
+
+/** Fill in where we are, if nobody said it and the browser tells it without asking anybody. */
+async function locateUnasked(settle) {
+  const asked = evening.city ? null : await navigator.permissions?.query({ name: "geolocation" });
+  if (asked?.state !== "granted") return;
+  locate((here) => {
+    Object.assign(evening, { city: place(here) }, here);
+    settle();
+  }, () => {});
 }
 
 /** Show the evening; `changed()` is called after each change. */
 export function begin(changed) {
   for (const name of [...DAYS.slice(1), DAYS[0]])
-    form.elements.weekday.append(new Option(localDay(name), name));
+    form.elements.weekday.append(new Option(label("weekday", name), name));
   by("evening-edit").addEventListener("click", edit);
-  by("here").addEventListener("click", locate);
+  by("here").addEventListener("click", () =>
+    locate(
+      (here) => {
+        located = here;
+        form.elements.city.value = place(here);
+      },
+      () => (by("here-failed").hidden = false),
+    ),
+  );
   const settle = () => {
     show();
     keep();
@@ -91,4 +102,5 @@ export function begin(changed) {
     settle();
   });
   show();
+  locateUnasked(settle);
 }

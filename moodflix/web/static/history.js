@@ -1,24 +1,20 @@
 // The last choices of this station, as a strip of posters.
-import { chosen } from "./api.js";
-import { by, make, t } from "./page.js";
+import { by, make, told } from "./page.js";
 import { poster } from "./poster.js";
 
-const MANY = 16;
+let films = told.chosen;
 
-export async function show() {
-  const section = by("history");
-  const trouble = section.querySelector("p");
-  try {
-    const choices = await chosen(MANY);
-    section.hidden = !choices.length;
-    trouble.hidden = true;
-    section.querySelector("ol").replaceChildren(
-      ...choices.map(({ movieTitle: title }) =>
-        make("li", { title }, poster({ title }), make("span", {}, title)),
-      ),
-    );
-  } catch {
-    section.hidden = trouble.hidden = false;
-    trouble.textContent = t("history-failed");
-  }
+export function show() {
+  by("history").hidden = !films.length;
+  by("history").querySelector("ol").replaceChildren(
+    ...films.map(({ title, genres }) =>
+      make("li", { title }, poster({ title, genres }), make("span", {}, title)),
+    ),
+  );
+}
+
+/** Put the film that was chosen just now first. */
+export function add(chosen) {
+  films = [chosen, ...films.filter(({ title }) => title !== chosen.title)];
+  show();
 }

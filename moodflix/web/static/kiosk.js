@@ -11,13 +11,14 @@ export function begin() {
   if (!told.kiosk) return;
   const toast = by("idle");
   let last = Date.now();
-  // The toast goes a moment later, or a tap on it would fall on what is below.
+  // The toast goes a moment later, or a tap on it would fall on what is below; as a popover it
+  // stands before open dialogs.
   const here = () => (last = Date.now());
   for (const sign of ["pointerdown", "pointermove", "keydown", "input", "wheel", "touchmove"])
     addEventListener(sign, here, { passive: true, capture: true });
   setInterval(() => {
     const left = ALONE - Math.floor((Date.now() - last) / 1000);
     if (left <= 0) afresh();
-    else toast.hidden = left > WARNED;
+    else toast.togglePopover(left <= WARNED);
   }, 1000);
 }

@@ -18,7 +18,7 @@ const INKS = {
   blood: ["#170b0d", "#3d1015", "#9c1f24", "#f0d9c4"],
 };
 
-// Which drawing and which palettes suit a genre; the first genre that says something counts.
+// Which drawing and which palettes suit a genre, those that say most first.
 const STYLES = {
   "sci-fi": [orbits, "night", "sea"],
   horror: [trunks, "blood", "noir"],
@@ -148,12 +148,12 @@ function sky(next, [ground, far, near, light]) {
 }
 
 function circles(next, [, far, near, light]) {
-  const [y, apart] = [between(next, 85, 110), between(next, 24, 36)];
-  const low = y + between(next, -14, 14);
+  const [turn, apart] = [between(next, 0, Math.PI), between(next, 24, 40)];
+  const [x, y] = [apart * Math.cos(turn), 0.75 * apart * Math.sin(turn)];
   return [
-    circle(100 - apart, y, 54, near),
-    circle(100 + apart, low, 54, light, { opacity: 0.85 }),
-    circle(100, (y + low) / 2, between(next, 8, 16), far),
+    circle(100 - x, 98 - y, between(next, 40, 62), near),
+    circle(100 + x, 98 + y, between(next, 34, 58), light, { opacity: 0.85 }),
+    circle(100, 98, between(next, 7, 16), far),
   ];
 }
 
@@ -201,14 +201,16 @@ export function poster({ title, year, genres = [] }) {
   const known = genres.filter((genre) => STYLES[genre]);
   const rank = Object.keys(STYLES);
   known.sort((a, b) => rank.indexOf(a) - rank.indexOf(b));
-  const [art, ...palettes] = STYLES[known[0] ?? rank[Math.floor(next() * rank.length)]];
+  // Now and then the second, or an evening's comedies would look alike.
+  const told = known[next() < 0.6 ? 0 : 1] ?? known[0] ?? rank[Math.floor(next() * rank.length)];
+  const [art, ...palettes] = STYLES[told];
   const inks = INKS[palettes[Math.floor(next() * palettes.length)]];
   const { size, lines } = set(title);
   const top = 290 - (year ? 16 : 4) - 1.08 * size * (lines.length - 1);
   const text = lines.map((each, place) =>
     draw("text", { x: 14, y: top - 6 + 1.08 * size * place, "font-size": size, class: "title" }, each),
   );
-  const foot = year ? [draw("text", { x: 14, y: 289, "font-size": 9.5, class: "year" }, String(year))] : [];
+  const foot = year ? [draw("text", { x: 14, y: 289, "font-size": 12, class: "year" }, String(year))] : [];
   return draw(
     "svg",
     { class: "poster", viewBox: `0 0 ${WIDE} ${HIGH}`, "aria-hidden": "true", fill: inks[3] },

@@ -66,7 +66,7 @@ async function ask({ others = false, shown = {} } = {}) {
   };
   answerId = null;
   try {
-    await api.ask(body, listeners(has), mine.signal);
+    await api.ask(body, listeners(has, others), mine.signal);
   } catch (error) {
     if (mine.signal.aborted) return;
     if (!(error instanceof api.Failed)) console.error(error);
@@ -75,7 +75,7 @@ async function ask({ others = false, shown = {} } = {}) {
   if (mine === asking) by("others").disabled = false;
 }
 
-const listeners = (has) => ({
+const listeners = (has, others) => ({
   perceived(perceived) {
     camera.done();
     note(perceived);
@@ -84,8 +84,10 @@ const listeners = (has) => ({
     has.picks = true;
     cards.show(picks);
     noteShown();
-    status(t("llm-thinking"), t("films-here", { count: picks.length }));
-    if (matchMedia("(max-width: 63.99rem)").matches) by("picks").scrollIntoView();
+    const heard = by("reading").querySelector(".read").textContent.trim();
+    status(t("llm-thinking"), `${heard}. ${t("films-here", { count: picks.length })}`);
+    // Beside one another they need no scrolling.
+    if (matchMedia("(max-width: 63.99rem)").matches) by(others ? "picks" : "reading").scrollIntoView();
   },
   queue({ position }) {
     status(t("llm-queue", { position }));
@@ -166,7 +168,7 @@ async function watch(pick) {
     try {
       await api.log(choice);
       note.textContent = t("thanks-saved");
-      history.show();
+      history.add(pick);
     } catch {
       note.textContent = t("save-failed");
       by("retry-save").hidden = false;

@@ -1,0 +1,66 @@
+"""The pages' common ground: language, sentences, and headers that let nothing in or out."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib import resources
+from typing import Any, Final
+
+from flask import Response, make_response, render_template, request
+
+LANGUAGES: Final = ("en", "ko")
+HEADERS: Final = {
+    # Nothing runs, loads or is sent but from and to the station; no text ever becomes markup.
+    "Content-Security-Policy": "default-src 'self'; media-src 'self' blob:; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'",
+    "Permissions-Policy": "camera=(self), microphone=(self), geolocation=(self)",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",
+    "Vary": "Accept-Language, Cookie",
+}
+_YEAR: Final = 365 * 24 * 3600
+
+
+@cache
+def words(language: str) -> dict[str, str]:
+    """Return every sentence of the pages by its name, for templates and scripts alike."""
+    path = resources.files("moodflix.web") / "translations" / f"{language}.json"
+    found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def page(template: str, told: dict[str, Any], *, remembered: bool = True, **names: Any) -> Response:
+    """Render a page in the person's language; ``told`` is what its script gets to know.
+
+    ``?lang=`` is remembered on the device, unless nothing is to be ``remembered``.
+    """
+    language, chosen = _language(remembered=remembered)
+    spoken = words(language)
+    response = make_response(
+        render_template(
+            template,
+            language=language,
+            languages={each: words(each)["language"] for each in LANGUAGES},
+            told={"language": language, "words": spoken, **told},
+            t=spoken.__getitem__,
+            **names,
+        )
+    )
+    response.headers.update(HEADERS)
+    if chosen and remembered:
+        response.set_cookie("lang", language, max_age=_YEAR, httponly=True, samesite="Strict")
+    return response
+
+
+def _language(*, remembered: bool) -> tuple[str, bool]:
+    """Return the language to speak, and whether it was chosen just now."""
+    asked = request.args.get("lang")
+    if asked in LANGUAGES:
+        return asked, True
+    kept = request.cookies.get("lang") if remembered else None
+    if kept in LANGUAGES:
+        return kept, False
+    return request.accept_languages.best_match(LANGUAGES) or LANGUAGES[0], False
