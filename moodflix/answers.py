@@ -14,10 +14,17 @@ from moodflix.models import Answer, AnswerPick, LogEntry
 
 # Old front-ends name no answer: a choice belongs to the newest one this fresh that listed it.
 LINK_WINDOW = timedelta(minutes=30)
+# What answers say of a mood that no machine read.
+_BY_HAND, _UNKNOWN = "hand", "none"
 
 
 def record(session: Session, answer: Mapping[str, Any], picks: Sequence[Mapping[str, Any]]) -> None:
-    """Store the columns of an answer and those of its picks, in their order."""
+    """Store the columns of an answer and those of its picks, in their order.
+
+    Of what it ``corrects`` only a reading of the mood is kept, put right by a mood given by hand.
+    """
+    by_hand = answer["mood_source"] == _BY_HAND
+    answer = {**answer, "corrects": _reading(session, answer.get("corrects")) if by_hand else None}
     # Plain inserts: the unit of work would cost as much as the ranking.
     session.execute(insert(Answer.__table__), answer)  # type: ignore[arg-type]
     rows = [
@@ -25,6 +32,14 @@ def record(session: Session, answer: Mapping[str, Any], picks: Sequence[Mapping[
         for place, pick in enumerate(picks, start=1)
     ]
     session.execute(insert(AnswerPick.__table__), rows)  # type: ignore[arg-type]
+
+
+def _reading(session: Session, answer_id: str | None) -> str | None:
+    """Return the answer whose reading is meant: the one named, or the one that it corrects."""
+    named = session.get(Answer, answer_id) if answer_id else None
+    if named is None:
+        return None
+    return named.corrects if named.mood_source in (_BY_HAND, _UNKNOWN) else named.id
 
 
 def chosen_from(

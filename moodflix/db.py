@@ -126,10 +126,22 @@ class Database:
             Path(name).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DatabaseUnavailableError("the folder of the database can't be made") from error
+        self._keep_journal("WAL")
+
+    def seal(self) -> None:
+        """Close a SQLite file as one that stands alone, fit to be moved into another's place.
+
+        Raises:
+            DatabaseUnavailableError: it can't be written, or is in use elsewhere.
+        """
+        self._keep_journal("DELETE")
+        self.engine.dispose()
+
+    def _keep_journal(self, mode: str) -> None:
         with translated(), self.engine.connect() as connection:
             # The journal mode changes only outside a transaction.
             connection.execution_options(sqlite_begin=None)
-            connection.execute(text("PRAGMA journal_mode = WAL"))
+            connection.execute(text(f"PRAGMA journal_mode = {mode}"))
 
 
 @contextmanager
@@ -141,6 +153,9 @@ def staged(
     They are read in batches, so that a million need no more memory than a thousand.
     """
     connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        # Room for the indexes and sums that many rows touch in no order.
+        connection.exec_driver_sql("PRAGMA cache_size = -8000")
     connection.execute(CreateTable(table))
     count = 0
     pending = iter(items)

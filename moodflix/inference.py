@@ -236,6 +236,7 @@ class Station:
             "llm_status": asked.status,
             "llm_numbers": asked.numbers.as_json(),
             "seconds": time.monotonic() - asking.started,
+            "corrects": asking.request.corrects,
         }
         return Given(
             id=self._remember(answer, picks, asking.warnings) if remember else None,

@@ -8,15 +8,19 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    Column,
     DateTime,
     Dialect,
     Double,
     ForeignKey,
     Index,
+    Integer,
     MetaData,
     String,
+    Table,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -77,6 +81,8 @@ class LogEntry(Base):
     # how often a film was chosen in which circumstances
     __table_args__ = (
         Index("ix_logs_film_key_mood", "film_key", "mood", "weather_desc", "weekday"),
+        # and which films in a few days
+        Index("ix_logs_event_at", "event_at", "mood", "film_key"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -94,7 +100,7 @@ class LogEntry(Base):
     movie_title: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
     received_at: Mapped[datetime] = mapped_column(UtcDateTime)
     # client_sent_at where it can be read, else received_at
-    event_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    event_at: Mapped[datetime] = mapped_column(UtcDateTime)
     film_key: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
     answer_id: Mapped[str | None] = mapped_column(ForeignKey("answers.id"), index=True)
 
@@ -125,6 +131,9 @@ class Answer(Base):
     """What the station answered: the context in words, the list, the seconds."""
 
     __tablename__ = "answers"
+    __table_args__ = (
+        Index("ix_answers_corrects", "corrects", sqlite_where=text("corrects IS NOT NULL")),
+    )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     answered_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
@@ -136,6 +145,8 @@ class Answer(Base):
     # queue, first_film, total (seconds), tokens_per_second, prompt_tokens: those that are known
     llm_numbers: Mapped[dict[str, float]] = mapped_column(JSON)
     seconds: Mapped[float] = mapped_column(Double)
+    # the answer whose reading of the mood was put right by hand in this one
+    corrects: Mapped[str | None] = mapped_column(ForeignKey("answers.id"))
     picks: Mapped[list[AnswerPick]] = relationship(order_by="AnswerPick.position")
 
 
@@ -164,3 +175,47 @@ class Feedback(Base):
     verdict: Mapped[str] = mapped_column(String(20))
     answer_id: Mapped[str | None] = mapped_column(ForeignKey("answers.id"))
     said_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Training(Base):
+    """One training of the context model: the store keeps only the newest files."""
+
+    __tablename__ = "trainings"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[int]
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    rows: Mapped[int]
+    # none of these where there were too few rows to hold some out
+    held_out: Mapped[int | None]
+    hit10: Mapped[float | None] = mapped_column(Double)
+    popularity_hit10: Mapped[float | None] = mapped_column(Double)
+    worse: Mapped[bool]
+
+
+# Sums that triggers of the database keep (migration 0007), whoever writes or deletes; days are
+# those of the station's clock.
+tallies = Table(
+    "tallies",
+    Base.metadata,
+    Column("measure", String(20), primary_key=True),
+    # what the measure is counted by
+    Column("a", String(strict_json.MAX_TEXT), primary_key=True),
+    Column("b", String(strict_json.MAX_TEXT), primary_key=True),
+    # last, so that days are added up in the order of the key
+    Column("day", String(10), primary_key=True),
+    Column("n", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+THIRDS = tuple(f"to_{third:02}" for third in range(1, 37))
+# How often a film was chosen in a mood from a year's beginning to the end of each third of a month
+# (its 10th, its 20th, its last day): what lies between two is one subtraction a year.
+film_tallies = Table(
+    "film_tallies",
+    Base.metadata,
+    Column("mood", String(strict_json.MAX_TEXT), primary_key=True),
+    Column("film_key", String(titles.MAX_TITLE), primary_key=True),
+    Column("year", Integer, primary_key=True),
+    *(Column(name, Integer, nullable=False) for name in THIRDS),
+    sqlite_with_rowid=False,
+)

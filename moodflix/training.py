@@ -18,16 +18,16 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Final
 
-from moodflix import feedback, logbook
+from moodflix import feedback, logbook, stats
 from moodflix.config import Settings, load, variable
 from moodflix.db import Database
-from moodflix.errors import MoodflixError, RecommenderError
+from moodflix.errors import DatabaseUnavailableError, MoodflixError, RecommenderError
 from moodflix.model_store import About, ModelFileError, ModelStore
 from moodflix.recommend.context_model import ContextModel, ContextRecommender
 
 logger = logging.getLogger(__name__)
 
-_POLL: Final = 2.0
+_POLL: Final = 1.0
 _TICK: Final = 0.2
 # More new rows than these are an import, and left to the process that learns.
 _MANY: Final = 20_000
@@ -78,6 +78,10 @@ def train(
         instead = {"figures": in_use.figures, "worse": False, "stands_in_for": number}
         used = store.save(about.model_copy(update=instead), *in_use.to_arrays())
     store.use(used)
+    try:
+        database.commit(lambda session: stats.remember_training(session, number, about))
+    except DatabaseUnavailableError as error:
+        logger.warning("the figures of model %d are not kept: %s", number, error)
     return number, about
 
 

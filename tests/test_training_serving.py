@@ -8,9 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import pytest
 
 from moodflix.model_store import ModelStore
 from tests.conftest import MakeApp
+from tests.learning import choose, context, settle, trainer_of
 from tests.server import Served, await_condition
 
 Serve = Callable[..., Served]
@@ -52,6 +54,10 @@ def is_learner(pid: int) -> bool:
         return False
 
 
+def niceness(pid: int) -> int:
+    return os.getpriority(os.PRIO_PROCESS, pid)
+
+
 def log(served: Served, count: int) -> None:
     for place in range(count):
         mood = ("sad", "angry")[place % 2]
@@ -68,6 +74,33 @@ def test_every_worker_knows_a_choice_within_seconds(serve: Serve) -> None:
             f"all workers to count {total} choices",
             PROMISED + SLACK,
         )
+
+
+def test_a_choice_waits_for_one_look_at_the_log_and_looks_are_close(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Enough(Exception):  # noqa: N818 - no error
+        pass
+
+    here, elsewhere = (make_app(retrain_rows=1000).test_client() for _ in range(2))
+    waited = 0.0
+
+    def wait(seconds: float) -> None:
+        """Log a choice by another worker as soon as a wait begins."""
+        nonlocal waited
+        total = round(waited / seconds)
+        assert context(here)["detail"] == f"learned from {total} choices"
+        if total == 3:
+            raise Enough
+        choose(elsewhere, "Mother")
+        settle()
+        waited += seconds
+
+    monkeypatch.setattr("moodflix.training.time.sleep", wait)
+    with pytest.raises(Enough):
+        trainer_of(here.application).watch()
+    # The rest is left for counting and a busy machine.
+    assert 0 < waited / 3 <= PROMISED / 4
 
 
 def test_all_workers_swap_under_load_and_drop_nothing(
@@ -112,6 +145,7 @@ def test_the_trainer_is_one_polite_process_that_may_be_killed(serve: Serve, inst
     log(served, 30)
     await_condition(lambda: bool(learners(served)), "a process that learns")
     [learner] = learners(served)
+    await_condition(lambda: niceness(learner) > niceness(served.process.pid), "politeness")
     os.kill(learner, signal.SIGSTOP)
     # Not held up by it.
     log(served, 2)
@@ -135,8 +169,6 @@ def test_a_stop_ends_the_trainer_too(serve: Serve) -> None:
     await_condition(lambda: bool(learners(served)), "a process that learns")
     [learner] = learners(served)
     os.kill(learner, signal.SIGSTOP)
-    nice = int(Path(f"/proc/{learner}/stat").read_text().rpartition(")")[2].split()[16])
-    assert nice >= 0
     os.kill(learner, signal.SIGCONT)
     served.stop()
     assert not is_learner(learner)
