@@ -17,12 +17,12 @@ FLOORS = {
     "recommend.likelihood perception.reading perception.blobs perception.clip perception.nets",
     1: "models model_store schemas recommend recommend.ranking recommend.traits recommend.weighing "
     "perception.words perception.face perception.voice",
-    2: "logbook films answers feedback perception.apart recommend.policy "
+    2: "logbook films answers feedback stats perception.apart recommend.policy "
     "recommend.wishes recommend.encoding recommend.estimator",
     3: "perception csvio catalogues recommend.catalogue recommend.context_model recommend.fusion "
     "recommend.reasons recommend.llm migrating",
     4: "given training evaluation",
-    5: "inference doctor",
+    5: "inference doctor demo",
     6: "web cli",
     7: "__init__",
     8: "serving",
@@ -36,13 +36,14 @@ INNER = {
         3: "__init__",
     },
     "web": {
-        0: "envelope requestlog",
-        1: "errors inference feedback logs health pages",
-        2: "__init__",
+        0: "envelope rendering requestlog",
+        1: "errors inference feedback keeper logs health pages",
+        2: "dashboard",
+        3: "__init__",
     },
     "cli": {
         0: "common",
-        1: "catalogue database doctor feedback logs model recommend",
+        1: "catalogue database demo doctor feedback logs model recommend",
         2: "__init__",
     },
 }
@@ -67,6 +68,7 @@ GROUND = {
 ONLY = {
     "flask": ("web", "cli", "db", "serving", "__init__"),
     "flask_cors": ("web",),
+    "itsdangerous": ("web",),
     "ollama": ("recommend.llm",),
     "httpx": ("recommend.llm",),
     "sklearn": (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -195,7 +193,7 @@ class Catalogue:
         if not len(pool):
             return
         spread = scores[pool[0]] - scores[pool[min(_GOOD, len(pool) - 1)]]
-        luck = np.random.default_rng(_seed(query)).gumbel(size=len(scores))[pool]
+        luck = np.random.default_rng(query.evening_seed).gumbel(size=len(scores))[pool]
         values = scores[pool] + _CHANCE * spread * np.minimum(luck, _LUCKIEST)
         near = self._space[pool]
         alike = near @ near.T
@@ -254,10 +252,3 @@ def _read(query: Query) -> Wishes:
     # A label such as "heartbroken" says more than the mood it stands for.
     label = query.context.get("mood", "")
     return wishes.read(query.words if label in moods.MOODS else f"{label}\n{query.words}")
-
-
-def _seed(query: Query) -> int:
-    evening = [query.date, query.context.get("city")] if query.seed is None else [query.seed]
-    spoken = [query.context.get("mood"), query.words, query.intent]
-    digest = hashlib.blake2b(json.dumps([*evening, *spoken]).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big")

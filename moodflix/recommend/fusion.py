@@ -101,10 +101,7 @@ def explored(fused: Sequence[Fused], n: int, query: Query) -> list[Fused]:
     """
     shown = list(fused[:n])
     deeper = [each for each in fused[n : n * _REACH] if each.pick.known]
-    context = query.context
-    evening = (query.date, context.get("city")) if query.seed is None else query.seed
-    told = (context.get("mood"), query.words, query.intent, *query.liked)
-    chance = random.Random(repr((evening, told)))  # noqa: S311 - no secret
+    chance = random.Random(query.evening_seed)  # noqa: S311 - no secret
     # Five places of one in ten are one place every second evening.
     for _ in range(int(n * _EXPLORED + chance.random())):
         own = [at for at in range(_SAFE, len(shown)) if LLM not in shown[at].sources]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -44,6 +46,14 @@ class Query:
     family: Family | None = None
     seed: int | None = None
     date: str = ""
+
+    @property
+    def evening_seed(self) -> int:
+        """What chance is drawn from: the same all evening for the same wish."""
+        evening = [self.date, self.context.get("city")] if self.seed is None else [self.seed]
+        spoken = [self.context.get("mood"), self.words, self.intent]
+        digest = hashlib.blake2b(json.dumps([*evening, *spoken]).encode(), digest_size=8).digest()
+        return int.from_bytes(digest, "big")
 
     def admits(self, film: BundledFilm | None) -> bool:
         """Whether a film is known to keep the limits of length and family."""

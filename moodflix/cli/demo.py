@@ -1,0 +1,64 @@
+"""``flask demo``: sample data for the dashboard, apart from the station's own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+import click
+from flask import current_app
+from flask.cli import with_appcontext
+
+from moodflix import demo
+from moodflix.cli.common import one_line_errors
+
+
+@click.group("demo")
+def group() -> None:
+    """Fill the dashboard with sample data, or take them away."""
+
+
+@group.command()
+@click.option("--days", type=click.IntRange(7, 400), default=90, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@with_appcontext
+@one_line_errors
+def load(days: int, seed: int) -> None:
+    """Make sample data for the dashboard, apart from the station's own, which stay as they are.
+
+    They are as many days of made-up visitors, up to now; another seed makes other ones.
+    """
+    now = datetime.now().astimezone()
+    with _one_line():
+        choices = demo.load(current_app.instance_path, days, seed, now, _bar)
+    click.echo(
+        f"{choices:,} sample choices of {days} days: see them at /dashboard?sample=1, "
+        "delete them by flask demo remove."
+    )
+
+
+@group.command()
+@with_appcontext
+@one_line_errors
+def remove() -> None:
+    """Delete the sample data."""
+    with _one_line():
+        there = demo.remove(current_app.instance_path)
+    click.echo("The sample data are gone." if there else "There were no sample data.")
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise click.ClickException(f"sample data can't be changed: {error.strerror}") from error
+
+
+def _bar(days: Iterable[int]) -> Iterator[int]:
+    with click.progressbar(
+        days, label="Living", hidden=not sys.stderr.isatty(), file=sys.stderr
+    ) as bar:
+        yield from bar
