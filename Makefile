@@ -3,10 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# What reads a face comes by npm, unless $(1) did since the lock file changed; $(2) is npm's.
+# What reads a face and draws the charts comes by npm, unless $(1) did since the lock file changed; $(2) is npm's.
 npm = [ $(1) -nt package-lock.json ] || \
     { command -v npm >/dev/null && npm ci --no-audit --no-fund --loglevel=error $(2) >/dev/null; } || \
-    echo "No face will be read, npm is missing or failed; run: sudo apt-get install npm" >&2
+    echo "No face will be read and no chart drawn, npm is missing or failed; run: sudo apt-get install npm" >&2
 
 # Much of a test is waiting; a file's tests stay together.
 PYTEST = $(BIN)/pytest --numprocesses 3 --dist loadfile
@@ -16,7 +16,7 @@ chromium = command -v chromium >/dev/null || ! command -v apt-get >/dev/null || 
     { sudo -n true 2>/dev/null && sudo -n apt-get install --yes --quiet --no-install-recommends chromium; } || \
     echo "The tests of the pages are skipped; run: sudo apt-get install chromium" >&2
 
-.PHONY: run test test-fast test-all lint format docs clean
+.PHONY: run test test-fast test-all lint format docs screenshots clean
 
 run: $(VENV)/.installed
 	@$(call npm,moodflix/perception/weights/LICENSE,--omit=dev)
@@ -57,8 +57,12 @@ format: $(VENV)/.installed-dev
 docs: $(VENV)/.installed
 	$(BIN)/python docs/make.py
 
+# docs/screenshots, in the fonts of: sudo apt-get install fonts-inter fonts-noto-cjk
+screenshots: $(VENV)/.installed-dev
+	SCREENSHOTS=docs/screenshots $(BIN)/pytest tests -k worth_a_picture
+
 clean:
-	rm -rf .venv .venv-3.* node_modules moodflix/perception/weights build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-3.* node_modules moodflix/perception/weights moodflix/web/static/vendor build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/.made:
 	@command -v $(PYTHON) >/dev/null || \

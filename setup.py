@@ -1,4 +1,4 @@
-"""Fetches the nets that read a face before a wheel is built; all else stands in setup.cfg."""
+"""Fetches what npm brings before a wheel is built; all else stands in setup.cfg."""
 
 import shutil
 import subprocess
@@ -9,21 +9,24 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
-WEIGHTS = ROOT / "moodflix" / "perception" / "weights" / "LICENSE"
+FETCHED = [
+    ROOT / "moodflix" / "perception" / "weights" / "LICENSE",
+    ROOT / "moodflix" / "web" / "static" / "vendor" / "LICENSE",
+]
 
 
 class FetchAndBuild(build_py):
-    """Builds with the nets where npm can fetch them, and without them elsewhere."""
+    """Builds with what npm can fetch, and without it elsewhere."""
 
     def run(self) -> None:
         """Fetch and build; an editable install leaves fetching to `make run`."""
-        if not (self.editable_mode or WEIGHTS.exists() or fetched()):
-            sys.stderr.write("No face will be read: npm is missing or failed.\n")
+        if not (self.editable_mode or all(map(Path.exists, FETCHED)) or fetched()):
+            sys.stderr.write("No face will be read and no chart drawn: npm is missing or failed.\n")
         super().run()
 
 
 def fetched() -> bool:
-    """Let npm fetch the nets; return whether it did."""
+    """Let npm fetch; return whether it did."""
     npm = shutil.which("npm")
     if npm is None or not (ROOT / "package.json").exists():
         return False

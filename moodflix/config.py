@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -88,6 +88,11 @@ class Settings(BaseSettings):
         0, description="days for which a film chosen here is not recommended again; 0 is none"
     )
     city: str = Field("", description="where the station is, as the page fills it in")
+    api_token: SecretStr | None = Field(
+        None,
+        description="what the keeper logs in to `/dashboard` with; unset: it answers only on the "
+        "station itself",
+    )
     log_envelope: bool = Field(
         default=False, description="answer `GET /inference/log` in an MFNP envelope"
     )

@@ -12,7 +12,14 @@ import pytest
 from tests import faces
 from tests.server import ROOT
 
-UNREAD = "No face will be read, npm is missing or failed; run: sudo apt-get install npm"
+UNREAD = (
+    "No face will be read and no chart drawn, npm is missing or failed; "
+    "run: sudo apt-get install npm"
+)
+
+
+# What npm brings into the package.
+BROUGHT = ROOT / "moodflix" / "perception" / "weights", ROOT / "moodflix" / "web/static/vendor"
 
 
 def program(path: Path, script: str) -> None:
@@ -82,23 +89,24 @@ def test_the_lock_file_holds_no_addresses() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("installed", [pytest.param(True, marks=faces.needs_npm), False])
-def test_a_wheel_carries_the_nets_that_are_there(tmp_path: Path, *, installed: bool) -> None:
+def test_a_wheel_carries_the_nets_and_charts_that_are_there(
+    tmp_path: Path, *, installed: bool
+) -> None:
     checkout = tmp_path / "checkout"
-    kept = shutil.ignore_patterns("__pycache__", *([] if installed else ["weights"]))
+    kept = shutil.ignore_patterns("__pycache__", *([] if installed else ["weights", "vendor"]))
     for name in ("moodflix", "migrations"):
         shutil.copytree(ROOT / name, checkout / name, ignore=kept)
     for name in ("setup.cfg", "setup.py", "pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, checkout)
     carried = carried_by_a_wheel(checkout)
-    assert carried == ({path.name for path in faces.WEIGHTS.iterdir()} if installed else set())
+    there = {path.name for folder in BROUGHT for path in folder.iterdir()}
+    assert carried == (there if installed else set())
 
 
 @pytest.mark.slow
-def test_a_wheel_fetches_the_nets_that_are_not_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wheel_fetches_what_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checkout = tmp_path / "checkout"
-    without = shutil.ignore_patterns("__pycache__", "weights")
+    without = shutil.ignore_patterns("__pycache__", "weights", "vendor")
     for name in ("moodflix", "migrations"):
         shutil.copytree(ROOT / name, checkout / name, ignore=without)
     for name in ("setup.cfg", "setup.py", "pyproject.toml", "README.md", "package.json"):
@@ -111,10 +119,11 @@ def test_a_wheel_fetches_the_nets_that_are_not_there(
 
 
 def carried_by_a_wheel(checkout: Path) -> set[str]:
-    """Build a wheel and return the names of the nets in it."""
+    """Build a wheel and return the names of what npm brought in it."""
     subprocess.run(
         [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "wheel",
          "--no-deps", "-w", checkout.parent, checkout], check=True,
     )  # fmt: skip
     [wheel] = checkout.parent.glob("*.whl")
-    return {Path(name).name for name in zipfile.ZipFile(wheel).namelist() if "/weights/" in name}
+    names = [Path(name) for name in zipfile.ZipFile(wheel).namelist()]
+    return {name.name for name in names if name.parent.name in ("weights", "vendor")}

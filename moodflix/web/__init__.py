@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from flask import Flask, Response, request
 from flask_cors import CORS
 
-from moodflix.web import errors, feedback, health, inference, logs, pages, requestlog
+from moodflix.web import (
+    dashboard,
+    errors,
+    feedback,
+    health,
+    inference,
+    logs,
+    pages,
+    requestlog,
+)
 
 _MAX_BODY = 16 * 1024 * 1024
 _METHODS = ("GET", "POST", "OPTIONS")
 _HEADERS = ("Content-Type", "Authorization")
-# Any origin may read any answer but the pages and what belongs to them.
-_SHARED = r"^/(?!$|static/)"
+# Any origin may read any answer but the pages, their data and what else belongs to them.
+_SHARED = r"^/(?!$|static/|dashboard(?:/|$))"
 
 
 def init_app(app: Flask) -> None:
@@ -26,7 +36,7 @@ def init_app(app: Flask) -> None:
     app.static_folder = str(Path(__file__).parent / "static")
     requestlog.init_app(app)
     errors.init_app(app)
-    for part in (inference, logs, feedback, health, pages):
+    for part in (inference, logs, feedback, health, pages, dashboard):
         app.register_blueprint(part.blueprint)
     app.after_request(_allow)
     CORS(
@@ -42,7 +52,7 @@ def init_app(app: Flask) -> None:
 def _allow(response: Response) -> Response:
     # flask-cors names methods and headers only to a browser's preflight; the old server named
     # them to every OPTIONS request.
-    if request.method == "OPTIONS":
+    if request.method == "OPTIONS" and re.match(_SHARED, request.path):
         response.headers.setdefault("Access-Control-Allow-Methods", ", ".join(_METHODS))
         response.headers.setdefault("Access-Control-Allow-Headers", ", ".join(_HEADERS))
     return response
