@@ -306,4 +306,6 @@ def test_it_is_worth_a_picture(
     folder = ROOT / os.environ.get("SCREENSHOTS", tmp_path)
     folder.mkdir(parents=True, exist_ok=True)
     with visiting(sampled, "/dashboard", viewport=size, color_scheme=scheme) as visit:
+        for each in WITH_CANVAS:
+            await_drawn(card(visit.page, each).get_by_role("img"))
         shoot(visit, folder, f"dashboard-{name}-{scheme}")
