@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
+from moodflix import bundled
 from tests.browser import DESK, KIOSK, PHONE, Visit, Visiting
 from tests.fake_ollama import FakeOllama, answer, once_released, says
 from tests.server import ROOT, Served
@@ -157,6 +158,29 @@ def test_korean_by_the_browser_and_by_the_switch(serve: Serve, visiting: Visitin
         expect(page.get_by_role("heading", level=1)).to_have_text("How do you feel?")
         visit.goto()
         expect(page.get_by_role("heading", level=1)).to_have_text("How do you feel?")
+
+
+def test_korean_films_are_called_so_in_korean_and_logged_as_ever(
+    serve: Serve, visiting: Visiting
+) -> None:
+    with visiting(serve(), locale="ko-KR") as visit:
+        page = visit.page
+        page.get_by_label("편하게 말해 주세요").fill("기생충 같은 한국 영화")
+        page.get_by_role("button", name="영화 찾기").click()
+        shown = visit.wait_for_answer("스테이션이 직접 고른")
+        name, film = next(
+            (each, film)
+            for each in shown
+            if (film := bundled.find(each)) and film.original_title == each
+        )
+        card = visit.card(name)
+        expect(card.locator(".original")).to_have_text(film.title)
+        written = card.locator(".poster .title").all_text_contents()
+        assert " ".join(written) == name
+        card.get_by_role("button", name="이걸로 볼게요").click()
+        expect(page.locator("#thanks .film-title")).to_have_text(name)
+        expect(page.locator("#history li").first).to_have_attribute("title", name)
+        assert visit.newest_choice()["movieTitle"] == film.title
 
 
 def test_a_kiosk_left_alone_starts_again_as_nobody(serve: Serve, visiting: Visiting) -> None:

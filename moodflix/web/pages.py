@@ -47,5 +47,6 @@ def _chosen() -> list[dict[str, Any]]:
     for *_, title in reversed(rows):
         film = bundled.find(title)
         name = film.title if film else title
-        films.setdefault(name, {"title": name, "genres": film.genres if film else []})
+        told = {"genres": film.genres, "original_title": film.original_title} if film else {}
+        films.setdefault(name, {"title": name, **told})
     return list(films.values())[:_CHOSEN]

@@ -1,5 +1,5 @@
 // The films: cards that come, go and change places without jumping under anyone's finger.
-import { by, drawing, label, make, still, t } from "./page.js";
+import { by, called, drawing, label, make, still, t } from "./page.js";
 import { poster } from "./poster.js";
 
 const list = by("cards");
@@ -82,10 +82,11 @@ function fill(made, pick) {
 
 function face(made) {
   const { pick } = made;
-  const { title, year, runtime, why, explore, known } = pick;
+  const { title, original_title: original, year, runtime, why, explore, known } = pick;
   const genres = (pick.genres ?? []).slice(0, 3).map((genre) => label("genre", genre));
   const facts = [year, runtime && t("minutes", { minutes: runtime }), genres.join(", ")];
-  const original = pick.original_title && pick.original_title !== title ? pick.original_title : "";
+  const name = called(pick);
+  const other = name === title ? original : title;
   const from = Object.keys(pick.sources ?? {}).map((source) => label("from", source));
   const watch = make("button", { type: "button", class: "watch" }, t("watch"));
   watch.addEventListener("click", () => calls.watch(pick));
@@ -94,8 +95,8 @@ function face(made) {
     make(
       "div",
       { class: "about" },
-      make("h3", {}, title),
-      ...(original ? [make("p", { class: "original" }, original)] : []),
+      make("h3", {}, name),
+      ...(other && other !== name ? [make("p", { class: "original" }, other)] : []),
       make("p", { class: "facts" }, facts.filter(Boolean).join(" · ")),
       make("p", { class: "why" }, why ?? ""),
       ...(known === false ? [make("p", { class: "tag" }, t("unknown-film"))] : []),
@@ -114,7 +115,7 @@ function verdict(made, said) {
 
 async function leaveOut(made, said) {
   made.out = said;
-  const text = make("p", { role: "status" }, t(`left-${said}`, { title: made.pick.title }));
+  const text = make("p", { role: "status" }, t(`left-${said}`, { title: called(made.pick) }));
   const undo = make("button", { type: "button" }, t("undo"));
   undo.addEventListener("click", () => takeBack(made, text));
   made.item.replaceChildren(make("div", { class: "gone" }, text, undo));

@@ -1,5 +1,5 @@
 // The last choices of this station, as a strip of posters.
-import { by, make, told } from "./page.js";
+import { by, called, make, told } from "./page.js";
 import { poster } from "./poster.js";
 
 let films = told.chosen;
@@ -7,9 +7,10 @@ let films = told.chosen;
 export function show() {
   by("history").hidden = !films.length;
   by("history").querySelector("ol").replaceChildren(
-    ...films.map(({ title, genres }) =>
-      make("li", { title }, poster({ title, genres }), make("span", {}, title)),
-    ),
+    ...films.map((film) => {
+      const title = called(film);
+      return make("li", { title }, poster({ ...film, year: null }), make("span", {}, title));
+    }),
   );
 }
 

@@ -11,6 +11,10 @@ export function t(name, places = {}) {
 /** A label of the station's in the person's language; one that it doesn't know as it is. */
 export const label = (kind, word) => t(`${kind}-${word}`) ?? word;
 
+/** What a film is called in the person's language. */
+export const called = ({ title, original_title: original }) =>
+  told.language === "ko" && /[가-힣]/.test(original) ? original : title;
+
 /** An element; text children are text, never markup. */
 export function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);

@@ -1,5 +1,5 @@
 // A poster drawn from a film's title and genres: always the same for the same film.
-import { draw } from "./page.js";
+import { called, draw } from "./page.js";
 
 const WIDE = 200;
 const HIGH = 300;
@@ -196,7 +196,8 @@ function set(title) {
 }
 
 /** An SVG of 2:3; it says nothing that the text beside it doesn't. */
-export function poster({ title, year, genres = [] }) {
+export function poster(film) {
+  const { title, year, genres = [] } = film;
   const next = chance(title.toLowerCase());
   const known = genres.filter((genre) => STYLES[genre]);
   const rank = Object.keys(STYLES);
@@ -205,7 +206,7 @@ export function poster({ title, year, genres = [] }) {
   const told = known[next() < 0.6 ? 0 : 1] ?? known[0] ?? rank[Math.floor(next() * rank.length)];
   const [art, ...palettes] = STYLES[told];
   const inks = INKS[palettes[Math.floor(next() * palettes.length)]];
-  const { size, lines } = set(title);
+  const { size, lines } = set(called(film));
   const top = 290 - (year ? 16 : 4) - 1.08 * size * (lines.length - 1);
   const text = lines.map((each, place) =>
     draw("text", { x: 14, y: top - 6 + 1.08 * size * place, "font-size": size, class: "title" }, each),

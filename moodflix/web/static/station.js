@@ -5,7 +5,7 @@ import * as cards from "./cards.js";
 import * as evening from "./evening.js";
 import * as history from "./history.js";
 import * as kiosk from "./kiosk.js";
-import { announce, by, onPress, press, remember, remembered, t, told } from "./page.js";
+import { announce, by, called, onPress, press, remember, remembered, t, told } from "./page.js";
 import { poster } from "./poster.js";
 import * as reading from "./reading.js";
 
@@ -96,7 +96,7 @@ const listeners = (has, others) => ({
     if (left.out.has(pick.title)) return;
     cards.add(pick);
     noteShown();
-    announce(t("llm-new", { title: pick.title }));
+    announce(t("llm-new", { title: called(pick) }));
   },
   answer(answer) {
     answerId = answer.inferenceId;
@@ -153,7 +153,7 @@ async function watch(pick) {
   const dialog = by("thanks");
   const [film, note] = [dialog.querySelector(".film-title"), dialog.querySelector("[role=status]")];
   dialog.querySelector(".poster").replaceWith(poster(pick));
-  film.textContent = pick.title;
+  film.textContent = called(pick);
   const choice = {
     clientSentAt: new Date().toISOString(),
     movieTitle: pick.title,
