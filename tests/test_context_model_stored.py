@@ -45,7 +45,10 @@ def test_it_answers_as_before_it_was_stored(planted: Planted, model: ContextMode
 def test_it_counts_on_as_before_it_was_stored(planted: Planted, model: ContextModel) -> None:
     again = ContextModel.from_arrays(*through_a_file(model.to_arrays()))
     further = ([{"city": "Neo", "mood": "sad"}] * 9, ["New"] * 9)
+    before = model.to_arrays()[0]
     one, other = model.updated(*further), again.updated(*further)
+    after = model.to_arrays()[0]
+    assert all(np.array_equal(before[name], after[name]) for name in before)
     for context in (*planted.contexts[:9], further[0][0]):
         assert dict(one.top(context, 99)) == pytest.approx(dict(other.top(context, 99)), rel=1e-2)
 
@@ -79,8 +82,8 @@ BREAKS: dict[str, Callable[[dict[str, Any], dict[str, Any]], object]] = {
     "a column missing": lambda _, meta: meta["words"].pop("mood"),
     "a word twice": lambda _, meta: meta["words"].update(mood=["sad", "sad"]),
     "a place nowhere": lambda _, meta: meta.update(place=99),
-    "a kind unheard of": lambda _, meta: meta.update(kind=99),
-    "a half-life of nothing": lambda _, meta: meta["halves"].__setitem__(0, 0.0),
+    "a drift of nothing": lambda _, meta: meta["drifts"].__setitem__(0, 0.0),
+    "late without a rate": lambda arrays, _: arrays.update(late=arrays["late"] * 0),
     "a field too wide": lambda _, meta: meta["seen"].update(fields=[[0, 1, 2, 3]]),
     "a field nowhere": lambda _, meta: meta["seen"]["fields"].__setitem__(0, [99]),
     "weights missing": lambda _, meta: meta["seen"]["lifts"].pop(),

@@ -12,11 +12,12 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from benchmarks.planted import PLANS, Plan, Planted
 from moodflix import titles
 from moodflix.recommend.context_model import ContextModel
-from moodflix.recommend.counts import Counts, Rows
+from moodflix.recommend.counts import Counts, Rows, Weights
 from moodflix.recommend.counts import Plan as CountPlan
 from moodflix.recommend.encoding import COLUMNS, NAMES, Clean, Encode
 from moodflix.recommend.estimator import FEW, ChoiceEstimator
 from moodflix.recommend.likelihood import em, judge, newton, slope
+from moodflix.recommend.weighing import Held
 from moodflix.schemas import CONTEXT
 
 
@@ -60,9 +61,11 @@ def test_on_pure_noise_it_ranks_as_popularity_does(rows: int, seed: int) -> None
     assert tried.hits(tried.ours()) >= tried.hits(tried.popular()) - 0.02
 
 
-def test_it_follows_tastes_that_drift() -> None:
-    tried = Tried(Plan(4_000, 200, {"mood": 0.4}, drift=4.0), seed=5)
-    assert tried.hits(tried.ours()) > tried.hits(tried.popular()) + 0.03
+@pytest.mark.parametrize(("drift", "seed"), [(2.0, 6), (4.0, 9)])
+def test_it_follows_tastes_that_drift(drift: float, seed: int) -> None:
+    tried = Tried(Plan(4_000, 200, {"mood": 0.4}, drift=drift), seed)
+    oracle, popular = tried.hits(tried.planted.oracle(tried.rest)), tried.hits(tried.popular())
+    assert tried.hits(tried.ours()) > popular + 0.5 * (oracle - popular)
 
 
 def test_a_place_never_seen_gets_what_is_popular_everywhere() -> None:
@@ -214,9 +217,9 @@ def test_words_beyond_the_most_are_unknown(monkeypatch: pytest.MonkeyPatch) -> N
 def test_counts_are_what_they_say() -> None:
     rows = Rows(np.array([[1, 2], [1, 0], [2, 2], [1, 2]]), np.array([0, 1, 1, 2]), np.ones(4))
     plan = CountPlan(3, 0, (1.0, 2.0, 4.0, 8.0), ((0,), (0, 1), (0, 0)))
-    counts = Counts.of(plan, rows, np.array([3, 2, 1, 0]))
+    counts = Counts.of(plan, rows)
     assert counts.kinds[0].tolist() == [1, 2, 1]
-    assert counts.kinds[1].tolist() == [0.125, 0.75, 1]
+    assert (np.diff(counts.shares[: len(plan.drifts) + 1, 2]) > 0).all()
     asked = np.array([[1, 2], [2, 2], [9, 9]])
     assert counts.rows(asked, (0,)).tolist() == [[1, 1, 1], [0, 1, 0], [0, 0, 0]]
     assert counts.rows(asked, (0, 1)).tolist() == [[1, 0, 1], [0, 1, 0], [0, 0, 0]]
@@ -224,6 +227,34 @@ def test_counts_are_what_they_say() -> None:
     # 2 chose film 1, as did 1, which chose all three alike: half of it stays, half walks.
     walked = counts.rows(asked, (0, 0))[1]
     assert walked == pytest.approx([1 / 6, 1 / 2 + 1 / 6, 1 / 6])
+
+
+def some_rows(count: int) -> Rows:
+    chance = np.random.default_rng(12)
+    codes, films = chance.integers(4, size=(count, 2)), chance.integers(9, size=count)
+    return Rows(codes, np.minimum(films, chance.integers(9, size=count)), np.ones(count))
+
+
+def test_what_is_popular_of_late_is_what_is_popular_unless_tastes_drift() -> None:
+    counts = Counts.of(CountPlan(9, 0, (1e-9, 0.01, 0.1, 1.0)), some_rows(300))
+    off = np.abs(counts.shares[1:5] - counts.shares[0]).max(axis=1)
+    assert off[0] < 1e-3
+    assert (np.diff(off) > 0).all()
+
+
+@pytest.mark.parametrize("at", [(0,), (0, 1), (0, 0)])
+@pytest.mark.parametrize("shrink", [(2.0, 0.0), (50.0, 0.0), (2.0, 0.75)])
+def test_a_share_is_the_same_when_learned_and_when_asked_for(
+    at: tuple[int, ...], shrink: tuple[float, float]
+) -> None:
+    rows, one = some_rows(60), np.ones(1)
+    counts = Counts.of(CountPlan(9, None, (0.1,) * 4, (at,)), rows)
+    [learned] = Held(counts, rows).shares(at, [shrink])
+    alpha, discount = np.array(shrink).reshape(2, 1)
+    weights = Weights(np.zeros(6), (at,), one, alpha, discount, 0 * one, one)
+    asked = weights.mixed(counts, rows.codes, [counts.rows(rows.codes, at)])
+    assert asked.sum(axis=1) == pytest.approx(np.ones(60), abs=1e-5)
+    assert asked[np.arange(60), rows.films] == pytest.approx(learned, rel=1e-4)
 
 
 def test_mixture_and_exponents_are_those_that_made_the_rows() -> None:

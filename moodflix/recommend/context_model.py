@@ -13,7 +13,6 @@ from moodflix import titles
 from moodflix.recommend.ranking import CONTEXT as NAME
 from moodflix.recommend.ranking import Pick, Query, admissible
 
-MAX_ROWS = 1_000_000
 _BATCH = 10_000
 
 Context = Mapping[str, str]

@@ -26,6 +26,7 @@ ALL_TIME: Final = 0
 TINY: Final = 1e-12
 _CELLS: Final = 2_000_000
 _WALKED: Final = 100_000  # rows, the newest
+_BLOCKS: Final = 64  # of rows in which tastes stand still
 
 
 class Rows(NamedTuple):
@@ -47,20 +48,14 @@ class Plan:
     Attributes:
         films: how many there are.
         place: the column that says where a row is from.
-        halves: half-lives of the popularities of late, in rows.
+        drifts: of the popularities of late, the variance a row adds to the logarithm of a share.
         fields: those whose values are counted.
-        kind: the popularity whose decay these follow.
     """
 
     films: int
     place: int | None
-    halves: tuple[float, ...]
+    drifts: tuple[float, ...]
     fields: tuple[Field, ...] = ()
-    kind: int = ALL_TIME
-
-    def keeps(self, ages: Array | float) -> Array:
-        """Return what is left of a row so many rows later, for each popularity."""
-        return np.array([ages * 0 + 1.0, *(0.5 ** (ages / half) for half in self.halves)])
 
 
 @dataclass
@@ -68,7 +63,8 @@ class Counts:
     """How often each film was chosen, in all and with each value of each field.
 
     Attributes:
-        kinds: popularities x films.
+        kinds: how often each film was chosen, and the sum of its shares over places.
+        late: shapes and rates of the films' gamma distributions (2 x drifts x films).
         tables: sparse counts, values x films; value 0, unknown, is empty.
         combos: what the values of a field of several columns stand for.
         places: which values of the plan's place were seen.
@@ -76,13 +72,15 @@ class Counts:
 
     plan: Plan
     kinds: Array
+    late: Array
     tables: dict[Field, Any]
     combos: dict[Field, Array]
     places: Array
 
     def __post_init__(self) -> None:
-        sums = np.maximum(self.kinds.sum(axis=1, keepdims=True), TINY)
-        self.shares = (self.kinds / sums).astype(np.float32)
+        kinds = np.array([self.kinds[0], *(self.late[0] / self.late[1]), self.kinds[1]])
+        sums = np.maximum(kinds.sum(axis=1, keepdims=True), TINY)
+        self.shares = (kinds / sums).astype(np.float32)
         self.totals = {
             at: np.asarray(each.sum(axis=1), dtype=np.float32).ravel()
             for at, each in self.tables.items()
@@ -94,43 +92,42 @@ class Counts:
         }
 
     @classmethod
-    def of(
-        cls, plan: Plan, rows: Rows, ages: Array, combos: dict[Field, Array] | None = None
-    ) -> Counts:
-        """Count rows of value codes that are ``ages`` rows old; other ``combos`` are left out."""
+    def of(cls, plan: Plan, rows: Rows, combos: dict[Field, Array] | None = None) -> Counts:
+        """Count rows of value codes; combinations other than ``combos`` are left out."""
         codes, films, weights = rows
         if combos is None:
             combos = {at: np.unique(joined(codes, at)) for at in plan.fields if at[0] != at[-1]}
-        keeps = plan.keeps(ages)
-        kinds = [np.bincount(films, weights * keep, plan.films) for keep in keeps]
+        chosen = np.bincount(films, weights, plan.films)
+        late = np.ones((2, len(plan.drifts), plan.films))
+        late[1] = chosen.sum() / np.maximum(chosen, 1)
+        late = _followed(late, plan, rows.some(slice(-_WALKED, None)))
         place = codes[:, plan.place] if plan.place is not None else np.zeros(len(codes), dtype=int)
         by_place = _table(place, films, weights, plan.films)
         totals = np.asarray(by_place.sum(axis=1)).ravel()
-        kinds.append((1 / np.maximum(totals, 1)) @ by_place if by_place.nnz else kinds[ALL_TIME])
-        decayed = weights * keeps[plan.kind]
+        spread = (1 / np.maximum(totals, 1)) @ by_place if by_place.nnz else chosen
         tables = {}
         for at in plan.fields:
             newest = slice(-_WALKED if walks(at) else 0, None)
             values = _values(codes, at, combos)[newest]
-            tables[at] = _table(values, films[newest], decayed[newest], plan.films)
-        return cls(plan, np.array(kinds), tables, combos, totals > 0)
+            tables[at] = _table(values, films[newest], weights[newest], plan.films)
+        return cls(plan, np.array([chosen, spread]), late, tables, combos, totals > 0)
 
     def plus(self, rows: Rows, size: int) -> Counts:
         """Return counts with further rows, of ``size`` films; new combinations wait for ``of``."""
-        plan, count = replace(self.plan, films=size), len(rows.films)
-        keeps = plan.keeps(float(count))
-        further = Counts.of(plan, rows, np.arange(count)[::-1], self.combos)
+        plan, known = replace(self.plan, films=size), self.plan.films
+        further = Counts.of(plan, rows, self.combos)
         kinds = further.kinds
-        kinds[-1] = 0  # over places is for ``of`` as well
-        kinds[:, : self.plan.films] += self.kinds * np.append(keeps, 1.0)[:, None]
-        tables = {
-            at: _sum(table * keeps[plan.kind], further.tables[at])
-            for at, table in self.tables.items()
-        }
+        kinds[1] = 0  # over places is for ``of`` as well
+        kinds[:, :known] += self.kinds
+        late = np.ones((2, len(plan.drifts), size))
+        late[1] = kinds[0].sum()
+        late[..., :known] = self.late
+        late = _followed(late, plan, rows)
+        tables = {at: _sum(table, further.tables[at]) for at, table in self.tables.items()}
         places = np.zeros(max(len(self.places), len(further.places)), dtype=bool)
         for each in (self.places, further.places):
             places[: len(each)] |= each
-        return Counts(plan, kinds, tables, self.combos, places)
+        return Counts(plan, kinds, late, tables, self.combos, places)
 
     def values(self, codes: Array, at: Field) -> Array:
         """Return each row's value code of a field."""
@@ -176,7 +173,8 @@ class Weights:
     Attributes:
         kinds: share of each popularity in the mixture.
         fields: those that count; the four below have a number for each.
-        mixture, alphas: share of p(film | value) in the mixture, and the rows it is shrunk by.
+        mixture, alphas, discounts: share of p(film | value) in the mixture, the rows it is shrunk
+            by, and what is taken off each count (Kneser and Ney 1995).
         lifts, kappas: exponent of the lift, and the rows it is shrunk by.
         blend: shares of popularity, the mixture and the lifted mixture.
     """
@@ -185,6 +183,7 @@ class Weights:
     fields: tuple[Field, ...] = ()
     mixture: Array = field(default_factory=lambda: np.zeros(0))
     alphas: Array = field(default_factory=lambda: np.zeros(0))
+    discounts: Array = field(default_factory=lambda: np.zeros(0))
     lifts: Array = field(default_factory=lambda: np.zeros(0))
     kappas: Array = field(default_factory=lambda: np.zeros(0))
     blend: Array = field(default_factory=lambda: np.eye(1, 3)[0])
@@ -192,7 +191,7 @@ class Weights:
     def trimmed(self) -> Weights:
         """Return the same weights without the fields that make no difference."""
         kept = (self.mixture + self.lifts > 0) & (self.blend[0] < 1)
-        lists = ("mixture", "alphas", "lifts", "kappas")
+        lists = ("mixture", "alphas", "discounts", "lifts", "kappas")
         some = {name: getattr(self, name)[kept] for name in lists}
         fields = tuple(at for at, keep in zip(self.fields, kept, strict=True) if keep)
         return replace(self, fields=fields, **some)
@@ -217,12 +216,17 @@ class Weights:
     def mixed(self, counts: Counts, codes: Array, seen: list[Array]) -> Array:
         """Return the mixture (rows x films), given each field's counts."""
         mixed = np.tile((self.kinds @ counts.shares).astype(np.float32), (len(codes), 1))
-        fields = zip(self.fields, seen, self.mixture, self.alphas, strict=True)
-        for at, chosen, share, alpha in fields:
+        shrinks = self.alphas.astype(np.float32), self.discounts.astype(np.float32)
+        fields = zip(self.fields, seen, self.mixture, *shrinks, strict=True)
+        for at, chosen, share, alpha, discount in fields:
             if share:
-                scale = np.float32(share) / (counts.total(codes, at) + np.float32(alpha))
-                mixed += scale * chosen
-                mixed += scale * np.float32(alpha) * counts.shares[ALL_TIME]
+                scale = np.float32(share) / (counts.total(codes, at) + alpha)
+                kept, rest = chosen, alpha
+                if discount and not walks(at):
+                    kept = np.maximum(chosen - discount, 0)
+                    rest = alpha + np.minimum(chosen, discount).sum(axis=1, keepdims=True)
+                mixed += scale * kept
+                mixed += scale * rest * counts.shares[ALL_TIME]
         return mixed
 
     def _lifted(self, counts: Counts, codes: Array, seen: list[Array]) -> Array:
@@ -230,7 +234,7 @@ class Weights:
         fields = zip(self.fields, seen, self.lifts, self.kappas, strict=True)
         for at, chosen, exponent, kappa in fields:
             if exponent:
-                expected = counts.total(codes, at) * counts.shares[counts.plan.kind]
+                expected = counts.total(codes, at) * counts.shares[ALL_TIME]
                 score += np.float32(exponent) * log_lift(chosen, expected, kappa)
         lifted: Array = np.exp(score - score.max(axis=1, keepdims=True))
         return lifted
@@ -258,6 +262,24 @@ def joined(codes: Array, at: Field) -> Array:
     return code * known
 
 
+def _followed(late: Array, plan: Plan, rows: Rows) -> Array:
+    """Return the gamma distributions of the films' shares after further rows.
+
+    Before each block a distribution widens as the logarithm of a share wanders: what is chosen
+    often forgets fast, what is rare slowly (Smith and Miller 1986, their discount by precision).
+    """
+    drifts = np.array(plan.drifts)[:, None]
+    block = np.arange(len(rows.films)) // (1 + len(rows.films) // _BLOCKS)
+    blocks = int(block.max(initial=-1)) + 1
+    counts = np.bincount(block * plan.films + rows.films, rows.weights, blocks * plan.films)
+    for chosen in counts.reshape(blocks, plan.films):
+        total = chosen.sum()
+        late = late / (1 + late[0] * drifts * total)
+        late[0] += chosen
+        late[1] += total
+    return late
+
+
 def _values(codes: Array, at: Field, combos: dict[Field, Array]) -> Array:
     if at[0] == at[-1]:
         return codes[:, at[0]]
@@ -277,6 +299,8 @@ def _table(values: Array, films: Array, weights: Array, size: int) -> Any:
 
 def _sum(one: Any, other: Any) -> Any:
     shape = tuple(max(sizes) for sizes in zip(one.shape, other.shape, strict=True))
+    # What answers meanwhile keeps its own.
+    one = one.copy()
     for table in (one, other):
         table.resize(shape)
     return (one + other).tocsr()

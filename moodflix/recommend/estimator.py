@@ -19,9 +19,8 @@ from moodflix.recommend.weighing import Learner
 FEW: Final = 40
 # Weights are learned on the newest rows; all are counted.
 _WINDOW: Final = 100_000
-# Half-lives of the popularities of late: shares of the window, and the shortest in rows.
-_HALVES: Final = (1 / 3, 1 / 10, 1 / 30, 1 / 100)
-_SHORTEST: Final = 20.0
+# Popularities of late: how far the logarithm of a share wanders in the window, its variance.
+_DRIFTS: Final = (0.1, 1.0, 4.0, 16.0)
 _VARIED: Final = 2  # values of a place, unknown among them
 
 
@@ -45,16 +44,16 @@ class ChoiceEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_, films = np.unique(labels, return_inverse=True)
         rows = _rows(codes, films, sample_weight)
         varied = (at for at in self.places if len(np.unique(rows.codes[:, at])) > _VARIED)
-        halves = (max(_SHORTEST, share * min(len(films), _WINDOW)) for share in _HALVES)
-        plan = Plan(len(self.classes_), next(varied, None), tuple(halves))
+        drifts = (drift / min(len(films), _WINDOW) for drift in _DRIFTS)
+        plan = Plan(len(self.classes_), next(varied, None), tuple(drifts))
         self.seen_, self.unseen_ = Weights(), Weights()
         self.figures_: dict[str, float] = {}
         if len(films) >= FEW and len(self.classes_) > 1:
             learner = Learner(plan, rows.some(slice(-_WINDOW, None)), self.seed, self.places)
-            kind, self.seen_, self.unseen_, self.figures_ = learner.learn()
+            self.seen_, self.unseen_, self.figures_ = learner.learn()
             used = {*self.seen_.fields, *self.unseen_.fields}
-            plan = replace(plan, kind=kind, fields=tuple(sorted(used)))
-        self.counts_ = Counts.of(plan, rows, np.arange(len(films))[::-1])
+            plan = replace(plan, fields=tuple(sorted(used)))
+        self.counts_ = Counts.of(plan, rows)
         return self
 
     def count_on(self, X: Any, y: Any, sample_weight: Any = None) -> ChoiceEstimator:  # noqa: N803
@@ -93,7 +92,11 @@ class ChoiceEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def to_arrays(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return what was learned as arrays and JSON-able values; the classes are left out."""
         counts, plan = self.counts_, self.counts_.plan
-        arrays = {"kinds": counts.kinds.astype(np.float32), "places": counts.places}
+        arrays = {
+            "kinds": counts.kinds,
+            "late": counts.late.astype(np.float32),
+            "places": counts.places,
+        }
         for at, table in counts.tables.items():
             name = _name(at)
             whole = table.data.astype(np.uint32)
@@ -105,7 +108,7 @@ class ChoiceEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             arrays[f"films-{name}"] = table.indices.astype(np.min_scalar_type(plan.films))
             arrays[f"lengths-{name}"] = np.diff(table.indptr)
         arrays |= {f"combos-{_name(at)}": each for at, each in counts.combos.items()}
-        meta: dict[str, Any] = {"place": plan.place, "halves": list(plan.halves), "kind": plan.kind}
+        meta: dict[str, Any] = {"place": plan.place, "drifts": list(plan.drifts)}
         for name, weights in (("seen", self.seen_), ("unseen", self.unseen_)):
             lists = {key: each.tolist() for key, each in vars(weights).items() if key != "fields"}
             meta[name] = {**lists, "fields": [list(at) for at in weights.fields]}
@@ -128,9 +131,10 @@ class ChoiceEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if told.place is not None and told.place >= columns:
             raise ValueError("place: no such column")
         fields = tuple(sorted({*self.seen_.fields, *self.unseen_.fields}))
-        plan = Plan(films, told.place, tuple(told.halves), fields, told.kind)
-        kinds = _read(arrays, "kinds", "f", KINDS * films).astype(float).reshape(KINDS, films)
-        if (kinds < 0).any() or (kinds[0] <= 0).any():
+        plan = Plan(films, told.place, tuple(told.drifts), fields)
+        kinds = _read(arrays, "kinds", "f", 2 * films).astype(float).reshape(2, films)
+        late = _read(arrays, "late", "f", 2 * DECAYS * films).reshape(2, DECAYS, films)
+        if (kinds < 0).any() or (kinds[0] <= 0).any() or (late <= 0).any():
             raise ValueError("kinds: counts that can't be")
         combos = {at: _read(arrays, f"combos-{_name(at)}", "i") for at in fields if at[0] != at[-1]}
         if any(not len(each) or (np.diff(each) <= 0).any() for each in combos.values()):
@@ -139,7 +143,7 @@ class ChoiceEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if any(tables[at].shape[0] > len(each) + 1 for at, each in combos.items()):
             raise ValueError("combos: fewer than were counted")
         places = _read(arrays, "places", "b")
-        self.counts_ = Counts(plan, kinds, tables, combos, places)
+        self.counts_ = Counts(plan, kinds, late.astype(float), tables, combos, places)
         self.classes_, self.n_features_in_, self.figures_ = np.arange(films), columns, {}
         return self
 
@@ -175,6 +179,7 @@ class _Weights(_Strict):
     fields: list[Annotated[list[_Column], Field(min_length=1, max_length=3)]]
     mixture: list[_Share]
     alphas: list[_Positive]
+    discounts: list[_Share]
     lifts: list[Annotated[FiniteFloat, Field(ge=0, le=100)]]
     kappas: list[_Positive]
     blend: Annotated[list[_Share], Field(min_length=3, max_length=3)]
@@ -194,8 +199,7 @@ class _Weights(_Strict):
 
 class _Told(_Strict):
     place: _Column | None
-    halves: Annotated[list[_Positive], Field(min_length=DECAYS, max_length=DECAYS)]
-    kind: Annotated[int, Field(ge=0, le=DECAYS)]
+    drifts: Annotated[list[_Positive], Field(min_length=DECAYS, max_length=DECAYS)]
     seen: _Weights
     unseen: _Weights
 

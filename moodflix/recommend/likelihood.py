@@ -21,7 +21,7 @@ def newton(features: Array, offset: Array, say: Array) -> Array:
     at = np.zeros(features.shape[2])
     penalty = None
     for _ in range(_STEPS):
-        gradient, curve, _ = slope(features, offset, say, at)
+        gradient, curve = slope(features, offset, say, at)
         curve[np.diag_indices_from(curve)] += _RIDGE
         if penalty is None:
             penalty = np.sqrt(curve.diagonal() * float(say @ say))
@@ -37,19 +37,24 @@ def newton(features: Array, offset: Array, say: Array) -> Array:
     return at
 
 
-def slope(features: Array, offset: Array, say: Array, at: Array) -> tuple[Array, Array, Array]:
-    """Return gradient, curvature of the mean log-likelihood, logarithms of the partition sums."""
+def slope(features: Array, offset: Array, say: Array, at: Array) -> tuple[Array, Array]:
+    """Return gradient and curvature of the mean log-likelihood."""
     films, own = features[:, :-1], features[:, -1]
-    score = offset + films @ at.astype(np.float32)
-    top = score.max(axis=1, keepdims=True)
-    shares = np.exp(score - top)
-    sums = shares.sum(axis=1, keepdims=True)
-    shares /= sums
+    shares = partition(features, offset, at)[1]
     mean = (shares[:, None] @ films)[:, 0]
     around = films - mean[:, None]
     around *= np.sqrt(shares * say[:, None].astype(np.float32))[..., None]
-    flat = around.reshape(score.size, len(at))
-    return say @ (own - mean), (flat.T @ flat).astype(float), (top + np.log(sums))[:, 0]
+    flat = around.reshape(shares.size, len(at))
+    return say @ (own - mean), (flat.T @ flat).astype(float)
+
+
+def partition(features: Array, offset: Array, at: Array) -> tuple[Array, Array]:
+    """Return the logarithm of each row's partition sum, and the films' shares in it."""
+    score = offset + features[:, :-1] @ at.astype(np.float32)
+    top = score.max(axis=1, keepdims=True)
+    shares = np.exp(score - top)
+    sums = shares.sum(axis=1, keepdims=True)
+    return (top + np.log(sums))[:, 0], shares / sums
 
 
 def em(parts: Array, say: Array, steps: int = 60, prior: float = 0.0) -> Array:

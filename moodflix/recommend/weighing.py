@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
 
 from moodflix.recommend.counts import (
     ALL_TIME,
-    DECAYS,
     KINDS,
     TINY,
     WIDTH,
@@ -24,7 +24,7 @@ from moodflix.recommend.counts import (
     log_lift,
     walks,
 )
-from moodflix.recommend.likelihood import em, judge, newton, slope
+from moodflix.recommend.likelihood import em, judge, newton, partition
 
 _FOLDS: Final = 5
 _MANY: Final = 5_000  # rows of which one fold is enough
@@ -35,11 +35,13 @@ _SAMPLES: Final = 256  # films that stand for all in a partition sum
 _CELLS: Final = 3_000_000
 _JUDGED: Final = 10_000_000
 _LEAST: Final = 0.01  # of the mixture
-_ALPHAS: Final = (2.0, 10.0, 50.0, 250.0)
+# Alpha and discount of p(film | value).
+_SHRINKS: Final = ((2.0, 0.0), (10.0, 0.0), (50.0, 0.0), (250.0, 0.0), (10.0, 0.5), (2.0, 0.75))
 _KAPPAS: Final = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 _TRIED: Final = 400  # rows that choose the shrinkage
 _FIGURES: Final = ("hit10", "ndcg10", "log_loss")  # of ``judge``
 _CLEAR: Final = 2  # standard errors
+_SURE: Final = 3  # of what was chosen as the best of many
 _COMPARED: Final = 20_000  # rows that tell whether two columns are one
 
 
@@ -59,6 +61,20 @@ class Held:
         shares: Array = self.counts.shares[ALL_TIME, self.rows.films]
         return shares
 
+    def shares(self, at: Field, shrinks: Iterable[tuple[float, float]]) -> Iterator[Array]:
+        """Yield p(film | value) of each row's film, for each alpha and discount."""
+        chosen, total = self.evidence(at)
+        table, values = self.counts.tables[at], self.counts.values(self.rows.codes, at)
+        for alpha, discount in shrinks:
+            kept, rest = chosen, np.float32(alpha)
+            if discount and not walks(at):
+                taken = np.minimum(table.data, discount).cumsum()
+                ends = np.append(0, taken)[table.indptr]
+                kept = np.maximum(chosen - discount, 0)
+                of = np.minimum(values, table.shape[0] - 1)
+                rest = rest + np.where(total, np.diff(ends)[of], 0)
+            yield (kept + rest * self.popular()) / (total + alpha)
+
     def evidence(self, at: Field) -> tuple[Array, Array]:
         """Return how often each row's film, and any film, went with the row's value."""
         codes, films, _ = self.rows
@@ -66,7 +82,8 @@ class Held:
         total = self.counts.total(codes, at)[:, 0]
         if not walks(at):
             inside = np.where(values < table.shape[0], values, 0)
-            return np.asarray(table[inside, films]).ravel(), total
+            chosen = table[inside, films] if len(films) else np.zeros(0)
+            return np.asarray(chosen, dtype=np.float32).ravel(), total
         chosen = np.empty(len(films), dtype=np.float32)
         _, firsts, places = np.unique(values, return_index=True, return_inverse=True)
         step = max(1, _CELLS // self.counts.plan.films)
@@ -83,27 +100,26 @@ class Learner:
     def __init__(self, plan: Plan, rows: Rows, seed: int, alike: Collection[int]) -> None:
         """Take rows to learn from, and the columns whose values may resemble each other."""
         self.plan, self.rows, self.seed, self.alike = plan, rows, seed, alike
-        self.alphas: dict[Field, float] = {}
+        self.shrinks: dict[Field, tuple[float, float]] = {}
         self.chance = np.random.default_rng(seed)
 
-    def learn(self) -> tuple[int, Weights, Weights, dict[str, float]]:
-        """Return the kind of the tables, weights for seen and unseen places, held-out figures.
+    def learn(self) -> tuple[Weights, Weights, dict[str, float]]:
+        """Return weights for seen and unseen places, held-out figures.
 
         Half of the say is had by rows held out at random, half by the last ones: a drift is
         followed, and following costs little where there is none.
         """
         plan = replace(self.plan, fields=self._screened())
-        plan = replace(plan, kind=self._kind(plan))
         known = [*self._held("random", plan), *self._held("last", plan)]
         seen = [held.some(held.counts.seen(held.rows.codes)) for held in known]
         weights, figures = self._weighed(seen, plan.fields)
         if plan.place is None:
-            return plan.kind, weights, weights, figures
+            return weights, weights, figures
         unseen = [held.some(~held.counts.seen(held.rows.codes)) for held in known]
         unseen += self._held("place", plan)
         elsewhere, others = self._weighed(unseen, plan.fields)
         # Where each row has a place of its own, none is seen twice.
-        return plan.kind, weights, elsewhere, figures or others
+        return weights, elsewhere, figures or others
 
     def _splits(self, part: str) -> Iterator[tuple[Array, Array]]:
         """Yield (rows to count, rows held out)."""
@@ -125,7 +141,7 @@ class Learner:
         for counted, held in self._splits(part):
             if not len(counted):
                 continue
-            counts = Counts.of(plan, self.rows.some(counted), counted[-1] - counted)
+            counts = Counts.of(plan, self.rows.some(counted))
             # No weight makes a film likely that was never chosen before.
             kept = held[counts.kinds[ALL_TIME, self.rows.films[held]] > 0]
             if len(kept) > _HELD:
@@ -175,40 +191,20 @@ class Learner:
         say = say / say.sum()
         gains: dict[Field, float] = {}
         for at in fields:
-            chosen, total = _joint(held.evidence(at) for held in base)
-            for alpha in _ALPHAS:
-                share = (chosen + alpha * popular) / (total + alpha)
+            every = _joint(tuple(held.shares(at, _SHRINKS)) for held in base)
+            for shrink, share in zip(_SHRINKS, every, strict=True):
                 part = em(np.stack([popular, share], axis=1), say, 15)[1]
                 gain = np.log1p(part * (share / popular - 1))
                 mean, error = _mean(gain, say)
                 if mean > max(_CLEAR * error, gains.get(at, 0.0)):
-                    gains[at], self.alphas[at] = mean, alpha
+                    gains[at], self.shrinks[at] = mean, shrink
         return gains
-
-    def _kind(self, plan: Plan) -> int:
-        """Return the decay that makes the last rows clearly likeliest, or none."""
-        best, before = ALL_TIME, None
-        for kind in range(DECAYS):
-            held = self._held("last", replace(plan, kind=kind))
-            if not plan.fields or not held:
-                break
-            parts, say = _joint(
-                (self._parts(each, plan.fields), each.rows.weights) for each in held
-            )
-            logs = np.log(parts @ em(parts, say))
-            if before is not None:
-                mean, error = _mean(logs - before, say / say.sum())
-                if mean < _CLEAR * error:
-                    continue
-            best, before = kind, logs
-        return best
 
     def _parts(self, held: Held, fields: Sequence[Field]) -> Array:
         """Return the probability of each row's film under each part of the mixture."""
-        popular, parts = held.popular(), [*held.counts.shares[:, held.rows.films]]
+        parts = [*held.counts.shares[:, held.rows.films]]
         for at in fields:
-            chosen, total = held.evidence(at)
-            parts.append((chosen + self.alphas[at] * popular) / (total + self.alphas[at]))
+            parts += held.shares(at, [self.shrinks[at]])
         return np.stack(parts, axis=1)
 
     def _weighed(
@@ -218,32 +214,54 @@ class Learner:
         rows = sum(len(held.rows.films) for held in parts)
         if rows < _ENOUGH:
             return Weights(), {}
-        base = self._mixture(parts, fields)
         few = _CELLS / (_SAMPLES * (len(fields) + 1)) / rows
         sides: tuple[list[Held], list[Held]] = ([], [])
+        picked: tuple[list[Held], list[Held]] = ([], [])
         for held in parts:
             side = self.chance.integers(2, size=len(held.rows.films))
+            pick = self.chance.random(len(side)) < few
             for which in (0, 1):
                 sides[which].append(held.some(side == which))
-        probes = [self._probe(side, base, few) for side in sides]
-        base.kappas = shrinkage(Probe.joined(probes).some(_TRIED))
+                picked[which].append(held.some((side == which) & pick))
+        tried = (self._tried(base, picked) for base in self._bases(parts, fields))
+        _, base, probes = max(tried, key=itemgetter(0))
         judged = [(sides[1 - at], lifted(probe, base)) for at, probe in enumerate(probes)]
         figures, beaten = self._figures(judged, _JUDGED / self.plan.films / rows)
         if not beaten:
             return Weights(), figures | {name: figures[f"popularity_{name}"] for name in _FIGURES}
         return lifted(Probe.joined(probes), base).trimmed(), figures
 
-    def _mixture(self, parts: Sequence[Held], fields: tuple[Field, ...]) -> Weights:
-        stacked, say = _joint((self._parts(held, fields), held.rows.weights) for held in parts)
-        shares = em(stacked, say / say.sum(), prior=2 / len(say))
-        shares[shares < _LEAST] = 0
-        shares /= shares.sum()
-        alphas, zero = np.array([self.alphas[at] for at in fields]), np.zeros(len(fields))
-        return Weights(shares[:KINDS], fields, shares[KINDS:], alphas, zero, zero + 1)
+    def _bases(self, parts: Sequence[Held], fields: tuple[Field, ...]) -> Iterator[Weights]:
+        """Yield what may be lifted: a mixture of popularities and all fields, or of the former.
 
-    def _probe(self, parts: Sequence[Held], base: Weights, few: float) -> Probe:
-        picked = (held.some(self.chance.random(len(held.rows.films)) < few) for held in parts)
-        return Probe.joined([probed(held, base, self.chance) for held in picked])
+        Where each of several columns is followed at times the first is likelier, where they act
+        at once the second.
+        """
+        stacked, say = _joint((self._parts(held, fields), held.rows.weights) for held in parts)
+        shrinks = np.array([self.shrinks[at] for at in fields]).reshape(-1, 2).T
+        zero = np.zeros(len(fields))
+        for size in dict.fromkeys((len(fields), 0)):
+            shares = em(stacked[:, : KINDS + size], say / say.sum(), prior=2 / len(say))
+            shares[shares < _LEAST] = 0
+            shares = np.append(shares / shares.sum(), zero[size:])
+            rest = (fields, shares[KINDS:], *shrinks, zero, zero + 1)
+            yield Weights(shares[:KINDS], *rest)
+
+    def _tried(
+        self, base: Weights, sides: Sequence[Sequence[Held]]
+    ) -> tuple[float, Weights, list[Probe]]:
+        """Return how likely a base, when lifted, makes rows it was not lifted by."""
+        probes = [
+            Probe.joined([probed(held, base, self.chance) for held in side]) for side in sides
+        ]
+        base = replace(base, kappas=shrinkage(Probe.joined(probes).some(_TRIED)))
+        gains = (
+            other.say @ np.log(other.parts(weights) @ weights.blend)
+            for weights, other in zip(
+                (lifted(each, base) for each in probes), probes[::-1], strict=True
+            )
+        )
+        return float(sum(gains)), base, probes
 
     def _figures(
         self, judged: Sequence[tuple[Sequence[Held], Weights]], few: float
@@ -265,7 +283,7 @@ class Learner:
         figures = {name: float(say @ each) for name, each in zip(every, rest, strict=True)}
         gain, error = _mean(rest[5] - rest[2], say)
         hits, doubt = _mean(rest[0] - rest[3], say)
-        beaten = gain > _CLEAR * error and hits >= -doubt
+        beaten = gain > _SURE * error and hits >= -doubt
         return {"rows": float(len(say)), **figures}, beaten
 
 
@@ -291,6 +309,13 @@ class Probe:
     def joined(cls, probes: Sequence[Probe]) -> Probe:
         """Return the rows of several probes as one."""
         return cls(*_joint(tuple(vars(probe).values()) for probe in probes))
+
+    def parts(self, weights: Weights) -> Array:
+        """Return the share of each row's film in popularity, the mixture, the lifted mixture."""
+        lifts = log_lift(self.chosen, self.expected, weights.kappas)
+        sums, _ = partition(lifts, self.offset, weights.lifts)
+        lift = np.exp(lifts[:, -1] @ weights.lifts - sums)
+        return np.stack([self.popular, self.mixed, self.mixed * lift], axis=1)
 
     def some(self, rows: int) -> Probe:
         """Return every so-manieth row, about as many as asked for."""
@@ -321,7 +346,7 @@ def probed(held: Held, base: Weights, chance: np.random.Generator) -> Probe:
         chosen, expected = np.empty(shape, np.float32), np.empty(shape, np.float32)
         for place, at in enumerate(base.fields):
             chosen[..., place] = np.take_along_axis(seen[place], picks, axis=1)
-            expected[..., place] = counts.total(codes, at) * counts.shares[counts.plan.kind][picks]
+            expected[..., place] = counts.total(codes, at) * counts.shares[ALL_TIME][picks]
         own = np.take_along_axis(mixed, films[:, None], axis=1)[:, 0]
         probes.append(Probe(chosen, expected, part.popular(), own, offset, say))
     return Probe.joined(probes)
@@ -345,11 +370,8 @@ def lifted(probe: Probe, base: Weights) -> Weights:
     """Return the weights with exponents of the lifts, and the blend."""
     say = probe.say / probe.say.sum()
     lifts = log_lift(probe.chosen, probe.expected, base.kappas)
-    exponents = newton(lifts, probe.offset, say)
-    sums = slope(lifts, probe.offset, say, exponents)[2]
-    last = probe.mixed * np.exp(lifts[:, -1] @ exponents - sums)
-    parts = np.stack([probe.popular, probe.mixed, last], axis=1)
-    return replace(base, lifts=exponents, blend=em(parts, say, prior=2 / len(say)))
+    base = replace(base, lifts=newton(lifts, probe.offset, say))
+    return replace(base, blend=em(probe.parts(base), say, prior=2 / len(say)))
 
 
 def _best(gains: dict[Field, float], most: int) -> list[Field]:
