@@ -16,7 +16,7 @@ from itsdangerous import TimestampSigner
 
 from moodflix import stats
 from moodflix.web import keeper
-from tests.server import Served
+from tests.server import PATIENCE, Served
 
 MakeApp = Callable[..., Flask]
 Serve = Callable[..., Served]
@@ -130,12 +130,12 @@ def test_workers_share_one_key_and_another_token_ends_every_login(serve: Serve) 
     cookie = dict(served.http.cookies)
     for _ in range(12):
         # A connection each, so that every worker is asked.
-        asked = httpx.get(served.url + DATA, cookies=cookie, trust_env=False)
+        asked = httpx.get(served.url + DATA, cookies=cookie, timeout=PATIENCE, trust_env=False)
         assert asked.status_code == 200
     served.stop()
     for token, status in ((TOKEN, 200), ("another", 401)):
         again = serve(api_token=token)
-        asked = httpx.get(again.url + DATA, cookies=cookie, trust_env=False)
+        asked = httpx.get(again.url + DATA, cookies=cookie, timeout=PATIENCE, trust_env=False)
         assert asked.status_code == status
         again.stop()
 

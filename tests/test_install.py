@@ -53,7 +53,7 @@ class Program:
         def answers() -> bool:
             assert self.process.poll() is None, self.log
             try:
-                return httpx.get(f"{url}/healthz", trust_env=False).is_success
+                return httpx.get(f"{url}/healthz", timeout=PATIENCE, trust_env=False).is_success
             except httpx.TransportError:
                 return False
 
@@ -106,7 +106,9 @@ def test_the_two_commands_and_the_tour_work_as_written(checkout: Path) -> None:
     with Program(["make", "run"], checkout) as again:
         again.await_answer(url)
         assert "Installing" not in again.log
-        assert len(httpx.get(f"{url}/inference/log", trust_env=False).json()) == 50
+        assert (
+            len(httpx.get(f"{url}/inference/log", timeout=PATIENCE, trust_env=False).json()) == 50
+        )
 
 
 @pytest.mark.slow
@@ -134,7 +136,7 @@ def test_the_wheel_works_outside_the_checkout(checkout: Path, tmp_path: Path) ->
         running.await_answer(url)
         given = httpx.post(f"{url}/inference", json={}, timeout=PATIENCE, trust_env=False)
         assert len(given.json()["movies"]) == 10
-        assert httpx.get(f"{url}/readyz", trust_env=False).is_success
+        assert httpx.get(f"{url}/readyz", timeout=PATIENCE, trust_env=False).is_success
     assert (tmp_path / "fresh" / "var" / "moodflix-instance" / "moodflix.sqlite3").exists()
 
 

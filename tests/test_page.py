@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 
 from moodflix.bundled import GENRES
 from moodflix.db import Database
-from tests.server import ROOT, Served, await_condition
+from tests.server import PATIENCE, ROOT, Served, await_condition
 
 Serve = Callable[..., Served]
 WEB = ROOT / "moodflix" / "web"
@@ -172,7 +172,9 @@ def test_it_serves_https_with_a_certificate(
     try:
         trusting = ssl.create_default_context(cafile=str(cert))
         url = f"https://127.0.0.1:{served.port}"
-        with httpx.Client(base_url=url, verify=trusting, trust_env=False) as secure:
+        with httpx.Client(
+            base_url=url, verify=trusting, timeout=PATIENCE, trust_env=False
+        ) as secure:
 
             def answers() -> bool:
                 assert served.process.poll() is None, served.log

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.fake_ollama import FakeOllama, Handler, answer, says
-from tests.server import Served, await_condition
+from tests.server import PATIENCE, Served, await_condition
 
 Serve = Callable[..., Served]
 
@@ -176,7 +176,9 @@ def test_a_body_past_the_bound_gets_its_413(serve: Serve) -> None:
 
     assert served.http.post("/inference", content=chunks()).status_code == 413
     # gunicorn closes a connection whose body it did not read to the end.
-    assert httpx.post(f"{served.url}/inference", json={}, trust_env=False).is_success
+    assert httpx.post(
+        f"{served.url}/inference", json={}, timeout=PATIENCE, trust_env=False
+    ).is_success
 
 
 def test_nothing_crosses_the_fork(serve: Serve, instance: Path) -> None:
