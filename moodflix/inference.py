@@ -178,8 +178,7 @@ class Station:
 
     def _revised(self, asking: _Asking, perceived: Perceived) -> tuple[Query, list[RankedList]]:
         """Return the query with what was perceived since, and the station's own lists for it."""
-        query = _query(asking.request, asking.env, perceived, asking.now)
-        query = replace(query, loved=asking.query.loved, excluded=asking.query.excluded)
+        query = replace(asking.query, context=_context(asking.env, perceived))
         same = query == asking.query
         return query, asking.own if same else self._own(query, asking.request.limit, [])
 
@@ -359,9 +358,7 @@ def log_choice(session: Session, request: LogRequest, now: datetime) -> None:
     logbook.add(session, row, now, answer_id)
 
 
-def _query(
-    request: InferenceRequest, env: Environment, perceived: Perceived, now: datetime
-) -> Query:
+def _context(env: Environment, perceived: Perceived) -> dict[str, str]:
     spoken = {"mood": perceived.mood, "tone": perceived.tone}
     context = {}
     for name in CONTEXT:
@@ -372,9 +369,15 @@ def _query(
         else:
             value = getattr(env, name)
             context[name] = "" if value is None else str(value)
+    return context
+
+
+def _query(
+    request: InferenceRequest, env: Environment, perceived: Perceived, now: datetime
+) -> Query:
     named = (*request.movies, *request.exclude)
     query = Query(
-        context=context,
+        context=_context(env, perceived),
         hour=now.astimezone().hour,
         words=request.text,
         liked=tuple(request.movies),
