@@ -56,9 +56,18 @@ def settled(page: Page) -> None:
 
 def await_drawn(canvas: Locator) -> str:
     """The picture on a canvas, once it is not blank; the library draws when it knows the size."""
-    blank = "it => !it.getContext('2d').getImageData(0, 0, it.width, it.height).data.some(n => n)"
-    await_condition(lambda: not canvas.evaluate(blank), "a chart")
-    picture: str = canvas.evaluate("it => it.toDataURL()")
+    # Of a copy: Chromium warns of a canvas that is read over and over.
+    copied = """it => {
+        const copy = document.createElement("canvas");
+        [copy.width, copy.height] = [it.width, it.height];
+        const pen = copy.getContext("2d", { willReadFrequently: true });
+        if (it.width && it.height) pen.drawImage(it, 0, 0);
+        else return "";
+        const blank = !pen.getImageData(0, 0, it.width, it.height).data.some((part) => part);
+        return blank ? "" : copy.toDataURL();
+    }"""
+    await_condition(lambda: bool(canvas.evaluate(copied)), "a chart")
+    picture: str = canvas.evaluate(copied)
     return picture
 
 
