@@ -11,11 +11,10 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session, aliased
 
 from moodflix.models import Answer, AnswerPick, LogEntry
+from moodflix.moods import HAND, NONE
 
 # Old front-ends name no answer: a choice belongs to the newest one this fresh that listed it.
 LINK_WINDOW = timedelta(minutes=30)
-# What answers say of a mood that no machine read.
-_BY_HAND, _UNKNOWN = "hand", "none"
 
 
 def record(session: Session, answer: Mapping[str, Any], picks: Sequence[Mapping[str, Any]]) -> None:
@@ -23,7 +22,7 @@ def record(session: Session, answer: Mapping[str, Any], picks: Sequence[Mapping[
 
     Of what it ``corrects`` only a reading of the mood is kept, put right by a mood given by hand.
     """
-    by_hand = answer["mood_source"] == _BY_HAND
+    by_hand = answer["mood_source"] == HAND
     answer = {**answer, "corrects": _reading(session, answer.get("corrects")) if by_hand else None}
     # Plain inserts: the unit of work would cost as much as the ranking.
     session.execute(insert(Answer.__table__), answer)  # type: ignore[arg-type]
@@ -39,7 +38,7 @@ def _reading(session: Session, answer_id: str | None) -> str | None:
     named = session.get(Answer, answer_id) if answer_id else None
     if named is None:
         return None
-    return named.corrects if named.mood_source in (_BY_HAND, _UNKNOWN) else named.id
+    return named.corrects if named.mood_source in (HAND, NONE) else named.id
 
 
 def chosen_from(

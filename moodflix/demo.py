@@ -20,8 +20,7 @@ from sqlalchemy.orm import Session
 from moodflix import answers, bundled, evening, logbook, migrating, moods, stats, titles, training
 from moodflix.db import Database
 from moodflix.model_store import About
-from moodflix.perception import HAND, WORDS
-from moodflix.perception.apart import FACE, VOICE
+from moodflix.moods import FACE, HAND, VOICE, WORDS
 from moodflix.recommend import fusion, llm
 from moodflix.recommend.catalogue import Catalogue
 from moodflix.recommend.context_model import ContextModel, ContextRecommender

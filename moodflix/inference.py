@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from moodflix import answers, bundled, feedback, films, logbook, perception, titles
+from moodflix import answers, bundled, feedback, films, logbook, moods, perception, titles
 from moodflix.bundled import BundledFilm
 from moodflix.config import Settings
 from moodflix.db import Database
@@ -365,7 +365,7 @@ def _context(env: Environment, perceived: Perceived) -> dict[str, str]:
         if name in spoken:
             judged = spoken[name]
             # A neutral that nobody said is not known.
-            context[name] = "" if judged.source == perception.NONE else judged.label
+            context[name] = "" if judged.source == moods.NONE else judged.label
         else:
             value = getattr(env, name)
             context[name] = "" if value is None else str(value)

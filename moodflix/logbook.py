@@ -34,7 +34,7 @@ from moodflix.schemas import CONTEXT, FIELDS, LogRow
 _COLUMNS = tuple(getattr(LogEntry, field) for field in FIELDS)
 _LEARNED = tuple(getattr(LogEntry, field) for field in (*CONTEXT, "movie_title"))
 # What an answer says of a mood that it made up, and what the database says of no answer.
-_UNSAID = ("none", None)
+_UNSAID = (moods.NONE, None)
 # What one index holds of a choice.
 _OCCASION = (LogEntry.film_key, LogEntry.mood, LogEntry.weather_desc, LogEntry.weekday)
 _BATCH = 2_000

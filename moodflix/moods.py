@@ -12,6 +12,9 @@ NEUTRAL: Final = "neutral"
 # Where an evening may lead: repair the mood, stay with it, or what the policy makes of both.
 Intent = Literal["lift", "stay", "auto"]
 MOODS: Final = ("angry", "disgust", "fear", "happy", "sad", "surprise", NEUTRAL)
+# Where a mood or tone is known from.
+HAND, WORDS, FACE, VOICE, LLM = "hand", "words", "face", "voice", "llm"
+NONE: Final = "none"
 TONES: Final = ("excited", "subdued", NEUTRAL, "happy", "angry", "sad")
 
 

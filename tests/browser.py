@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, expect
+from PIL import Image
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Playwright,
+    expect,
+)
 from playwright.sync_api import sync_playwright as started
 
 from tests.server import PATIENCE, ROOT, Served
@@ -95,6 +106,38 @@ class Visit:
         assert {url for url in self.requests if not url.startswith(self.served.url)} == set()
         wrong = [each for each in self._wrong if not any(part in each for part in self.expected)]
         assert wrong == []
+
+
+def tab_to(page: Page, target: Locator) -> None:
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if target.evaluate("it => it === document.activeElement"):
+            return
+    pytest.fail("no Tab leads there")
+
+
+def overflow(page: Page) -> int:
+    wide: int = page.evaluate(
+        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    )
+    return wide
+
+
+def shoot(visit: Visit, folder: Path, name: str) -> None:
+    visit.page.mouse.move(0, 0)
+    path = folder / f"{name}.png"
+    visit.page.screenshot(path=path)
+    with Image.open(path) as shot:
+        # A page of one colour is no picture.
+        assert len(shot.convert("RGB").resize((64, 64)).getcolors(4096) or ()) > 20
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    """Where pictures go; make screenshots makes those of the README."""
+    folder = ROOT / os.environ.get("SCREENSHOTS", tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 Visiting = Callable[..., AbstractContextManager[Visit]]

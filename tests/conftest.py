@@ -17,11 +17,11 @@ from moodflix.bundled import BundledFilm
 from moodflix.config import PREFIX, Settings
 from moodflix.db import Database
 from moodflix.recommend.catalogue import Catalogue
-from tests.browser import chromium, playwright, visiting, visiting_with
+from tests.browser import album, chromium, playwright, visiting, visiting_with
 from tests.fake_ollama import FakeOllama
 from tests.server import Served
 
-__all__ = ["chromium", "playwright", "visiting", "visiting_with"]
+__all__ = ["album", "chromium", "playwright", "visiting", "visiting_with"]
 MakeApp = Callable[..., Flask]
 
 # The same examples each time, and no wall-clock deadline on any of them.

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Callable
@@ -14,10 +13,9 @@ from playwright.sync_api import Locator, Page, expect
 from benchmarks.dashboard import build
 from moodflix import demo
 from moodflix.db import Database
-from tests.browser import PHONE, Visit, Visiting
+from tests.browser import PHONE, Visit, Visiting, overflow, shoot, tab_to
 from tests.faces import needs_npm
-from tests.server import ROOT, Served, await_condition
-from tests.test_page_looks import overflow, shoot, tab_to
+from tests.server import Served, await_condition
 
 Serve = Callable[..., Served]
 pytestmark = needs_npm
@@ -307,14 +305,12 @@ def test_a_million_choices_are_drawn(instance: Path, serve: Serve, visiting: Vis
 def test_it_is_worth_a_picture(
     sampled: Served,
     visiting: Visiting,
-    tmp_path: Path,
+    album: Path,
     name: str,
     size: dict[str, int],
     scheme: str,
 ) -> None:
-    folder = ROOT / os.environ.get("SCREENSHOTS", tmp_path)
-    folder.mkdir(parents=True, exist_ok=True)
     with visiting(sampled, "/dashboard", viewport=size, color_scheme=scheme) as visit:
         for each in WITH_CANVAS:
             await_drawn(card(visit.page, each).get_by_role("img"))
-        shoot(visit, folder, f"dashboard-{name}-{scheme}")
+        shoot(visit, album, f"dashboard-{name}-{scheme}")

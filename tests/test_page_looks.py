@@ -1,35 +1,18 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import expect
 
 from moodflix import bundled
-from tests.browser import DESK, KIOSK, PHONE, Visit, Visiting
+from tests.browser import DESK, KIOSK, PHONE, Visiting, overflow, shoot, tab_to
 from tests.fake_ollama import FakeOllama, answer, once_released, says
-from tests.server import ROOT, Served
+from tests.server import Served
 
 Serve = Callable[..., Served]
 WORDS = "I feel a bit lonely, something with food maybe"
-
-
-def tab_to(page: Page, target: Locator) -> None:
-    for _ in range(80):
-        page.keyboard.press("Tab")
-        if target.evaluate("it => it === document.activeElement"):
-            return
-    pytest.fail("no Tab leads there")
-
-
-def overflow(page: Page) -> int:
-    wide: int = page.evaluate(
-        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    )
-    return wide
 
 
 def test_the_keyboard_alone_will_do(serve: Serve, visiting: Visiting) -> None:
@@ -230,36 +213,24 @@ def test_a_kiosk_left_alone_starts_again_as_nobody(serve: Serve, visiting: Visit
         assert page.evaluate("localStorage.length") == 0
 
 
-def shoot(visit: Visit, folder: Path, name: str) -> None:
-    visit.page.mouse.move(0, 0)
-    path = folder / f"{name}.png"
-    visit.page.screenshot(path=path)
-    with Image.open(path) as shot:
-        # A page of one colour is no picture.
-        assert len(shot.convert("RGB").resize((64, 64)).getcolors(4096) or ()) > 20
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("name", "size"), [("phone", PHONE), ("desk", DESK), ("kiosk", KIOSK)])
 def test_it_is_worth_a_picture(
     serve: Serve,
     visiting: Visiting,
-    tmp_path: Path,
+    album: Path,
     name: str,
     size: dict[str, int],
     scheme: str,
 ) -> None:
-    # make screenshots makes those of the README.
-    folder = ROOT / os.environ.get("SCREENSHOTS", tmp_path)
-    folder.mkdir(parents=True, exist_ok=True)
     served = serve(city="Jeonju")
     for title in ("Minari", "Parasite", "Paterson", "Spirited Away", "Amélie", "The Lunchbox"):
         assert served.post("/inference/log", {"movieTitle": title}).is_success
     path = "/?kiosk=1" if name == "kiosk" else "/"
     with visiting(served, path, viewport=size, color_scheme=scheme) as visit:
         expect(visit.page.get_by_role("list", name="Lately chosen")).to_be_visible()
-        shoot(visit, folder, f"station-{name}-{scheme}")
+        shoot(visit, album, f"station-{name}-{scheme}")
         visit.page.get_by_role("button", name="Rain").click()
         visit.say(WORDS)
         visit.wait_for_answer()
-        shoot(visit, folder, f"station-films-{name}-{scheme}")
+        shoot(visit, album, f"station-films-{name}-{scheme}")

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moodflix import moods, perception
+from moodflix.moods import FACE, VOICE
 from moodflix.perception import LEAST, Judged, Perceived
-from moodflix.perception.apart import FACE, VOICE
 from moodflix.perception.reading import Reading
 from moodflix.schemas import InferenceRequest
 

@@ -7,12 +7,16 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import BinaryIO, ParamSpec, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ParamSpec, TextIO, TypeVar
 
 import click
 
 from moodflix import csvio, db, migrating
 from moodflix.errors import MoodflixError
+
+if TYPE_CHECKING:
+    # click names the type nowhere else.
+    from click._termui_impl import ProgressBar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,6 +47,15 @@ def migrated_database() -> db.Database:
     database = db.current()
     migrating.require_newest(database)
     return database
+
+
+def bar(
+    label: str, items: Iterable[Any] | None = None, length: int | None = None
+) -> ProgressBar[Any]:
+    """Return a progress bar that only a terminal shows."""
+    return click.progressbar(
+        items, length=length, label=label, hidden=not sys.stderr.isatty(), file=sys.stderr
+    )
 
 
 def with_progress(rows: Iterable[R], source: BinaryIO, path: Path) -> Iterator[R]:

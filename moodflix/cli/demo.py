@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -12,7 +11,7 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from moodflix import demo
-from moodflix.cli.common import one_line_errors
+from moodflix.cli.common import bar, one_line_errors
 
 
 @click.group("demo")
@@ -58,7 +57,5 @@ def _one_line() -> Iterator[None]:
 
 
 def _bar(days: Iterable[int]) -> Iterator[int]:
-    with click.progressbar(
-        days, label="Living", hidden=not sys.stderr.isatty(), file=sys.stderr
-    ) as bar:
-        yield from bar
+    with bar("Living", days) as living:
+        yield from living

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from moodflix import db, doctor
+from moodflix.cli.common import bar
 from moodflix.config import Settings
 from moodflix.recommend.llm import examine
 
@@ -67,8 +67,6 @@ def _pull(model: str) -> doctor.Check:
 def _show_layer(layer: str, steps: Iterator[examine.Step]) -> None:
     first = next(steps)
     label = f"Pulling {layer.removeprefix('sha256:')[:12]}"
-    with click.progressbar(
-        length=first.total, label=label, hidden=not sys.stderr.isatty(), file=sys.stderr
-    ) as bar:
+    with bar(label, length=first.total) as pulled:
         for step in itertools.chain([first], steps):
-            bar.update(step.done - bar.pos)
+            pulled.update(step.done - pulled.pos)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from moodflix import csvio, evaluation, logbook, training
-from moodflix.cli.common import migrated_database, one_line_errors
+from moodflix.cli.common import bar, migrated_database, one_line_errors
 from moodflix.errors import RecommenderError
 from moodflix.model_store import About, ModelFileError, ModelStore
 from moodflix.schemas import CONTEXT, LogRow
@@ -141,14 +140,9 @@ def evaluate(file: Path | None, split: evaluation.Split, seeds: int, *, as_json:
     """
     rows = deque(_logged() if file is None else _written(file), maxlen=_MAX_ROWS)
     contexts, chosen = [context for context, _ in rows], [title for _, title in rows]
-    with click.progressbar(
-        evaluation.runs(contexts, chosen, split, seeds),
-        length=seeds * len(evaluation.MODELS),
-        label="Measuring",
-        hidden=not sys.stderr.isatty(),
-        file=sys.stderr,
-    ) as bar:
-        results = evaluation.summary(bar)
+    runs = evaluation.runs(contexts, chosen, split, seeds)
+    with bar("Measuring", runs, seeds * len(evaluation.MODELS)) as shown:
+        results = evaluation.summary(shown)
     if as_json:
         told = [{"model": each.model, "note": each.note, **_plain(each)} for each in results]
         click.echo(json.dumps({"split": split, "choices": len(rows), "results": told}, indent=2))
@@ -177,12 +171,10 @@ def _echo(found: dict[str, Any], *, as_json: bool) -> None:
 
 def _bar(total: int) -> Callable[[training.Batches], training.Batches]:
     def shown(batches: training.Batches) -> training.Batches:
-        with click.progressbar(
-            length=total, label="Learning", hidden=not sys.stderr.isatty(), file=sys.stderr
-        ) as bar:
+        with bar("Learning", length=total) as learning:
             for batch in batches:
                 yield batch
-                bar.update(len(batch[1]))
+                learning.update(len(batch[1]))
 
     return shown
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from moodflix import moods
+from moodflix.moods import FACE, HAND, LLM, NONE, VOICE, WORDS
 from moodflix.perception import words
-from moodflix.perception.apart import FACE, VOICE, Apart, finished
+from moodflix.perception.apart import Apart, finished
 from moodflix.perception.reading import Reading
 
 if TYPE_CHECKING:
     from moodflix.schemas import InferenceRequest
 
-HAND, WORDS, LLM, NONE = "hand", "words", "llm", "none"
 #: Below this confidence a mood or tone is not known: ``neutral``, its source ``none``.
 LEAST: Final = 0.35
 # The LLM doesn't say how sure it is.

@@ -22,10 +22,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
+from moodflix.moods import FACE, VOICE
 from moodflix.perception.blobs import decode
 from moodflix.perception.reading import Reading
 
-FACE, VOICE = "face", "voice"
 # For all that one request sends, the wait for those before it included.
 SECONDS = 10.0
 # Of one request, above what the process has when it is ready.
