@@ -31,9 +31,9 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from benchmarks.forest import TREES, label_encoder, table
 from benchmarks.planted import PLANS, Array, Planted
-from moodflix import titles
-from moodflix.recommend.context_model import ContextModel
-from moodflix.recommend.likelihood import judge
+from moodflix.films import titles
+from moodflix.recommend.learned.likelihood import judge
+from moodflix.recommend.learned.model import ChoiceModel
 from tests.server import ROOT
 
 RESULTS: Final = ROOT / "benchmarks" / "results" / "context_model.json"
@@ -96,7 +96,7 @@ def compare(name: str, size: tuple[int, int]) -> dict[str, dict[str, float]]:
     }
     contexts, asked = ([planted.contexts[row] for row in rows] for rows in (known, held))
     started = time.process_time()
-    model = ContextModel().fit(contexts, [planted.titles[row] for row in known])
+    model = ChoiceModel().fit(contexts, [planted.titles[row] for row in known])
     seconds = time.process_time() - started
     shares = np.hstack([model.pipeline.predict_proba(asked), np.zeros((HELD, 1))])
     films = [model.films.get(titles.key(film), -1) for film in planted.films]
@@ -146,7 +146,7 @@ def cost(rows: int, films: int) -> dict[str, float]:
             yield batch
 
     started = time.process_time()
-    model = ContextModel().fit_stream(timed())
+    model = ChoiceModel().fit_stream(timed())
     fit = time.process_time() - started - spent
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     asked = [context for context, _ in zip(*next(_batches(_BATCH, films)), strict=True)][:200]

@@ -26,9 +26,9 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from benchmarks.station import migrate
-from moodflix import stats
-from moodflix.db import Database
-from moodflix.schemas import FIELDS
+from moodflix.requests import FIELDS
+from moodflix.store import stats
+from moodflix.store.database import Database
 from tests.server import ROOT
 
 RESULTS: Final = ROOT / "benchmarks" / "results" / "dashboard.json"

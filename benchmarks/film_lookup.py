@@ -21,10 +21,10 @@ import click
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from moodflix import films, migrating
-from moodflix.db import Database
-from moodflix.films import Listed
-from moodflix.models import Film
+from moodflix.store import films, migration
+from moodflix.store.database import Database
+from moodflix.store.films import Listed
+from moodflix.store.models import Film
 from tests.server import ROOT
 
 RESULTS: Final = ROOT / "benchmarks" / "results" / "film_lookup.json"
@@ -120,7 +120,7 @@ def main() -> int:
     listed = made_up(chance, FILMS)
     with tempfile.TemporaryDirectory() as folder:
         database = Database(f"sqlite:///{folder}/films.sqlite3")
-        migrating.upgrade(database)
+        migration.upgrade(database)
         started = time.perf_counter()
         with database.read() as session:
             films.merge(session, listed)

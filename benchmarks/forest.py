@@ -14,8 +14,8 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
-from moodflix import titles
-from moodflix.schemas import CONTEXT
+from moodflix.films import titles
+from moodflix.requests import CONTEXT
 
 TREES = 50
 Table = np.ndarray[Any, np.dtype[np.object_]]

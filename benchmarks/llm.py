@@ -30,7 +30,7 @@ from benchmarks.station import migrate, serving
 from moodflix import create_app
 from moodflix.config import PREFIX, Settings
 from moodflix.recommend.llm import prompt
-from moodflix.recommend.ranking import Query
+from moodflix.recommend.query import Query
 from tests.fake_ollama import (
     Behaviour,
     FakeOllama,

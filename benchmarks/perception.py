@@ -28,7 +28,7 @@ from PIL import Image
 
 from benchmarks.station import new_station
 from benchmarks.voice import spoken
-from moodflix.perception import face, nets
+from moodflix.perception import face, face_nets
 from tests import faces, voices
 from tests.perceiving import perceived, reader, text, ticks
 from tests.server import ROOT, Served
@@ -63,10 +63,10 @@ def side_by_side() -> dict[str, dict[str, float]]:
         )  # fmt: skip
         image = np.asarray(Image.open(frame.with_name("frame.jpg.ppm")))
     theirs = json.loads(done.stdout)
-    [found] = nets.detect(image)
+    [found] = face_nets.detect(image)
     ours = {
-        "detect": timed(lambda: nets.detect(image)),
-        "express": timed(lambda: nets.express(image, found)),
+        "detect": timed(lambda: face_nets.detect(image)),
+        "express": timed(lambda: face_nets.express(image, found)),
     }
     return {
         net: {"numpy": statistics.median(took), "node": statistics.median(theirs[net])}

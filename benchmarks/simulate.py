@@ -28,14 +28,18 @@ from scipy import stats  # type: ignore[import-untyped]
 from threadpoolctl import threadpool_limits
 
 from benchmarks.planted import WORDS
-from moodflix import bundled, create_app, inference, logbook, migrating, titles
+from moodflix import create_app
+from moodflix import station as inference
 from moodflix.config import Settings
-from moodflix.db import Database
-from moodflix.recommend.catalogue import Catalogue
-from moodflix.recommend.context_model import ContextModel, ContextRecommender
-from moodflix.recommend.llm import OllamaRecommender
-from moodflix.recommend.ranking import Query, Recommender
-from moodflix.schemas import InferenceRequest, LogRequest
+from moodflix.films import shipped as bundled
+from moodflix.films import titles
+from moodflix.recommend.catalogue.ranker import Catalogue
+from moodflix.recommend.learned.model import ChoiceModel, LearnedRecommender
+from moodflix.recommend.llm.recommender import OllamaRecommender
+from moodflix.recommend.query import Query, Recommender
+from moodflix.requests import InferenceRequest, LogRequest
+from moodflix.store import logs, migration
+from moodflix.store.database import Database
 from tests.fake_ollama import FakeOllama, Handler, says
 
 RESULTS = Path(__file__).parent / "results" / "simulate.json"
@@ -73,7 +77,7 @@ class Visit:
 def visits(seed: int) -> Iterator[Visit]:
     """Yield the visits of a station's first 90 days; tastes are its visitors' own."""
     chance = np.random.default_rng(seed)
-    shipped = bundled.shipped()
+    shipped = bundled.films()
     many = len(shipped)
     fame = np.array([0.5 * (film.renown - 3) for film in shipped]) + chance.normal(0, 0.6, many)
     tastes = {
@@ -115,7 +119,7 @@ class Planted:
         self.quality = quality
         self.visit: Visit
         self._chance = np.random.default_rng(seed)
-        self._all = bundled.shipped()
+        self._all = bundled.films()
 
     def __call__(self, handler: Handler) -> None:
         """Answer a chat."""
@@ -157,7 +161,7 @@ class Alone:
 
     def chosen(self, visit: Visit, title: str) -> None:
         """Learn from a choice."""
-        if isinstance(self._recommender, ContextRecommender):
+        if isinstance(self._recommender, LearnedRecommender):
             self._rows.append((visit.context, title))
             self._recommender.model = _learned(self._recommender.model, self._rows)
 
@@ -202,19 +206,19 @@ class Whole:
         request = LogRequest.model_validate(body)
         self.database.commit(lambda session: inference.log_choice(session, request, visit.now))
         with self.database.read() as session:
-            first = logbook.id_range(session)[1] - 1
-            for contexts, names in logbook.choices(session, first):
+            first = logs.id_range(session)[1] - 1
+            for contexts, names in logs.choices(session, first):
                 self._rows += zip(contexts, names, strict=True)
         self.station.context.model = _learned(self.station.context.model, self._rows)
         if len(self._rows) % _REWEIGH == 0:
             self.station.relearn_weights()
 
 
-def _learned(model: ContextModel, rows: Sequence[tuple[Mapping[str, str], str]]) -> ContextModel:
+def _learned(model: ChoiceModel, rows: Sequence[tuple[Mapping[str, str], str]]) -> ChoiceModel:
     contexts, names = zip(*rows, strict=True)
     if len(rows) % _REFIT and model.rows:
         return model.updated(contexts[-1:], names[-1:])
-    return ContextModel().fit(contexts, names)
+    return ChoiceModel().fit(contexts, names)
 
 
 def stations(
@@ -223,11 +227,11 @@ def stations(
     """Yield each kind of station with its name and the LLM it asks, if any."""
     migrated = folder / "moodflix.sqlite3"
     database = Database(f"sqlite:///{migrated}")
-    migrating.upgrade(database)
+    migration.upgrade(database)
     database.engine.dispose()
     catalogue = Catalogue()
     yield "catalogue only", Alone(catalogue), None
-    yield "learned only", Alone(ContextRecommender()), None
+    yield "learned only", Alone(LearnedRecommender()), None
     yield "fusion, no LLM", Whole(migrated, folder / "none", "embedded", catalogue), None
     for quality, planted in fakes.items():
         os.environ["OLLAMA_HOST"] = hosts[quality]
@@ -245,7 +249,7 @@ def run(seed: int) -> dict[str, list[bool]]:
     FakeOllama.PIECE = 10_000
     threadpool_limits(1)
     evenings = list(visits(seed))
-    shipped = bundled.shipped()
+    shipped = bundled.films()
     found: dict[str, list[bool]] = {}
     with tempfile.TemporaryDirectory() as made:
         servers = {quality: FakeOllama() for quality in QUALITIES}

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from moodflix import migrating
-from moodflix.db import Database
+from moodflix.store import migration
+from moodflix.store.database import Database
 from tests.server import Served
 
 
 def migrate(folder: Path) -> None:
     """Make the database that a station of this folder opens."""
     database = Database(f"sqlite:///{folder}/moodflix.sqlite3")
-    migrating.upgrade(database)
+    migration.upgrade(database)
     database.engine.dispose()
 
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
 
-from moodflix.moods import MOODS, Intent
-from moodflix.recommend import policy
-from moodflix.recommend.catalogue import Catalogue
-from moodflix.recommend.ranking import Query
+from moodflix.recommend.catalogue import policy
+from moodflix.recommend.catalogue.ranker import Catalogue
+from moodflix.recommend.query import Query
+from moodflix.vocabulary import MOODS, Intent
 
 HERE = Path(__file__).parent
 SEED = 1

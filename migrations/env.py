@@ -1,10 +1,10 @@
-"""How Alembic runs: always on the connection that ``moodflix.migrating`` hands over."""
+"""How Alembic runs: always on the connection that ``moodflix.store.migration`` hands over."""
 
 from __future__ import annotations
 
 from alembic import context
 
-from moodflix.models import Base
+from moodflix.store.models import Base
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -19,19 +19,20 @@ def create_app(settings: Settings | None = None) -> Flask:
     # Imported here so that `import moodflix` costs nothing.
     from flask import Flask
 
-    from moodflix import cli, config, db, web
-    from moodflix.inference import Station
-    from moodflix.recommend import llm
-    from moodflix.recommend.catalogue import Catalogue
-    from moodflix.recommend.context_model import ContextRecommender
-    from moodflix.training import Trainer
+    from moodflix import cli, config, web
+    from moodflix.learning.training import Trainer
+    from moodflix.recommend.catalogue.ranker import Catalogue
+    from moodflix.recommend.learned.model import LearnedRecommender
+    from moodflix.recommend.llm import recommender as llm
+    from moodflix.station import Station
+    from moodflix.store import database as db
 
     settings = settings or config.load()
     folder = None if settings.instance is None else str(settings.instance.resolve())
     app = Flask(__name__, instance_path=folder)
     app.extensions["moodflix.settings"] = settings
     database = db.init_app(app, settings)
-    context = ContextRecommender()
+    context = LearnedRecommender()
     station = Station(database, Catalogue(), context, llm.build(settings), settings)
     app.extensions["moodflix.station"] = station
     app.extensions["moodflix.trainer"] = Trainer(

@@ -17,16 +17,20 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy.orm import Session
 
-from moodflix import answers, bundled, evening, logbook, migrating, moods, stats, titles, training
-from moodflix.db import Database
-from moodflix.model_store import About
-from moodflix.moods import FACE, HAND, VOICE, WORDS
-from moodflix.recommend import fusion, llm
-from moodflix.recommend.catalogue import Catalogue
-from moodflix.recommend.context_model import ContextModel, ContextRecommender
+from moodflix import vocabulary
+from moodflix.films import shipped, titles
+from moodflix.learning import training
+from moodflix.learning.files import About
+from moodflix.recommend import fusion
+from moodflix.recommend.catalogue.ranker import Catalogue
 from moodflix.recommend.fusion import Fused, RankedList, explored, fuse
-from moodflix.recommend.ranking import LLM, Pick, Query, Recommender
-from moodflix.schemas import LogRow
+from moodflix.recommend.learned.model import ChoiceModel, LearnedRecommender
+from moodflix.recommend.llm import recommender as llm
+from moodflix.recommend.query import Pick, Query, Recommender
+from moodflix.requests import LogRow
+from moodflix.store import answers, logs, migration, stats
+from moodflix.store.database import Database
+from moodflix.vocabulary import FACE, HAND, LLM, VOICE, WORDS
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -44,7 +48,7 @@ _HOURS: Final[tuple[dict[int, int], ...]] = (
     dict(zip(range(12, 24), (2, 3, 4, 4, 4, 5, 6, 8, 9, 8, 6, 4), strict=True)),
 )
 # How common a mood is, and how many times that on some occasions.
-_MOODS: Final = dict(zip(moods.MOODS, (2, 1, 1.5, 6, 4, 2.5, 4), strict=True))
+_MOODS: Final = dict(zip(vocabulary.MOODS, (2, 1, 1.5, 6, 4, 2.5, 4), strict=True))
 _MONDAY: Final = {"angry": 2.5, "disgust": 2.0, "happy": 0.6}
 _WEEKEND: Final = {"happy": 1.8, "surprise": 1.5, "angry": 0.5}
 _LATE: Final = {"sad": 2.0, "fear": 2.2, "happy": 0.7}
@@ -112,12 +116,12 @@ def load(
     with tempfile.TemporaryDirectory(prefix=f"{_NAME}.", dir=place.parent) as spare:
         database = Database(f"sqlite:///{spare}/{_NAME}")
         try:
-            migrating.upgrade(database)
+            migration.upgrade(database)
             with database.write() as session:
                 made = _Made(session, seed, now)
                 for day in shown(range(days)):
                     made.live(day, now.astimezone().date() - timedelta(days - 1 - day))
-                choices = logbook.count(session)
+                choices = logs.count(session)
         finally:
             database.seal()
         (Path(spare) / _NAME).replace(place)
@@ -130,14 +134,14 @@ class _Tastes:
     def __init__(self, chance: Generator) -> None:
         import numpy as np
 
-        films = bundled.shipped()
+        films = shipped.films()
         self._lately = np.zeros(len(films))
         self._fame = [0.5 * film.renown for film in films] + chance.normal(0, 0.6, len(films))
         self._moods = {
             mood: [film.moods.get(mood, 0) for film in films] + chance.normal(0, 0.8, len(films))
             for mood in _MOODS
         }
-        occasions = (*_WEATHER, *evening.DAYS)
+        occasions = (*_WEATHER, *vocabulary.DAYS)
         self._occasions = {word: chance.normal(0, 0.5, len(films)) for word in occasions}
 
     def another_day(self, chance: Generator) -> None:
@@ -164,9 +168,9 @@ class _Made:
         import numpy as np
 
         self._session, self._seed, self._now = session, seed, now
-        self._films = bundled.shipped()
+        self._films = shipped.films()
         self._places = {film.key: place for place, film in enumerate(self._films)}
-        self._catalogue, self._context = Catalogue(), ContextRecommender()
+        self._catalogue, self._context = Catalogue(), LearnedRecommender()
         self._learned: Mapping[str, float] = fusion.PRIORS
         self._counted = self._trained = 0
         self._own: dict[str, tuple[list[RankedList], list[int]]] = {}
@@ -211,7 +215,7 @@ class _Made:
         if title is not None:
             moment = _later(moment, 15, 150, chance)
             row = LogRow(client_sent_at=moment.isoformat(), movie_title=title, **read)
-            logbook.add(self._session, row, moment, answer)
+            logs.add(self._session, row, moment, answer)
             self._tastes.seen(self._places[titles.key(title)])
 
     def _answer(
@@ -280,13 +284,13 @@ class _Made:
     def _learn(self, now: datetime, *, anew: bool) -> None:
         """Count what was chosen since, and now and then learn anew what all of it is worth."""
         session, model = self._session, self._context.model
-        for contexts, chosen in logbook.choices(session, self._counted):
+        for contexts, chosen in logs.choices(session, self._counted):
             model = model.updated(contexts, chosen)
-        first, self._counted = logbook.id_range(session)
+        first, self._counted = logs.id_range(session)
         if anew and model.rows:
             chosen_among = answers.chosen_among(session, 2_000)
             self._learned = fusion.learn([fusion.Shown(*each) for each in chosen_among])
-            model = ContextModel().fit_stream(logbook.choices(session))
+            model = ChoiceModel().fit_stream(logs.choices(session))
             about = About(
                 made_at=now,
                 rows=model.rows,
@@ -299,7 +303,7 @@ class _Made:
             self._trained += 1
             stats.remember_training(session, self._trained, about)
             if about.worse:
-                model = training.popularity(logbook.choices(session))
+                model = training.popularity(logs.choices(session))
         self._context.model = model
 
 
@@ -308,8 +312,8 @@ def _visitors(day: date, chance: Generator) -> Iterator[tuple[datetime, dict[str
     free, free_tomorrow = (each.weekday() in _FREE for each in (day, day + timedelta(1)))
     season = math.cos(2 * math.pi * (day.timetuple().tm_yday - 20) / 365)
     context = _PLACE | {
-        "today_status": evening.DAYS[free],
-        "tomorrow_status": evening.DAYS[free_tomorrow],
+        "today_status": vocabulary.DAYS[free],
+        "tomorrow_status": vocabulary.DAYS[free_tomorrow],
         "weekday": f"{day:%A}",
         "weather_desc": str(chance.choice(_WEATHER)),
         "temperature": str(round(12 - 14 * season + chance.normal(0, 3))),
@@ -325,7 +329,7 @@ def _visitors(day: date, chance: Generator) -> Iterator[tuple[datetime, dict[str
             for mood, share in _MOODS.items()
         }
         mood = _one_of(shares, chance)
-        tone = str(chance.choice(_TONES.get(mood, (moods.NEUTRAL,))))
+        tone = str(chance.choice(_TONES.get(mood, (vocabulary.NEUTRAL,))))
         yield moment.astimezone(), {**context, "mood": mood, "tone": tone}
 
 

@@ -21,13 +21,13 @@ from flask import Flask
 from gunicorn.workers.gthread import ThreadWorker
 
 import moodflix
-
-# By name: gunicorn would take a module called config for its own setting.
-from moodflix import migrating
 from moodflix.config import load, unknown_variables, variable
 from moodflix.errors import ConfigError, DatabaseUnavailableError, RecommenderError, SchemaError
-from moodflix.training import Trainer
-from moodflix.web.requestlog import logging_config
+from moodflix.learning.training import Trainer
+
+# By name: gunicorn would take a module called config for its own setting.
+from moodflix.store import migration
+from moodflix.web.request_log import logging_config
 
 logger = logging.getLogger(__name__)
 # One answer at a time is ranked: more threads of BLAS would only spin. Before numpy is loaded.
@@ -85,7 +85,7 @@ def on_starting(server: Any) -> None:
     app: Flask = server.app.wsgi()
     database = app.extensions["moodflix.db"]
     try:
-        migrating.require_newest(database)
+        migration.require_newest(database)
     except DatabaseUnavailableError as error:
         # It may come back while we run, and people are answered without it.
         logger.warning("%s; starting all the same", error)

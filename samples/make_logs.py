@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TextIO
 
-from moodflix import bundled
-from moodflix.bundled import BundledFilm
+from moodflix.films import shipped
+from moodflix.films.shipped import ShippedFilm
 
 COLUMNS = (
     "clientSentAt,city,lat,lon,today_status,tomorrow_status,weekday,weather_desc,temperature,"
@@ -123,7 +123,7 @@ def _free(day: int) -> bool:
 
 
 def _evening(
-    draw: random.Random, day: int, person: Person, shelf: list[BundledFilm]
+    draw: random.Random, day: int, person: Person, shelf: list[ShippedFilm]
 ) -> tuple[str, ...]:
     city = person.city
     moment = START + timedelta(
@@ -161,7 +161,7 @@ def _sky(draw: random.Random, wet: float, celsius: float) -> str:
     return draw.choices(("clear", "clouds", "fog"), (5, 4, 1))[0]
 
 
-def _pull(film: BundledFilm, person: Person, evening: Evening) -> float:
+def _pull(film: ShippedFilm, person: Person, evening: Evening) -> float:
     """Return how strongly a film pulls on such an evening."""
     words = {*film.genres, *film.themes, *film.countries, film.tone}
     score = 1.6 * (evening.mood in film.moods)
@@ -177,8 +177,8 @@ def _pull(film: BundledFilm, person: Person, evening: Evening) -> float:
     return math.exp(score)
 
 
-def _shelf() -> list[BundledFilm]:
-    known = {film.title: film for film in bundled.shipped()}
+def _shelf() -> list[ShippedFilm]:
+    known = {film.title: film for film in shipped.films()}
     return [known[title] for title in SHELF]
 
 

@@ -12,11 +12,13 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 
-from moodflix import bundled, create_app, migrating
-from moodflix.bundled import BundledFilm
+from moodflix import create_app
 from moodflix.config import PREFIX, Settings
-from moodflix.db import Database
-from moodflix.recommend.catalogue import Catalogue
+from moodflix.films import shipped
+from moodflix.films.shipped import ShippedFilm
+from moodflix.recommend.catalogue.ranker import Catalogue
+from moodflix.store import migration
+from moodflix.store.database import Database
 from tests.browser import album, chromium, playwright, visiting, visiting_with
 from tests.fake_ollama import FakeOllama
 from tests.server import Served
@@ -55,8 +57,8 @@ def films_learned_once() -> Iterator[None]:
     learn = Catalogue._learn  # noqa: SLF001 - what is learned, whoever asks
     learned: dict[str, Any] = {}
 
-    def once(catalogue: Catalogue, films: Sequence[BundledFilm]) -> None:
-        if films is not bundled.shipped():
+    def once(catalogue: Catalogue, films: Sequence[ShippedFilm]) -> None:
+        if films is not shipped.films():
             learn(catalogue, films)
             return
         if not learned:
@@ -75,7 +77,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database that `flask db upgrade` made, once; copied for each test."""
     path = tmp_path_factory.mktemp("migrated") / "moodflix.sqlite3"
     database = Database(f"sqlite:///{path}")
-    migrating.upgrade(database)
+    migration.upgrade(database)
     database.engine.dispose()
     return path
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from moodflix import doctor
+from moodflix.doctor import checks as doctor
 from moodflix.perception import face
 from tests.conftest import MakeApp
 from tests.fake_ollama import FILMS, Behaviour, FakeOllama, answer, replies, says

@@ -9,9 +9,9 @@ from typing import Any
 from flask import Flask
 from flask.testing import FlaskClient
 
-from moodflix.inference import Station
-from moodflix.recommend.context_model import ContextModel
-from moodflix.training import Trainer
+from moodflix.learning.training import Trainer
+from moodflix.recommend.learned.model import ChoiceModel
+from moodflix.station import Station
 from tests.server import PATIENCE
 
 
@@ -28,7 +28,7 @@ def choose(client: FlaskClient, title: str, **told: Any) -> None:
     assert sent.status_code == 200
 
 
-def model_of(app: Flask) -> ContextModel:
+def model_of(app: Flask) -> ChoiceModel:
     station: Station = app.extensions["moodflix.station"]
     return station.context.model
 

@@ -9,9 +9,9 @@ from typing import ClassVar
 
 import pytest
 
-from moodflix import titles
-from moodflix.recommend.ranking import Pick, Query, Recommender
-from moodflix.schemas import CONTEXT
+from moodflix.films import titles
+from moodflix.recommend.query import Pick, Query, Recommender
+from moodflix.requests import CONTEXT
 
 EVENING = Query(
     context={

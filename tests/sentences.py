@@ -6,11 +6,11 @@ import csv
 import re
 from collections.abc import Mapping
 
-from moodflix import evening, moods
-from moodflix.bundled import FAMILIES, BundledFilm
-from moodflix.recommend import policy, wishes
-from moodflix.recommend.ranking import Query
-from moodflix.schemas import Language
+from moodflix import vocabulary
+from moodflix.films.shipped import FAMILIES, ShippedFilm
+from moodflix.recommend.catalogue import policy, wishes
+from moodflix.recommend.query import Query
+from moodflix.requests import Language
 from tests.server import ROOT
 
 LINES = (ROOT / "moodflix/data/reasons.csv").read_text(encoding="utf-8").splitlines()
@@ -87,7 +87,7 @@ STEPS = {
 }
 
 
-def heads(language: Language, film: BundledFilm | None) -> str:
+def heads(language: Language, film: ShippedFilm | None) -> str:
     """What the film itself is called."""
     if film is None:
         return "영화" if language == "ko" else ""
@@ -98,7 +98,7 @@ def heads(language: Language, film: BundledFilm | None) -> str:
     return f"{'an' if tone[0] in 'aeiou' else 'a'} {tone} {genre}"
 
 
-def clauses(sentence: str, language: Language, film: BundledFilm | None) -> list[str]:
+def clauses(sentence: str, language: Language, film: ShippedFilm | None) -> list[str]:
     """Take a sentence without a quote apart into its claims."""
     head = heads(language, film)
     if language == "ko":
@@ -135,7 +135,7 @@ def check(
     sentence: str,
     language: Language,
     query: Query,
-    film: BundledFilm | None,
+    film: ShippedFilm | None,
     chosen: Mapping[str, int],
 ) -> list[str]:
     """Recompute every claim of a sentence without a quote; return the kinds of the claims."""
@@ -157,9 +157,9 @@ def check_count(
 ) -> None:
     count = TIMES.get(claim["times"]) or int(re.sub(r"\D", "", claim["times"]))
     now = {
-        "mood": moods.mood(query.context.get("mood", "")),
-        "weather": evening.weather(query.context.get("weather_desc")),
-        "weekday": evening.weekday(query.context.get("weekday")),
+        "mood": vocabulary.mood(query.context.get("mood", "")),
+        "weather": vocabulary.weather(query.context.get("weather_desc")),
+        "weekday": vocabulary.weekday(query.context.get("weekday")),
     }
     words = {name: named(language, name, claim[name]) for name in now if name in claim}
     for name, word in words.items():
@@ -172,10 +172,10 @@ def check_count(
 
 
 def check_film(
-    kind: str, claim: Mapping[str, str], language: Language, query: Query, film: BundledFilm
+    kind: str, claim: Mapping[str, str], language: Language, query: Query, film: ShippedFilm
 ) -> None:
-    mood = moods.mood(query.context.get("mood", ""))
-    weather = evening.weather(query.context.get("weather_desc")) or ""
+    mood = vocabulary.mood(query.context.get("mood", ""))
+    weather = vocabulary.weather(query.context.get("weather_desc")) or ""
     asked = wishes.read(query.words)
     themes = [named(language, "theme", claim[at]) for at in ("theme", "other") if at in claim]
     assert set(themes) <= set(film.themes)

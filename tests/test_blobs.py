@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moodflix.perception import blobs
+from moodflix.perception import base64_media
 
 CLIP = bytes(range(256)) * 3
 
@@ -34,7 +34,7 @@ def test_it_reads_base64_however_it_is_dressed(
     sent: bytes, head: str, encode: Callable[[bytes], bytes], padding: str, broken_by: str
 ) -> None:
     lines = re.findall(".{1,76}", encode(sent).decode().replace("=", padding))
-    assert blobs.decode(head + broken_by.join([*lines, ""])) == sent
+    assert base64_media.decode(head + broken_by.join([*lines, ""])) == sent
 
 
 @pytest.mark.parametrize(
@@ -58,13 +58,13 @@ def test_it_reads_base64_however_it_is_dressed(
 )
 def test_it_says_what_is_wrong(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=f"^{reason}$"):
-        blobs.decode(text)
+        base64_media.decode(text)
 
 
 @given(st.text())
 def test_any_text_is_bytes_or_a_reason(text: str) -> None:
     try:
-        assert blobs.decode(text)
+        assert base64_media.decode(text)
     except ValueError as error:
         assert str(error).startswith("is ")  # noqa: PT017 - either is right
 
@@ -72,11 +72,11 @@ def test_any_text_is_bytes_or_a_reason(text: str) -> None:
 def test_a_large_clip_is_read_in_one_go() -> None:
     sent = CLIP * 6000
     assert (
-        blobs.decode("data:audio/webm;codecs=opus;base64," + base64.b64encode(sent).decode())
+        base64_media.decode("data:audio/webm;codecs=opus;base64," + base64.b64encode(sent).decode())
         == sent
     )
 
 
 def test_a_long_head_without_end_is_no_trap() -> None:
     with pytest.raises(ValueError, match="is not base64"):
-        blobs.decode("data:" + ";" * 200_000)
+        base64_media.decode("data:" + ";" * 200_000)

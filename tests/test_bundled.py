@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moodflix import bundled, moods, titles
+from moodflix import vocabulary
 from moodflix.errors import CatalogueError
-from moodflix.recommend.ranking import Query
+from moodflix.films import shipped, titles
+from moodflix.recommend.query import Query
 
-HEADER = ",".join(bundled.COLUMNS)
+HEADER = ",".join(shipped.COLUMNS)
 GOOD = (
     "Mother,마더,2009,KR,ko,crime;drama,129,adults,Bong Joon-ho,,4,surprise:1;angry:0.6,dark,3,2,4,"
     "mother;murder;small-town"
@@ -25,8 +26,8 @@ CONTINENTS = {
 }
 
 
-def read(*lines: str) -> list[bundled.BundledFilm]:
-    return list(bundled.read([HEADER, *lines], "test.csv"))
+def read(*lines: str) -> list[shipped.ShippedFilm]:
+    return list(shipped.read([HEADER, *lines], "test.csv"))
 
 
 def test_a_line_is_read_column_by_column() -> None:
@@ -80,9 +81,9 @@ def test_a_line_of_another_width_is_named(line: str) -> None:
 
 def test_another_header_is_refused() -> None:
     with pytest.raises(CatalogueError, match=r"^test\.csv:1: the header must be title,"):
-        list(bundled.read(["title,year", "Mother,2009"], "test.csv"))
+        list(shipped.read(["title,year", "Mother,2009"], "test.csv"))
     with pytest.raises(CatalogueError, match="header"):
-        list(bundled.read([], "test.csv"))
+        list(shipped.read([], "test.csv"))
 
 
 @given(st.lists(st.text(max_size=30), max_size=20))
@@ -94,7 +95,7 @@ def test_any_line_is_a_film_or_named(fields: list[str]) -> None:
 
 def test_every_film_that_ships_is_well_formed_and_ships_once() -> None:
     seen: dict[tuple[str, int], str] = {}
-    for film in bundled.shipped():
+    for film in shipped.films():
         assert list(film.moods.values()) == sorted(film.moods.values(), reverse=True), film
         assert film.moods
         assert next(iter(film.moods.values())) == 1, film
@@ -106,18 +107,18 @@ def test_every_film_that_ships_is_well_formed_and_ships_once() -> None:
 
 
 def test_it_covers_times_and_places_and_people() -> None:
-    films = bundled.shipped()
+    films = shipped.films()
     decades = Counter(film.year // 10 * 10 for film in films)
     assert all(decades[decade] >= 20 for decade in range(1930, 2030, 10)), decades
     assert sum(film.countries[0] == "KR" for film in films) >= 120
     for continent, codes in CONTINENTS.items():
         assert sum(film.countries[0] in codes.split() for film in films) >= 10, continent
     assert sum("US" not in film.countries for film in films) >= len(films) / 3
-    for mood in moods.MOODS:
+    for mood in vocabulary.MOODS:
         assert sum(mood in film.moods for film in films) >= len(films) / 6, mood
-    assert {film.family for film in films} == set(bundled.FAMILIES)
-    assert {film.tone for film in films} == bundled.TONES
-    assert {genre for film in films for genre in film.genres} == bundled.GENRES
+    assert {film.family for film in films} == set(shipped.FAMILIES)
+    assert {film.tone for film in films} == shipped.FILM_TONES
+    assert {genre for film in films for genre in film.genres} == shipped.GENRES
     for name in ("renown", "pace", "warmth", "darkness"):
         assert {getattr(film, name) for film in films} == {1, 2, 3, 4, 5}
 
@@ -137,13 +138,13 @@ def test_it_covers_times_and_places_and_people() -> None:
     ],
 )
 def test_a_film_is_found_by_its_names(title: str, year: int | None, found: int | None) -> None:
-    film = bundled.find(title, year)
+    film = shipped.find(title, year)
     assert (film and film.year) == found
 
 
-@pytest.mark.parametrize("film", bundled.shipped()[::50], ids=lambda film: titles.key(film.title))
-def test_each_is_found_again(film: bundled.BundledFilm) -> None:
-    assert bundled.find(film.title, film.year) == film
+@pytest.mark.parametrize("film", shipped.films()[::50], ids=lambda film: titles.key(film.title))
+def test_each_is_found_again(film: shipped.ShippedFilm) -> None:
+    assert shipped.find(film.title, film.year) == film
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from moodflix import bundled, moods, titles
-from moodflix.bundled import FAMILIES, BundledFilm
+from moodflix import vocabulary
 from moodflix.errors import RecommenderError
-from moodflix.recommend.catalogue import Catalogue
-from moodflix.recommend.ranking import Pick, Query, Recommender
+from moodflix.films import shipped, titles
+from moodflix.films.shipped import FAMILIES, ShippedFilm
+from moodflix.recommend.catalogue.ranker import Catalogue
+from moodflix.recommend.query import Pick, Query, Recommender
 from tests.recommender_contract import EVENING, RecommenderContract
 
 DEPTH = 30
@@ -32,28 +33,28 @@ class TestCatalogue(RecommenderContract):
         return catalogue
 
 
-def top(catalogue: Catalogue, n: int = DEPTH, **asked: Any) -> list[BundledFilm]:
+def top(catalogue: Catalogue, n: int = DEPTH, **asked: Any) -> list[ShippedFilm]:
     query = {name: asked.pop(name) for name in ASKED if name in asked}
     query.setdefault("excluded", frozenset(map(titles.key, query.get("liked", ()))))
     return films_of(catalogue.rank(Query(context=asked, **query), n))
 
 
-def films_of(picks: Sequence[Pick]) -> list[BundledFilm]:
-    found = [bundled.find(pick.title, pick.year) for pick in picks]
+def films_of(picks: Sequence[Pick]) -> list[ShippedFilm]:
+    found = [shipped.find(pick.title, pick.year) for pick in picks]
     return [film for film in found if film is not None]
 
 
-def share(found: list[BundledFilm], holds: Callable[[BundledFilm], bool]) -> float:
+def share(found: list[ShippedFilm], holds: Callable[[ShippedFilm], bool]) -> float:
     return sum(map(holds, found)) / len(found)
 
 
 def test_each_mood_gives_another_top_10_that_mostly_carries_it(catalogue: Catalogue) -> None:
     seen = set()
-    for mood in moods.MOODS:
+    for mood in vocabulary.MOODS:
         found = top(catalogue, 10, mood=mood)
         assert share(found, lambda film, mood=mood: mood in film.moods) >= 0.8, mood  # type: ignore[misc]
         seen.add(frozenset(film.title for film in found))
-    assert len(seen) == len(moods.MOODS)
+    assert len(seen) == len(vocabulary.MOODS)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,7 @@ def test_a_synonym_ranks_as_its_mood(catalogue: Catalogue, word: str, mood: str)
 def test_the_tone_of_voice_moves_the_list(
     catalogue: Catalogue, tone: str, raised: set[str]
 ) -> None:
-    def has_it(film: BundledFilm) -> bool:
+    def has_it(film: ShippedFilm) -> bool:
         return film.tone in raised
 
     with_it = share(top(catalogue, 100, mood="neutral", tone=tone), has_it)
@@ -95,7 +96,7 @@ def test_the_tone_of_voice_moves_the_list(
 def test_the_evening_raises_films_that_have_it_in_them(
     catalogue: Catalogue, asked: dict[str, Any], raised: set[str]
 ) -> None:
-    def has_it(film: BundledFilm) -> bool:
+    def has_it(film: ShippedFilm) -> bool:
         return not raised.isdisjoint(film.themes)
 
     with_it = share(top(catalogue, mood="sad", **asked), has_it)
@@ -133,7 +134,7 @@ def test_a_day_said_by_hand_wins_over_the_weekday(catalogue: Catalogue) -> None:
 
 
 def test_what_a_person_does_not_want_sinks(catalogue: Catalogue) -> None:
-    def war(found: list[BundledFilm]) -> float:
+    def war(found: list[ShippedFilm]) -> float:
         return share(found, lambda film: "war" in film.genres)
 
     plain = top(catalogue, 100, mood="angry")
@@ -153,7 +154,7 @@ def test_what_a_person_does_not_want_sinks(catalogue: Catalogue) -> None:
     ],
 )
 def test_a_named_film_pulls_similar_films_up(
-    catalogue: Catalogue, named: str, alike: Callable[[BundledFilm], bool]
+    catalogue: Catalogue, named: str, alike: Callable[[ShippedFilm], bool]
 ) -> None:
     with_it = share(top(catalogue, mood="surprise", liked=[named]), alike)
     assert with_it > share(top(catalogue, mood="surprise"), alike)
@@ -163,7 +164,7 @@ def test_the_year_tells_two_named_films_of_one_title_apart(catalogue: Catalogue)
     cocteau = top(catalogue, 10, liked=["Beauty and the Beast (1946)"])
     disney = top(catalogue, 10, liked=["Beauty and the Beast (1991)"])
 
-    def animated(film: BundledFilm) -> bool:
+    def animated(film: ShippedFilm) -> bool:
         return "animation" in film.genres
 
     assert share(disney, animated) > share(cocteau, animated)
@@ -193,7 +194,7 @@ def test_lift_is_warmer_and_lighter_than_stay(catalogue: Catalogue) -> None:
         assert sum(film.darkness for film in lifted) < sum(film.darkness for film in stayed), mood
 
 
-@pytest.mark.parametrize("mood", moods.MOODS)
+@pytest.mark.parametrize("mood", vocabulary.MOODS)
 @pytest.mark.parametrize("intent", ["auto", "lift", "stay"])
 def test_no_ten_films_are_of_one_kind(catalogue: Catalogue, mood: str, intent: str) -> None:
     for seed in range(5):
@@ -221,7 +222,7 @@ def test_no_ten_films_are_of_one_kind(catalogue: Catalogue, mood: str, intent: s
     ],
 )
 def test_who_asks_for_one_kind_gets_it(
-    catalogue: Catalogue, words: str, held: Callable[[BundledFilm], bool]
+    catalogue: Catalogue, words: str, held: Callable[[ShippedFilm], bool]
 ) -> None:
     assert share(top(catalogue, 3, words=words), held) == 1
 
@@ -303,13 +304,13 @@ def test_an_empty_table_says_what_to_do() -> None:
 def test_eight_threads_load_the_films_once() -> None:
     loads: list[int] = []
 
-    def load() -> Sequence[BundledFilm]:
+    def load() -> Sequence[ShippedFilm]:
         loads.append(1)
-        return bundled.shipped()
+        return shipped.films()
 
     catalogue = Catalogue(load)
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: catalogue.rank(Query(), 10), range(16)))
     assert loads == [1]
     assert all(answer == answers[0] for answer in answers)
-    assert len(catalogue) == len(bundled.shipped())
+    assert len(catalogue) == len(shipped.films())

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from moodflix import bundled
+from moodflix.films import shipped
 from tests.conftest import MakeApp
 from tests.server import ROOT
 
 
-def picks(client: FlaskClient, **body: Any) -> list[bundled.BundledFilm]:
+def picks(client: FlaskClient, **body: Any) -> list[shipped.ShippedFilm]:
     answered = client.post("/inference", json=body)
     assert answered.status_code == 200, answered.text
-    found = [bundled.find(pick["title"], pick["year"]) for pick in answered.get_json()["picks"]]
+    found = [shipped.find(pick["title"], pick["year"]) for pick in answered.get_json()["picks"]]
     return [film for film in found if film]
 
 

@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 
 from moodflix.recommend.llm import prompt
 from moodflix.recommend.llm.reply import parse
-from moodflix.recommend.ranking import Pick, Query
+from moodflix.recommend.query import Pick, Query
 from tests.conftest import MakeApp
 from tests.fake_ollama import FakeOllama, says
 

@@ -10,8 +10,8 @@ import pytest
 from click.testing import Result
 from flask.testing import FlaskClient, FlaskCliRunner
 
-from moodflix.model_store import About, ModelStore
-from moodflix.recommend.context_model import ContextModel
+from moodflix.learning.files import About, ModelStore
+from moodflix.recommend.learned.model import ChoiceModel
 from tests.conftest import MakeApp
 from tests.server import ROOT
 
@@ -47,7 +47,7 @@ def sample(cli: FlaskCliRunner) -> None:
 
 def put(store: ModelStore, *, worse: bool = False) -> int:
     about = About(rows=1, first_id=1, last_id=1, seconds=0, figures={}, worse=worse)
-    return store.save(about, *ContextModel().fit([{}], ["Mother"]).to_arrays())
+    return store.save(about, *ChoiceModel().fit([{}], ["Mother"]).to_arrays())
 
 
 def test_train_learns_all_choices_and_uses_what_it_learned(
@@ -109,7 +109,7 @@ def test_list_marks_the_one_in_use_and_what_is_wrong_with_others(
     popular = about.model_copy(update={"worse": False, "stands_in_for": 2})
     worse = about.model_copy(update={"figures": figures})
     for each in (worse, popular):
-        store.save(each, *ContextModel().fit([{}], ["Mother"]).to_arrays())
+        store.save(each, *ChoiceModel().fit([{}], ["Mother"]).to_arrays())
     told_figures = "hit@10 25.0 % (popularity 50.0 %) on 1,000 held out"
     told_worse = "it does worse than popularity and is not used"
     assert done(cli, "list").splitlines() == [

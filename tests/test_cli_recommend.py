@@ -6,7 +6,7 @@ from datetime import datetime, timezone, tzinfo
 import pytest
 from flask.testing import FlaskClient, FlaskCliRunner
 
-from moodflix.db import Database
+from moodflix.store.database import Database
 from tests.conftest import MakeApp
 from tests.fake_ollama import FakeOllama
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moodflix.perception import clip
+from moodflix.perception import audio
 from tests import voices
 from tests.server import ROOT
 
@@ -21,8 +21,8 @@ STARTS = (b"\x1aE\xdf\xa3", b"\0\0\0\x18ftypisom", b"OggS", b"ID3", b"\xff\xfb",
 
 
 def refusal(data: bytes) -> str:
-    with pytest.raises(clip.ClipError) as refused:
-        clip.decode(data)
+    with pytest.raises(audio.ClipError) as refused:
+        audio.decode(data)
     return str(refused.value)
 
 
@@ -31,7 +31,7 @@ def refusal(data: bytes) -> str:
 def test_a_wav_needs_no_extra(rate: int, channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     tone = np.sin(2 * np.pi * 200 * np.arange(rate) / rate) / 2
-    got, got_rate = clip.decode(voices.wav(tone, rate, channels))
+    got, got_rate = audio.decode(voices.wav(tone, rate, channels))
     assert got_rate == min(rate, 16_000)
     assert len(got) == got_rate
     assert got.dtype == np.float32
@@ -61,7 +61,7 @@ def test_other_containers_need_the_extra(by: str, monkeypatch: pytest.MonkeyPatc
 def test_it_hears_what_was_recorded(container: str, codec: str, start: bytes) -> None:
     data = voices.encoded(voices.wav(TONE), container, codec)
     assert start in data[:16]
-    got, rate = clip.decode(data)
+    got, rate = audio.decode(data)
     assert len(got) / rate == pytest.approx(4, abs=0.1)
     middle = got[rate : 3 * rate] * np.hanning(2 * rate)
     assert np.abs(np.fft.rfft(middle)).argmax() == pytest.approx(400, abs=1)
@@ -71,20 +71,20 @@ def test_it_hears_what_was_recorded(container: str, codec: str, start: bytes) ->
 @pytest.mark.parametrize("by", BROWSERS)
 def test_of_half_a_clip_it_takes_what_there_is(by: str) -> None:
     data = voices.recorded(by, voices.wav(TONE))
-    got, rate = clip.decode(data[: len(data) // 2])
+    got, rate = audio.decode(data[: len(data) // 2])
     assert 0.8 < len(got) / rate < 2.4
 
 
 def test_of_half_a_wav_it_takes_what_there_is() -> None:
     data = voices.wav(TONE)
-    got, rate = clip.decode(data[: len(data) // 2 + 1])
+    got, rate = audio.decode(data[: len(data) // 2 + 1])
     assert len(got) / rate == pytest.approx(2, abs=0.01)
 
 
 @pytest.mark.parametrize("by", [*BROWSERS, "nobody"])
 def test_it_decodes_no_more_than_it_was_told(by: str) -> None:
     data = voices.wav(np.tile(TONE, 5))
-    got, rate = clip.decode(data if by == "nobody" else voices.recorded(by, data))
+    got, rate = audio.decode(data if by == "nobody" else voices.recorded(by, data))
     assert len(got) == 15 * rate
 
 
@@ -170,8 +170,8 @@ def test_a_clip_that_lies_costs_neither_memory_nor_time(kind: str, tmp_path: Pat
 
 def assert_decoded_or_refused(data: bytes) -> None:
     try:
-        got, rate = clip.decode(data)
-    except clip.ClipError:
+        got, rate = audio.decode(data)
+    except audio.ClipError:
         return
     assert np.isfinite(got).all()
     assert len(got) <= 15 * rate

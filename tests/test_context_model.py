@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import moodflix
-from moodflix import titles
-from moodflix.recommend import context_model
-from moodflix.recommend.context_model import ContextModel, ContextRecommender
-from moodflix.recommend.ranking import Query, Recommender
-from moodflix.schemas import CONTEXT
+from moodflix.films import titles
+from moodflix.recommend.learned import model as context_model
+from moodflix.recommend.learned.model import ChoiceModel, LearnedRecommender
+from moodflix.recommend.query import Query, Recommender
+from moodflix.requests import CONTEXT
 from tests.recommender_contract import EVENING, ODD, RecommenderContract
 
 MOODS = ("happy", "sad", "angry", "fear")
@@ -50,8 +50,8 @@ def planted(seed: int, rows: int) -> list[Row]:
     return made
 
 
-def learned(rows: Sequence[tuple[Mapping[str, str], str]]) -> ContextModel:
-    return ContextModel().fit([context for context, _ in rows], [film for _, film in rows])
+def learned(rows: Sequence[tuple[Mapping[str, str], str]]) -> ChoiceModel:
+    return ChoiceModel().fit([context for context, _ in rows], [film for _, film in rows])
 
 
 class TestContextRecommender(RecommenderContract):
@@ -59,7 +59,7 @@ class TestContextRecommender(RecommenderContract):
 
     @pytest.fixture
     def recommender(self) -> Recommender:
-        recommender = ContextRecommender()
+        recommender = LearnedRecommender()
         rows = planted(1, 600)
         rows += [({"mood": "sad"}, "\u201cfor clear\u201d"), ({}, "Parasite (2019)"), ({}, '""')]
         recommender.model = learned(rows)
@@ -71,7 +71,7 @@ class TestContextRecommenderBeforeTheFirstChoice(RecommenderContract):
 
     @pytest.fixture
     def recommender(self) -> Recommender:
-        return ContextRecommender()
+        return LearnedRecommender()
 
 
 @pytest.mark.parametrize("context", [{}, EVENING.context, {"mood": "sad", "city": "Nowhere"}])
@@ -132,7 +132,7 @@ def test_spelling_variants_are_one_film_shown_as_last_spelled() -> None:
     model = learned([({}, title) for title in spelled])
     assert model.rows == 4
     assert model.top({}, 10) == [("\u201cMother\u201d (2009)", 1.0)]
-    recommender = ContextRecommender()
+    recommender = LearnedRecommender()
     recommender.model = model
     [pick] = recommender.rank(Query(), 10)
     assert (pick.title, pick.year) == ("Mother", 2009)
@@ -148,8 +148,8 @@ def test_a_batch_at_a_time_teaches_the_same_as_all_at_once() -> None:
     contexts, films = [context for context, _ in rows], [film for _, film in rows]
     cuts = [0, 1, 130, 131, 500]
     batches = ((contexts[a:b], films[a:b]) for a, b in pairwise(cuts))
-    streamed = ContextModel().fit_stream(batches)
-    at_once = ContextModel().fit(contexts, films)
+    streamed = ChoiceModel().fit_stream(batches)
+    at_once = ChoiceModel().fit(contexts, films)
     for context in (*contexts[:5], {}, EVENING.context):
         assert streamed.top(context, 50) == at_once.top(context, 50)
     assert streamed.figures == at_once.figures
@@ -158,7 +158,7 @@ def test_a_batch_at_a_time_teaches_the_same_as_all_at_once() -> None:
 def test_a_row_counts_as_much_as_it_weighs() -> None:
     contexts: list[dict[str, str]] = [{}, {}, {}, {}]
     batch = (contexts, ["Ikiru", "Ran", "Ran", "Nothing"], [3.0, 0.5, 0.5, 0.0])
-    assert ContextModel().fit_stream([batch]).top({}, 5) == [("Ikiru", 0.75), ("Ran", 0.25)]
+    assert ChoiceModel().fit_stream([batch]).top({}, 5) == [("Ikiru", 0.75), ("Ran", 0.25)]
 
 
 def test_fitted_twice_it_answers_the_same() -> None:
@@ -190,7 +190,7 @@ def test_counting_on_leads_to_the_counts_of_counting_anew() -> None:
 
 def test_counting_on_from_nothing_is_learning() -> None:
     rows = planted(11, 100)
-    grown = ContextModel().updated([c for c, _ in rows], [film for _, film in rows])
+    grown = ChoiceModel().updated([c for c, _ in rows], [film for _, film in rows])
     assert grown.top({"mood": "sad"}, 9) == learned(rows).top({"mood": "sad"}, 9)
     assert grown.updated([], []).top({}, 9) == grown.top({}, 9)
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.planted import PLANS, Plan, Planted
-from moodflix.recommend.context_model import ContextModel
+from moodflix.recommend.learned.model import ChoiceModel
 
 Told = tuple[dict[str, Any], dict[str, Any]]
 PLAN = Plan(1_500, 40, {"city": 1.5, "mood": 0.5}, cities=12, pairs=1.0, drift=2.0)
@@ -23,8 +23,8 @@ def planted() -> Planted:
 
 
 @pytest.fixture(scope="module")
-def model(planted: Planted) -> ContextModel:
-    return ContextModel().fit(planted.contexts, planted.titles)
+def model(planted: Planted) -> ChoiceModel:
+    return ChoiceModel().fit(planted.contexts, planted.titles)
 
 
 def through_a_file(told: Told) -> Told:
@@ -35,15 +35,15 @@ def through_a_file(told: Told) -> Told:
     return dict(np.load(file, allow_pickle=False)), json.loads(json.dumps(meta))
 
 
-def test_it_answers_as_before_it_was_stored(planted: Planted, model: ContextModel) -> None:
-    again = ContextModel.from_arrays(*through_a_file(model.to_arrays()))
+def test_it_answers_as_before_it_was_stored(planted: Planted, model: ChoiceModel) -> None:
+    again = ChoiceModel.from_arrays(*through_a_file(model.to_arrays()))
     assert (again.rows, again.figures) == (model.rows, model.figures)
     for context in (*planted.contexts[:50], {}, {"city": "Atlantis", "mood": "?"}):
         assert dict(again.top(context, 99)) == pytest.approx(dict(model.top(context, 99)), rel=1e-2)
 
 
-def test_it_counts_on_as_before_it_was_stored(planted: Planted, model: ContextModel) -> None:
-    again = ContextModel.from_arrays(*through_a_file(model.to_arrays()))
+def test_it_counts_on_as_before_it_was_stored(planted: Planted, model: ChoiceModel) -> None:
+    again = ChoiceModel.from_arrays(*through_a_file(model.to_arrays()))
     further = ([{"city": "Neo", "mood": "sad"}] * 9, ["New"] * 9)
     before = model.to_arrays()[0]
     one, other = model.updated(*further), again.updated(*further)
@@ -55,7 +55,7 @@ def test_it_counts_on_as_before_it_was_stored(planted: Planted, model: ContextMo
 
 def test_many_choices_take_little_room() -> None:
     planted = Planted(PLANS["habits"](20_000, 500), 2)
-    arrays, meta = ContextModel().fit(planted.contexts, planted.titles).to_arrays()
+    arrays, meta = ChoiceModel().fit(planted.contexts, planted.titles).to_arrays()
     file = io.BytesIO()
     np.savez_compressed(file, allow_pickle=False, **arrays)
     assert len(file.getvalue()) + len(json.dumps(meta)) < 250_000
@@ -63,12 +63,12 @@ def test_many_choices_take_little_room() -> None:
 
 def test_what_learned_nothing_is_not_stored() -> None:
     with pytest.raises(ValueError, match="nothing was learned"):
-        ContextModel().to_arrays()
+        ChoiceModel().to_arrays()
 
 
 def refused(told: Told) -> str:
     with pytest.raises(ValueError, match=r"\A[^\n]+\Z") as caught:
-        ContextModel.from_arrays(*told)
+        ChoiceModel.from_arrays(*told)
     assert type(caught.value) is ValueError
     return str(caught.value)
 
@@ -100,7 +100,7 @@ BREAKS: dict[str, Callable[[dict[str, Any], dict[str, Any]], object]] = {
 
 @pytest.mark.parametrize("harm", BREAKS.values(), ids=BREAKS.keys())
 def test_it_refuses_what_cannot_be(
-    model: ContextModel, harm: Callable[[dict[str, Any], dict[str, Any]], object]
+    model: ChoiceModel, harm: Callable[[dict[str, Any], dict[str, Any]], object]
 ) -> None:
     arrays, meta = through_a_file(model.to_arrays())
     harm(arrays, meta)
@@ -118,7 +118,7 @@ def test_it_refuses_what_cannot_be(
     ],
 )
 def test_it_refuses_counts_that_cannot_be(
-    model: ContextModel, kind: str, harm: Callable[[Any], Any]
+    model: ChoiceModel, kind: str, harm: Callable[[Any], Any]
 ) -> None:
     arrays, meta = through_a_file(model.to_arrays())
     name = next(name for name in sorted(arrays) if name.startswith(kind))
@@ -129,7 +129,7 @@ def test_it_refuses_counts_that_cannot_be(
 @given(st.data())
 @settings(max_examples=40)
 def test_any_json_in_place_of_a_part_is_refused_or_works(data: st.DataObject) -> None:
-    told = ContextModel().fit([{"mood": "sad"}, {}], ["Ikiru", "Ran"]).to_arrays()
+    told = ChoiceModel().fit([{"mood": "sad"}, {}], ["Ikiru", "Ran"]).to_arrays()
     arrays, meta = through_a_file(told)
     value = data.draw(
         st.recursive(
@@ -143,7 +143,7 @@ def test_any_json_in_place_of_a_part_is_refused_or_works(data: st.DataObject) ->
     )
     meta[data.draw(st.sampled_from(sorted(meta)))] = value
     try:
-        model = ContextModel.from_arrays(arrays, meta)
+        model = ChoiceModel.from_arrays(arrays, meta)
     except ValueError:
         refused((arrays, meta))
     else:

@@ -10,15 +10,15 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from benchmarks.planted import PLANS, Plan, Planted
-from moodflix import titles
-from moodflix.recommend.context_model import ContextModel
-from moodflix.recommend.counts import Counts, Rows, Weights
-from moodflix.recommend.counts import Plan as CountPlan
-from moodflix.recommend.encoding import COLUMNS, NAMES, Clean, Encode
-from moodflix.recommend.estimator import FEW, ChoiceEstimator
-from moodflix.recommend.likelihood import em, judge, newton, slope
-from moodflix.recommend.weighing import Held
-from moodflix.schemas import CONTEXT
+from moodflix.films import titles
+from moodflix.recommend.learned.counts import Counts, Rows, Weights
+from moodflix.recommend.learned.counts import Plan as CountPlan
+from moodflix.recommend.learned.encoding import COLUMNS, NAMES, Clean, Encode
+from moodflix.recommend.learned.estimator import FEW, ChoiceEstimator
+from moodflix.recommend.learned.fitting import Held
+from moodflix.recommend.learned.likelihood import em, judge, newton, slope
+from moodflix.recommend.learned.model import ChoiceModel
+from moodflix.requests import CONTEXT
 
 # Those of scikit-learn that ask for libraries we don't have.
 FOREIGN = {
@@ -39,7 +39,7 @@ class Tried:
     def __init__(self, plan: Plan, seed: int, held: int = 500) -> None:
         self.planted = planted = Planted(plan, seed)
         known, self.rest = slice(0, plan.rows - held), np.arange(plan.rows - held, plan.rows)
-        self.model = ContextModel().fit(planted.contexts[known], planted.titles[known])
+        self.model = ChoiceModel().fit(planted.contexts[known], planted.titles[known])
         self.films = [self.model.films.get(titles.key(film), -1) for film in planted.films]
         self.popularity = np.bincount(planted.chosen[known], minlength=plan.films)
 
@@ -86,7 +86,7 @@ def test_a_place_never_seen_gets_what_is_popular_everywhere() -> None:
     rows += [({"city": city}, "Everywhere") for city in cities for _ in range(15)]
     chance = np.random.default_rng(6)
     mixed = [rows[at] for at in chance.permutation(len(rows))]
-    model = ContextModel().fit([context for context, _ in mixed], [film for _, film in mixed])
+    model = ChoiceModel().fit([context for context, _ in mixed], [film for _, film in mixed])
     assert model.top({"city": "City 3"}, 1)[0][0] == "Only in City 3"
     assert model.top({"city": "Atlantis"}, 1)[0][0] == "Everywhere"
 
@@ -99,14 +99,14 @@ def test_values_alike_recommend_each_others_films() -> None:
         city, kind = crowd[chance.integers(60)]
         rows.append(({"city": f"City {city}"}, f"{'AB'[kind]} {chance.integers(25)}"))
     known = {film for context, film in rows if context["city"] == "City 0"}
-    model = ContextModel().fit([context for context, _ in rows], [film for _, film in rows])
+    model = ChoiceModel().fit([context for context, _ in rows], [film for _, film in rows])
     unseen = [film for film, _ in model.top({"city": "City 0"}, 50) if film not in known]
     assert all(film.startswith("A") for film in unseen[:5])
 
 
 def test_figures_say_how_it_did_on_rows_held_out() -> None:
     planted = Planted(PLANS["one city"](2_000, 50), 8)
-    figures = ContextModel().fit(planted.contexts, planted.titles).figures
+    figures = ChoiceModel().fit(planted.contexts, planted.titles).figures
     names = {"rows", "hit10", "ndcg10", "log_loss"}
     assert set(figures) == names | {f"popularity_{name}" for name in names - {"rows"}}
     assert figures["rows"] > 1_000
@@ -117,7 +117,7 @@ def test_figures_say_how_it_did_on_rows_held_out() -> None:
 
 def test_where_it_is_popularity_its_figures_are_popularitys() -> None:
     planted = Planted(PLANS["pure noise"](600, 30), 12)
-    figures = ContextModel().fit(planted.contexts, planted.titles).figures
+    figures = ChoiceModel().fit(planted.contexts, planted.titles).figures
     assert figures["rows"] > 300
     for name in ("hit10", "ndcg10", "log_loss"):
         assert figures[name] == figures[f"popularity_{name}"]
@@ -125,7 +125,7 @@ def test_where_it_is_popularity_its_figures_are_popularitys() -> None:
 
 def test_places_of_one_row_each_do_not_hide_what_else_is_known() -> None:
     rows = [({"city": f"City {at}", "mood": "ab"[at % 2]}, f"{'AB'[at % 2]}") for at in range(400)]
-    model = ContextModel().fit([context for context, _ in rows], [film for _, film in rows])
+    model = ChoiceModel().fit([context for context, _ in rows], [film for _, film in rows])
     assert model.top({"city": "Elsewhere", "mood": "a"}, 1)[0][0] == "A"
     assert model.figures["log_loss"] < model.figures["popularity_log_loss"] / 2
 
@@ -146,7 +146,7 @@ def test_places_of_one_row_each_do_not_hide_what_else_is_known() -> None:
 )
 def test_data_of_any_shape_can_be_learned(rows: int, row: Callable[[int], Any]) -> None:
     contexts, films = zip(*map(row, range(rows)), strict=True)
-    model = ContextModel().fit(contexts, films)
+    model = ChoiceModel().fit(contexts, films)
     for context in (contexts[0], {}, dict.fromkeys(CONTEXT, "12")):
         ranked = model.top(context, 1_000)
         assert {film for film, _ in ranked} == set(films)
@@ -156,7 +156,7 @@ def test_data_of_any_shape_can_be_learned(rows: int, row: Callable[[int], Any]) 
 
 def test_few_rows_are_popularity() -> None:
     planted = Planted(PLANS["one city"](FEW - 1, 8), 9)
-    model = ContextModel().fit(planted.contexts, planted.titles)
+    model = ChoiceModel().fit(planted.contexts, planted.titles)
     assert model.figures == {}
     assert model.top({"mood": "sad"}, 8) == model.top({"mood": "happy"}, 8) == model.top({}, 8)
 
@@ -168,7 +168,7 @@ def test_the_estimator_keeps_scikit_learns_rules(check: Any) -> None:
 
 def test_the_pipeline_can_be_cloned_and_fitted_again() -> None:
     planted = Planted(PLANS["one city"](500, 20), 10)
-    model = ContextModel().fit(planted.contexts, planted.titles)
+    model = ChoiceModel().fit(planted.contexts, planted.titles)
     films = [model.films[titles.key(title)] for title in planted.titles]
     again = clone(model.pipeline).set_params(estimate__seed=0).fit(planted.contexts, films)
     asked = [*planted.contexts[:20], {}]
@@ -219,7 +219,7 @@ def test_a_number_falls_into_bins_of_what_was_seen() -> None:
 
 
 def test_words_beyond_the_most_are_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("moodflix.recommend.encoding.MAX_WORDS", 5)
+    monkeypatch.setattr("moodflix.recommend.learned.encoding.MAX_WORDS", 5)
     texts = Clean().transform([{"city": f"City {at}"} for at in range(9)])
     codes = Encode().fit(texts).transform(texts)[:, NAMES.index("city")]
     assert codes.tolist() == [1, 2, 3, 4, 5, 0, 0, 0, 0]

@@ -11,9 +11,10 @@ from flask.testing import FlaskCliRunner
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from moodflix import csvio, logbook
-from moodflix.db import Database
-from moodflix.schemas import COLUMNS, FIELDS, LEGACY_COLUMNS, LogRow, read
+from moodflix import log_csv
+from moodflix.requests import COLUMNS, FIELDS, LEGACY_COLUMNS, LogRow, read
+from moodflix.store import logs
+from moodflix.store.database import Database
 
 NOW = datetime(2025, 10, 5, 18, 30, tzinfo=timezone.utc)
 STORABLE = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
@@ -33,7 +34,7 @@ ROWS = st.lists(
 )
 
 
-@pytest.mark.parametrize("header", list(csvio.HEADERS))
+@pytest.mark.parametrize("header", list(log_csv.HEADERS))
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS)
 @example(rows=[COLUMNS])
@@ -49,7 +50,7 @@ def test_export_import_export_gives_the_same_bytes(
         for row in rows:
             entry = read(LogRow, dict(zip(FIELDS, row, strict=True)))
             assert tuple(getattr(entry, field) for field in FIELDS) == row
-            logbook.add(session, entry, NOW)
+            logs.add(session, entry, NOW)
     with TemporaryDirectory() as folder:
         first, second = Path(folder, "first.csv"), Path(folder, "second.csv")
         invoke(cli, "export", "--header", header, "-o", str(first))
@@ -57,7 +58,7 @@ def test_export_import_export_gives_the_same_bytes(
         said = invoke(cli, "import", str(first))
         assert said == f"{len(rows)} rows added, 0 already held, 0 rejected.\n"
         with database.read() as session:
-            assert list(logbook.stream(session)) == rows
+            assert list(logs.stream(session)) == rows
         invoke(cli, "export", "--header", header, "-o", str(second))
         assert second.read_bytes() == first.read_bytes()
         # Other programs read the same.
@@ -123,7 +124,7 @@ def taken_apart(source: bytes) -> tuple[list[tuple[str, ...]], list[tuple[int, b
     """The good rows, and line and bytes of each reject with the rest that belongs to it."""
     rows: list[tuple[str, ...]] = []
     kept: list[tuple[int, bytes]] = []
-    for each in csvio.Reader(io.BytesIO(source)):
+    for each in log_csv.Reader(io.BytesIO(source)):
         if isinstance(each, LogRow):
             rows.append(tuple(getattr(each, field) for field in FIELDS))
         elif each.rest and kept[-1][0] == each.line:

@@ -11,8 +11,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 
-from moodflix import stats
-from moodflix.db import Database
+from moodflix.store import stats
+from moodflix.store.database import Database
 from tests.server import Served
 
 Serve = Callable[..., Served]

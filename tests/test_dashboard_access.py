@@ -14,8 +14,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from itsdangerous import TimestampSigner
 
-from moodflix import stats
-from moodflix.web import keeper
+from moodflix.store import stats
+from moodflix.web import auth
 from tests.server import PATIENCE, Served
 
 MakeApp = Callable[..., Flask]
@@ -176,7 +176,7 @@ def test_the_key_is_made_once_for_the_station_alone(tmp_path: Path) -> None:
 
     def make(_: int) -> bytes:
         together.wait()
-        return keeper._key(tmp_path / "new")  # noqa: SLF001 - eight processes' worth at once
+        return auth._key(tmp_path / "new")  # noqa: SLF001 - eight processes' worth at once
 
     with ThreadPoolExecutor(8) as pool:
         [key] = set(pool.map(make, range(8)))

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from moodflix import doctor
-from moodflix.db import Database
+from moodflix.doctor import checks as doctor
 from moodflix.perception import face
+from moodflix.store.database import Database
 from tests.conftest import MakeApp
 from tests.examined import STATION, Examined, make_roomy, set_free_disk
 

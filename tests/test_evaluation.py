@@ -11,10 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moodflix import evaluation
 from moodflix.errors import InvalidInputError
-from moodflix.evaluation import METRICS, MODELS, Popularity, Result, Split, cut, runs, summary
-from moodflix.schemas import CONTEXT
+from moodflix.learning import evaluation
+from moodflix.learning.evaluation import (
+    METRICS,
+    MODELS,
+    Popularity,
+    Result,
+    Split,
+    cut,
+    runs,
+    summary,
+)
+from moodflix.requests import CONTEXT
 
 Context = dict[str, str]
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moodflix import evening
+from moodflix import vocabulary
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ from moodflix import evening
     ],
 )
 def test_it_reads_the_weather(text: str | None, expected: str | None) -> None:
-    assert evening.weather(text) == expected
+    assert vocabulary.weather(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -50,14 +50,14 @@ def test_it_reads_the_weather(text: str | None, expected: str | None) -> None:
     ],
 )
 def test_it_reads_the_weekday(text: str | None, expected: str | None) -> None:
-    assert evening.weekday(text) == expected
+    assert vocabulary.weekday(text) == expected
 
 
 @pytest.mark.parametrize("place", range(7))
 def test_english_and_korean_weekdays_agree(place: int) -> None:
-    day = evening.WEEKDAYS[place]
-    assert evening.weekday("월화수목금토일"[place] + "요일") == day
-    assert evening.weekday(day[:3]) == day
+    day = vocabulary.WEEKDAYS[place]
+    assert vocabulary.weekday("월화수목금토일"[place] + "요일") == day
+    assert vocabulary.weekday(day[:3]) == day
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_english_and_korean_weekdays_agree(place: int) -> None:
     ],
 )
 def test_it_reads_what_kind_of_day_it_is(text: str | None, expected: str | None) -> None:
-    assert evening.day(text) == expected
+    assert vocabulary.day(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_it_reads_what_kind_of_day_it_is(text: str | None, expected: str | None)
     ],
 )
 def test_it_names_the_warmth(celsius: float | None, expected: str | None) -> None:
-    assert evening.warmth(celsius) == expected
+    assert vocabulary.warmth(celsius) == expected
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_it_names_the_warmth(celsius: float | None, expected: str | None) -> Non
     ],
 )
 def test_it_names_the_part_of_the_day(hour: int | None, expected: str | None) -> None:
-    assert evening.part_of_day(hour) == expected
+    assert vocabulary.part_of_day(hour) == expected
 
 
 @pytest.mark.parametrize(
@@ -125,12 +125,12 @@ def test_it_names_the_part_of_the_day(hour: int | None, expected: str | None) ->
     + [(text, None) for text in ("nan", "inf", "-Infinity", "1e999")],
 )
 def test_it_reads_only_finite_numbers(text: str | None, expected: float | None) -> None:
-    assert evening.number(text) == expected
+    assert vocabulary.number(text) == expected
 
 
 @given(st.text())
 def test_any_text_is_a_known_word_or_unknown(text: str) -> None:
     names = {"clear", "clouds", "rain", "snow", "storm", "fog", None}
-    assert evening.weather(text) in names
-    assert evening.weekday(text) in {*evening.WEEKDAYS, None}
-    assert evening.day(text) in {*evening.DAYS, None}
+    assert vocabulary.weather(text) in names
+    assert vocabulary.weekday(text) in {*vocabulary.WEEKDAYS, None}
+    assert vocabulary.day(text) in {*vocabulary.DAYS, None}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from moodflix import moods
+from moodflix import vocabulary
 from moodflix.perception import face
 from tests import faces
 from tests.faces import CALM, DOUBTFUL, LAUGHING, LOOKING_DOWN, SMILING
@@ -25,7 +25,7 @@ def test_it_reads_the_mood_of_a_face(who: tuple[int, int, int], mood: str) -> No
     read = face.read([faces.frame(who)])
     assert (read.label, read.missing) == (mood, "")
     assert read.confidence == read.scores[mood] > 0.5
-    assert set(read.scores) == set(moods.MOODS)
+    assert set(read.scores) == set(vocabulary.MOODS)
     assert read.details == {
         "frames": [{"label": mood, "confidence": round(read.confidence, 3)}],
         "read": 1,

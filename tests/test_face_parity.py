@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from moodflix.perception import nets
+from moodflix.perception import face_nets
 from tests import faces
 from tests.server import ROOT
 
@@ -54,7 +54,7 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, list[dict[str
 
 def test_the_detector_is_that_of_the_package(theirs: dict[Path, list[dict[str, Any]]]) -> None:
     for path, expected in theirs.items():
-        found = nets.detect(as_decoded_by_node(path))
+        found = face_nets.detect(as_decoded_by_node(path))
         assert [face.score for face in found] == pytest.approx(
             [face["score"] for face in expected], abs=1e-4
         )
@@ -72,7 +72,7 @@ def test_the_expressions_are_those_of_the_package(
         image = as_decoded_by_node(path)
         for other in expected:
             box = (other[side] for side in ("x", "y", "width", "height"))
-            read = nets.express(image, nets.Face(other["score"], *box))
+            read = face_nets.express(image, face_nets.Face(other["score"], *box))
             moods.add(max(read, key=lambda mood: read[mood]))
             for mood, score in read.items():
                 assert score == pytest.approx(other["expressions"][NAMES.get(mood, mood)], abs=1e-3)

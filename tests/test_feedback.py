@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from sqlalchemy import text, update
 from werkzeug.test import TestResponse
 
-from moodflix import bundled, titles
-from moodflix.db import Database
-from moodflix.models import Feedback
+from moodflix.films import shipped, titles
+from moodflix.store.database import Database
+from moodflix.store.models import Feedback
 from tests.conftest import MakeApp
 from tests.fake_ollama import FakeOllama
 
@@ -114,7 +114,7 @@ def test_the_last_verdict_counts(client: FlaskClient, database: Database, best: 
 
 def test_a_love_raises_films_like_it(client: FlaskClient) -> None:
     def science_fiction(visitor: str) -> int:
-        films = [bundled.find(title, None) for title in ask(client, visitor)]
+        films = [shipped.find(title, None) for title in ask(client, visitor)]
         return sum(film is not None and "sci-fi" in film.genres for film in films)
 
     before = science_fiction(ME)

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient, FlaskCliRunner
 
-from moodflix import feedback, logbook
-from moodflix.db import Database
-from moodflix.recommend.context_model import ContextModel
-from moodflix.schemas import CONTEXT
+from moodflix.recommend.learned.model import ChoiceModel
+from moodflix.requests import CONTEXT
+from moodflix.store import feedback, logs
+from moodflix.store.database import Database
 from tests.learning import model_of, trainer_of
 
 ME, YOU = "visitor-1", "visitor-2"
@@ -40,7 +40,7 @@ def learned(database: Database) -> list[tuple[str, str, float]]:
     with database.read() as session:
         return [
             (context["mood"], title, weight)
-            for batch in feedback.evidence(session, logbook.choices(session))
+            for batch in feedback.evidence(session, logs.choices(session))
             for context, title, weight in zip(*batch, strict=True)
         ]
 
@@ -54,7 +54,7 @@ def test_a_love_is_a_choice_in_the_context_of_its_answer(
     say(client, "loved", "Ikiru", inferenceId=asked)
     say(client, "loved", "Tampopo")
     with database.read() as session:
-        loves, choices = feedback.evidence(session, logbook.choices(session))
+        loves, choices = feedback.evidence(session, logs.choices(session))
     wanted = UNKNOWN | {"mood": "sad", "city": "Seoul", "weekday": "Friday", "temperature": "3.0"}
     assert loves == ([wanted, UNKNOWN], ["Ikiru", "Tampopo"], [1.0, 1.0])
     assert choices[1:] == (["Ran"], [1.0])
@@ -113,7 +113,7 @@ def test_the_model_learns_from_loves_and_dislikes(client: FlaskClient, database:
     say(client, "loved", "Ikiru", YOU)
     say(client, "loved", "Tampopo")
     with database.read() as session:
-        model = ContextModel().fit_stream(feedback.evidence(session, logbook.choices(session)))
+        model = ChoiceModel().fit_stream(feedback.evidence(session, logs.choices(session)))
     assert model.rows == 4
     shares = {title: model.probability({}, title) for title in ("Ran", "Ikiru", "Tampopo")}
     assert shares == pytest.approx({"Ran": 0.25, "Ikiru": 0.5, "Tampopo": 0.25})

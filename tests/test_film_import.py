@@ -17,11 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from moodflix import bundled, catalogues, films, titles
-from moodflix.db import Database
 from moodflix.errors import InvalidInputError
-from moodflix.films import Listed
-from moodflix.models import Film
+from moodflix.films import film_lists, shipped, titles
+from moodflix.store import films
+from moodflix.store.database import Database
+from moodflix.store.films import Listed
+from moodflix.store.models import Film
 from tests.server import ROOT
 
 MOVIELENS = """movieId,title,genres
@@ -77,12 +78,12 @@ def make_file(tmp_path: Path) -> MakeFile:
     return make
 
 
-def read(content: str | bytes) -> list[catalogues.Row]:
+def read(content: str | bytes) -> list[film_lists.Row]:
     data = content.encode() if isinstance(content, str) else content
-    return list(catalogues.read(io.BytesIO(data)))
+    return list(film_lists.read(io.BytesIO(data)))
 
 
-def names_of(listed: catalogues.Row) -> tuple[str, int, set[str]]:
+def names_of(listed: film_lists.Row) -> tuple[str, int, set[str]]:
     assert isinstance(listed, Listed)
     return listed.title, listed.year, {titles.key(name) for name in listed.others}
 
@@ -202,7 +203,7 @@ def test_import_adds_for_look_ups_only_and_says_what_it_skipped(
     assert sorted(skipped) == ["skipped 1: a broken row", "skipped 1: no year"]
     with database.read() as session:
         ranked = session.scalars(select(Film).where(Film.bundled))
-        assert len({(film.title, film.year) for film in ranked}) == len(bundled.shipped())
+        assert len({(film.title, film.year) for film in ranked}) == len(shipped.films())
         film = films.look_up(session, "L'île des cartes perdues", 1995)
         assert film is not None
         assert (film.title, film.bundled) == ("The Island of Lost Maps", False)

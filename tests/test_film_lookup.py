@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
-from moodflix import films, likeness, migrating, titles
-from moodflix.db import Database
-from moodflix.films import Listed
-from moodflix.models import Film, blocks
+from moodflix.films import fuzzy, titles
+from moodflix.store import films, migration
+from moodflix.store.database import Database
+from moodflix.store.films import Listed
+from moodflix.store.models import Film, blocks
 from tests.conftest import MakeApp
 from tests.fake_ollama import Behaviour, FakeOllama, answer, says
 from tests.server import await_condition
@@ -121,8 +122,8 @@ def test_a_sequel_is_no_other_film_of_its_series(
     ],
 )
 def test_these_may_be_one_film(one: str, other: str) -> None:
-    assert [key for key, _ in likeness.near(one, [other])] == [other]
-    assert [key for key, _ in likeness.near(other, [one])] == [one]
+    assert [key for key, _ in fuzzy.matches(one, [other])] == [other]
+    assert [key for key, _ in fuzzy.matches(other, [one])] == [one]
 
 
 @pytest.mark.parametrize(
@@ -140,18 +141,18 @@ def test_these_may_be_one_film(one: str, other: str) -> None:
     ],
 )
 def test_these_are_two_films(one: str, other: str) -> None:
-    assert likeness.near(one, [other]) == []
+    assert fuzzy.matches(one, [other]) == []
 
 
 @given(st.lists(LETTERS, min_size=1, max_size=4), st.integers(1, 99), st.integers(1, 99))
 def test_numbers_never_differ(words: list[str], one: int, other: int) -> None:
     keys = [" ".join([*words, str(number)]) for number in (one, other)]
-    assert bool(likeness.near(keys[0], keys[1:])) == (one == other) or not "".join(words)
+    assert bool(fuzzy.matches(keys[0], keys[1:])) == (one == other) or not "".join(words)
 
 
 @given(st.lists(st.text(), max_size=5), st.text())
 def test_likeness_takes_any_text(others: list[str], key: str) -> None:
-    assert {other for other, _ in likeness.near(key, others)} <= set(others)
+    assert {other for other, _ in fuzzy.matches(key, others)} <= set(others)
 
 
 def test_one_of_two_films_spelled_as_alike_is_not_guessed(database: Database) -> None:
@@ -176,7 +177,7 @@ def test_a_film_is_found_by_its_other_names(database: Database) -> None:
 def test_films_of_an_older_database_are_found_misspelt(database: Database) -> None:
     add(database, Listed("The Quiet Harbour", 2001), Listed("Up", 2009))
     for step, target in ((command.downgrade, "0001"), (command.upgrade, "0002")):
-        config = migrating.alembic_config()
+        config = migration.alembic_config()
         with database.engine.connect() as connection:
             config.attributes["connection"] = connection
             step(config, target)

@@ -4,9 +4,11 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from moodflix import bundled, films, titles
-from moodflix.db import Database
-from moodflix.models import Film
+from moodflix.films import shipped as bundled
+from moodflix.films import titles
+from moodflix.store import films
+from moodflix.store.database import Database
+from moodflix.store.models import Film
 
 FIELDS = ("id", "key", "title", "year", "bundled", "head", "tail")
 Rows = list[tuple[object, ...]]
@@ -30,7 +32,7 @@ def held(session: Session) -> set[tuple[str, int]]:
 
 def test_a_migrated_database_knows_what_ships(database: Database) -> None:
     with database.read() as session:
-        assert held(session) == {(film.title, film.year) for film in bundled.shipped()}
+        assert held(session) == {(film.title, film.year) for film in bundled.films()}
 
 
 @pytest.mark.parametrize("name", ["기생충", "Le Fabuleux Destin d'Amélie Poulain"])
@@ -48,7 +50,7 @@ def test_a_film_is_known_by_its_original_title(database: Database, name: str) ->
 
 def test_another_film_s_own_title_comes_before_an_original_one(database: Database) -> None:
     with database.read() as session:
-        for ours in bundled.shipped():
+        for ours in bundled.films():
             [row] = [f for f in films.known(session, [ours.key])[ours.key] if f.year == ours.year]
             assert row.title == ours.title
 
@@ -58,7 +60,7 @@ def test_importing_again_changes_nothing(database: Database) -> None:
         before = table(session)
     for _ in range(2):
         with database.write() as session:
-            assert films.import_shipped(session) == len(bundled.shipped())
+            assert films.import_shipped(session) == len(bundled.films())
     with database.read() as session:
         assert table(session) == before
 
@@ -71,7 +73,7 @@ def test_what_no_longer_ships_is_taken_back_but_still_known(database: Database) 
     with database.read() as session:
         [known] = films.known(session, ["film of long ago"])["film of long ago"]
         assert (known.title, known.bundled) == ("A Film Of Long Ago", False)
-        assert len(held(session)) == len(bundled.shipped())
+        assert len(held(session)) == len(bundled.films())
 
 
 def test_what_ships_anew_or_was_mended_is_brought_up_to_date(database: Database) -> None:
@@ -115,7 +117,7 @@ def test_no_keys_find_no_films(database: Database) -> None:
 
 
 def test_every_shipped_film_is_found_by_its_title(database: Database) -> None:
-    shipped = bundled.shipped()
+    shipped = bundled.films()
     with database.read() as session:
         found = films.known(session, {titles.key(each.title) for each in shipped})
     for each in shipped:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moodflix.recommend.fusion import Fused, RankedList, evidence_weight, fuse
-from moodflix.recommend.ranking import Pick
+from moodflix.recommend.query import Pick
 
 # Few letters, so that lists meet; no article among them.
 TITLES = st.lists(st.sampled_from("BCDEFGHIJK"), unique=True, max_size=10)

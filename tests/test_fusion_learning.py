@@ -18,7 +18,7 @@ from moodflix.recommend.fusion import (
     fuse,
     learn,
 )
-from moodflix.recommend.ranking import Pick, Query
+from moodflix.recommend.query import Pick, Query
 
 NAMES = tuple(PRIORS)
 RANKS = st.dictionaries(st.sampled_from(NAMES), st.integers(1, 50), min_size=1)

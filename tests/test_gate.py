@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from moodflix.errors import LlmBusyError, LlmError
-from moodflix.recommend.llm.gate import Breaker, Queue
-from moodflix.recommend.llm.wire import Deadline
+from moodflix.recommend.llm.client import Deadline
+from moodflix.recommend.llm.limits import Breaker, Queue
 from tests.server import await_condition
 
 LONG = 60.0
@@ -238,7 +238,7 @@ def test_nobody_joins_a_line_that_would_eat_the_deadline(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr("moodflix.recommend.llm.gate.time", SimpleNamespace(monotonic=clock))
+    monkeypatch.setattr("moodflix.recommend.llm.limits.time", SimpleNamespace(monotonic=clock))
     queue = Queue(parallel=1, waiting=4)
     with queue.place(Deadline(LONG), lambda _: None):
         clock.now += 10

@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from moodflix import answers, logbook
+from moodflix.store import answers, logs
 from tests.conftest import MakeApp
 
 
@@ -105,7 +105,7 @@ def test_failures_are_answered_in_an_envelope(
         raise RuntimeError("a secret")
 
     monkeypatch.setattr(answers, "record", fail)
-    monkeypatch.setattr(logbook, "add", fail)
+    monkeypatch.setattr(logs, "add", fail)
     for answered in (
         client.post("/inference", json=wrap("inference", {})),
         client.post("/inference/log", json=wrap("inference-log", {"movieTitle": "x"})),

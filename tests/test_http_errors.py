@@ -11,10 +11,10 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy.exc import DatabaseError
 
-from moodflix import answers, logbook
-from moodflix.db import Database
 from moodflix.errors import RecommenderError
-from moodflix.recommend.catalogue import Catalogue
+from moodflix.recommend.catalogue.ranker import Catalogue
+from moodflix.store import answers, logs
+from moodflix.store.database import Database
 from tests.conftest import MakeApp
 
 POSTS = ("/inference", "/inference/reading", "/inference/log")
@@ -218,8 +218,8 @@ def test_an_unexpected_failure_is_an_id_whose_traceback_is_in_the_log(
     def fail(*_: object) -> None:
         raise RuntimeError(SECRET)
 
-    monkeypatch.setattr(logbook, "recent", fail)
-    monkeypatch.setattr(logbook, "add", fail)
+    monkeypatch.setattr(logs, "recent", fail)
+    monkeypatch.setattr(logs, "add", fail)
     monkeypatch.setattr(answers, "record", fail)
     for answered in (
         client.get("/inference/log"),
@@ -244,7 +244,7 @@ def test_sql_and_paths_of_a_database_failure_stay_in_the_log(
     def fail(*_: object) -> None:
         raise DatabaseError(SECRET, (), sqlite3.DatabaseError("out of cheese"))
 
-    monkeypatch.setattr(logbook, "recent", fail)
+    monkeypatch.setattr(logs, "recent", fail)
     answered = client.get("/inference/log")
     assert answered.status_code == 500
     assert answered.get_json() == {"error": "Database failed: the database failed"}

@@ -7,7 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
-from moodflix.db import Database
+from moodflix.store.database import Database
 from tests.conftest import MakeApp
 from tests.fake_ollama import FakeOllama
 

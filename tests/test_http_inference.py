@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from moodflix import bundled, titles
+from moodflix.films import shipped, titles
 from tests.conftest import MakeApp
 from tests.fake_ollama import FakeOllama
 
@@ -47,7 +47,7 @@ def test_picks_stand_for_the_movies_in_their_order(client: FlaskClient) -> None:
     for pick in got["picks"]:
         shown = {"title", "year", "known", "explore", "score", "sources", "why"}
         assert pick.keys() == shown | {"genres", "runtime", "original_title"}
-        film = bundled.find(pick["title"], pick["year"])
+        film = shipped.find(pick["title"], pick["year"])
         assert film is not None
         assert (pick["genres"], pick["runtime"]) == (list(film.genres), film.runtime)
         assert 1880 < pick["year"] < 2100

@@ -8,8 +8,8 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
-from moodflix.db import Database
-from moodflix.models import Answer, LogEntry
+from moodflix.store.database import Database
+from moodflix.store.models import Answer, LogEntry
 
 SAVED = {"status": "ok", "message": "log saved"}
 COLUMNS = (

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from moodflix import answers
+from moodflix.store import answers
 from tests import faces, voices
 from tests.conftest import MakeApp
 from tests.fake_ollama import FakeOllama

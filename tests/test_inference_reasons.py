@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from moodflix import bundled, evening, moods, titles
-from moodflix.recommend.ranking import Query
-from moodflix.schemas import Language
+from moodflix import vocabulary
+from moodflix.films import shipped, titles
+from moodflix.recommend.query import Query
+from moodflix.requests import Language
 from tests.conftest import MakeApp
 from tests.fake_ollama import FakeOllama, answer, says
 from tests.sentences import LANGUAGES, check
@@ -57,9 +58,9 @@ def occasions(client: FlaskClient) -> dict[str, Counter[str]]:
     found: dict[str, Counter[str]] = {}
     for row in client.get("/inference/log?limit=10000").get_json():
         words = {
-            moods.mood(row["mood"]),
-            evening.weather(row["weather_desc"]),
-            evening.weekday(row["weekday"]),
+            vocabulary.mood(row["mood"]),
+            vocabulary.weather(row["weather_desc"]),
+            vocabulary.weekday(row["weekday"]),
         } - {None, "neutral"}
         found.setdefault(titles.key(row["movieTitle"]), Counter()).update(
             ["", *filter(None, words)]
@@ -95,11 +96,12 @@ def test_every_reason_holds_on_many_evenings(make_app: MakeApp) -> None:
             }
             for pick in ask(client, body)["picks"]:
                 said = {
-                    name: "" if evening.is_placeholder(text) else text for name, text in env.items()
+                    name: "" if vocabulary.is_placeholder(text) else text
+                    for name, text in env.items()
                 }
                 query = evening_of({"mood": body["mood"], **said}, body["text"])
                 counts = chosen.get(titles.key(pick["title"]), Counter())
-                film = bundled.find(pick["title"], pick["year"])
+                film = shipped.find(pick["title"], pick["year"])
                 told = check(pick["why"], body["language"], query, film, counts)
                 assert ("count" in told) == bool(counts), pick
                 kinds.update(told)
@@ -140,7 +142,7 @@ def test_reasons_come_in_the_language_asked_for(
 ) -> None:
     headers = {"Accept-Language": header} if header else {}
     for pick in ask(client, body, **headers)["picks"]:
-        film = bundled.find(pick["title"], pick["year"])
+        film = shipped.find(pick["title"], pick["year"])
         check(pick["why"], language, evening_of(), film, {})
 
 

@@ -6,10 +6,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from moodflix import answers
-from moodflix.db import Database
-from moodflix.inference import Station
 from moodflix.recommend.fusion import PRIORS
+from moodflix.station import Station
+from moodflix.store import answers
+from moodflix.store.database import Database
 from tests.conftest import MakeApp
 from tests.fake_ollama import FakeOllama
 

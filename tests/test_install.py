@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from moodflix.schemas import COLUMNS
+from moodflix.requests import COLUMNS
 from tests import readme
 from tests.server import PATIENCE, ROOT, await_condition, free_port
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from moodflix.recommend.llm import NoLlm, OllamaRecommender
-from moodflix.recommend.ranking import Recommender
+from moodflix.recommend.llm.recommender import NoLlm, OllamaRecommender
+from moodflix.recommend.query import Recommender
 from tests.fake_ollama import FakeOllama, answer, says
 from tests.recommender_contract import RecommenderContract
 

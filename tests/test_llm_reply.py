@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from moodflix.films.titles import MAX_TITLE
 from moodflix.recommend.llm.reply import Reply, parse
-from moodflix.titles import MAX_TITLE
 from tests.fake_ollama import FILMS, answer
 
 SURROGATE = chr(0xD800)

@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event
 
-from moodflix import logbook, titles
-from moodflix.db import Database
-from moodflix.schemas import LogRow, read
+from moodflix.films import titles
+from moodflix.requests import LogRow, read
+from moodflix.store import logs
+from moodflix.store.database import Database
 
 NOW = datetime(2025, 10, 5, 18, 30, tzinfo=timezone.utc)
 ZONES = st.integers(-23 * 60, 23 * 60).map(lambda m: timezone(timedelta(minutes=m)))
@@ -28,9 +29,9 @@ def row(title: str, sent_at: str = "", **more: str) -> LogRow:
     return read(LogRow, {"client_sent_at": sent_at, "movie_title": title, **more})
 
 
-def merge(database: Database, rows: Iterable[LogRow]) -> logbook.Merged:
+def merge(database: Database, rows: Iterable[LogRow]) -> logs.Merged:
     with database.read() as session:
-        merged = logbook.merge(session, rows, NOW)
+        merged = logs.merge(session, rows, NOW)
         session.commit()
     return merged
 
@@ -38,39 +39,39 @@ def merge(database: Database, rows: Iterable[LogRow]) -> logbook.Merged:
 def add(database: Database, *rows: LogRow) -> None:
     with database.write() as session:
         for each in rows:
-            logbook.add(session, each, NOW)
+            logs.add(session, each, NOW)
 
 
 def logged(database: Database) -> list[str]:
     with database.read() as session:
-        return [each[-1] for each in logbook.stream(session)]
+        return [each[-1] for each in logs.stream(session)]
 
 
 @given(MOMENTS)
 def test_it_reads_a_moment_as_it_was_written(moment: datetime) -> None:
-    read_back = logbook.moment(moment.isoformat())
+    read_back = logs.moment(moment.isoformat())
     assert read_back == moment
     assert read_back is not None
     assert read_back.tzinfo is timezone.utc
-    assert logbook.moment(f" {moment.isoformat(' ')} ") == moment
+    assert logs.moment(f" {moment.isoformat(' ')} ") == moment
 
 
 @given(st.datetimes())
 def test_it_takes_a_moment_without_a_zone_for_utc(moment: datetime) -> None:
-    assert logbook.moment(moment.isoformat()) == moment.replace(tzinfo=timezone.utc)
+    assert logs.moment(moment.isoformat()) == moment.replace(tzinfo=timezone.utc)
 
 
 @given(st.integers(100_000_000, 20_000_000_000))
 def test_it_reads_epoch_seconds_and_milliseconds(seconds: int) -> None:
     expected = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=seconds)
-    assert logbook.moment(str(seconds)) == expected
+    assert logs.moment(str(seconds)) == expected
     if seconds > 20_000_000:
-        assert logbook.moment(f"{seconds}000") == expected
+        assert logs.moment(f"{seconds}000") == expected
 
 
 @given(st.text() | st.from_regex(r"[+-]?[0-9]*[.:TZe+-]?[0-9]*", fullmatch=True))
 def test_it_never_fails_on_what_is_no_moment(text: str) -> None:
-    moment = logbook.moment(text)
+    moment = logs.moment(text)
     assert moment is None or moment.tzinfo is timezone.utc
 
 
@@ -83,21 +84,21 @@ def test_it_never_fails_on_what_is_no_moment(text: str) -> None:
     ],
 )
 def test_it_knows_what_is_no_moment(text: str) -> None:
-    assert logbook.moment(text) is None
+    assert logs.moment(text) is None
 
 
 def test_an_event_is_when_it_was_sent_else_when_it_arrived(database: Database) -> None:
     add(database, row("A", "2025-10-01T12:00:00+09:00"), row("B", "soon"), row("C"))
     day = timedelta(days=1)
     with database.read() as session:
-        assert logbook.count(session) == 3
-        assert logbook.count(session, until=NOW) == 1
-        assert logbook.count(session, since=NOW) == 2
-        assert logbook.count(session, since=NOW - day, until=NOW) == 0
+        assert logs.count(session) == 3
+        assert logs.count(session, until=NOW) == 1
+        assert logs.count(session, since=NOW) == 2
+        assert logs.count(session, since=NOW - day, until=NOW) == 0
         sent = datetime(2025, 10, 1, 3, tzinfo=timezone.utc)
-        assert logbook.count(session, sent, sent + timedelta(microseconds=1)) == 1
-        assert [each[-1] for each in logbook.stream(session, since=NOW)] == ["B", "C"]
-        assert [each[-1] for each in logbook.stream(session, until=NOW)] == ["A"]
+        assert logs.count(session, sent, sent + timedelta(microseconds=1)) == 1
+        assert [each[-1] for each in logs.stream(session, since=NOW)] == ["B", "C"]
+        assert [each[-1] for each in logs.stream(session, until=NOW)] == ["A"]
 
 
 def test_it_returns_the_newest_rows_oldest_of_them_first(database: Database) -> None:
@@ -106,22 +107,22 @@ def test_it_returns_the_newest_rows_oldest_of_them_first(database: Database) -> 
         database, *(row(f"Film {n}", f"20{99 - n}-01-01T00:00:00Z", lat=f"{n}.0") for n in range(9))
     )
     with database.read() as session:
-        assert [each[-1] for each in logbook.recent(session, 3)] == ["Film 6", "Film 7", "Film 8"]
-        assert [each[2] for each in logbook.recent(session, 1)] == ["8.0"]
-        assert len(logbook.recent(session, 50)) == 9
-        [(_, chosen)] = logbook.choices(session, after=7)
+        assert [each[-1] for each in logs.recent(session, 3)] == ["Film 6", "Film 7", "Film 8"]
+        assert [each[2] for each in logs.recent(session, 1)] == ["8.0"]
+        assert len(logs.recent(session, 50)) == 9
+        [(_, chosen)] = logs.choices(session, after=7)
         assert chosen == ["Film 7", "Film 8"]
-        assert logbook.id_range(session) == (1, 9)
-        assert all(len(each) == 12 for each in logbook.recent(session, 50))
+        assert logs.id_range(session) == (1, 9)
+        assert all(len(each) == 12 for each in logs.recent(session, 50))
 
 
 def test_it_counts_how_often_a_film_was_chosen_under_any_spelling(database: Database) -> None:
     add(database, row('"Mother"'), row("MOTHER"), row("Mother (2009)"), row("Amélie"))
     keys = [titles.key(each) for each in ("mother", "Amelie", "Burning")]
     with database.read() as session:
-        chosen = logbook.Occasions().of(session, keys)
+        chosen = logs.Occasions().of(session, keys)
         assert {key: counted[""] for key, counted in chosen.items()} == {keys[0]: 3, keys[1]: 1}
-        assert logbook.Occasions().of(session, []) == {}
+        assert logs.Occasions().of(session, []) == {}
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -136,9 +137,7 @@ def test_a_merge_leaves_as_many_of_each_row_as_either_side_had_most(
     merged = merge(database, map(row, arriving))
     after = logged(database)
     assert Counter(after) == Counter(held) | Counter(arriving)
-    assert merged == logbook.Merged(
-        len(after) - len(held), len(arriving) - (len(after) - len(held))
-    )
+    assert merged == logs.Merged(len(after) - len(held), len(arriving) - (len(after) - len(held)))
     assert after[: len(held)] == held
     # What was added keeps the order of the file: the later ones of equal rows.
     left = Counter(held)
@@ -149,7 +148,7 @@ def test_a_merge_leaves_as_many_of_each_row_as_either_side_had_most(
         else:
             expected.append(title)
     assert after[len(held) :] == expected
-    assert merge(database, map(row, arriving)) == logbook.Merged(0, len(arriving))
+    assert merge(database, map(row, arriving)) == logs.Merged(0, len(arriving))
 
 
 def empty(database: Database) -> None:
@@ -162,8 +161,8 @@ def test_a_merge_tells_rows_apart_by_every_column_as_text(database: Database) ->
     rows = [read(LogRow, plain)]
     rows += [read(LogRow, plain | {field: f"{plain[field]} "}) for field in plain]
     rows += [read(LogRow, plain | {"lat": text}) for text in ("22", "22.0", "é", "e\u0301", "É")]
-    assert merge(database, rows) == logbook.Merged(len(rows), 0)
-    assert merge(database, reversed(rows)) == logbook.Merged(0, len(rows))
+    assert merge(database, rows) == logs.Merged(len(rows), 0)
+    assert merge(database, reversed(rows)) == logs.Merged(0, len(rows))
 
 
 def test_a_merge_stores_what_an_added_row_would_have(database: Database, instance: Path) -> None:
@@ -235,7 +234,7 @@ def test_the_newest_rows_cost_the_same_however_many_there_are(
 ) -> None:
     add(database, *(row(f"Film {n}") for n in range(100)))
     with statements(database) as seen, database.read() as session:
-        logbook.recent(session, 50)
+        logs.recent(session, 50)
     (query,) = [each for each in seen if each[0].startswith("SELECT")]
     # SQLite calls it a scan when the table is walked by its primary key; LIMIT ends the walk.
     # Sorting would be a second line.
@@ -247,8 +246,8 @@ def test_the_newest_rows_cost_the_same_however_many_there_are(
 
 def test_bounds_and_films_are_found_by_their_indexes(database: Database, instance: Path) -> None:
     with statements(database) as seen, database.read() as session:
-        logbook.count(session, since=NOW)
-        logbook.Occasions().of(session, ["mother"])
+        logs.count(session, since=NOW)
+        logs.Occasions().of(session, ["mother"])
     found = [step for each in seen if "logs" in each[0] for step in plan(instance, *each)]
     assert found == [
         "SEARCH logs USING COVERING INDEX ix_logs_event_at (event_at>?)",

@@ -7,16 +7,16 @@ from alembic import command
 from flask.testing import FlaskClient, FlaskCliRunner
 from sqlalchemy import inspect, text
 
-from moodflix import migrating
-from moodflix.db import Database
 from moodflix.errors import SchemaError
-from moodflix.models import Base, Film
+from moodflix.store import migration
+from moodflix.store.database import Database
+from moodflix.store.models import Base, Film
 from tests.conftest import MakeApp
 from tests.server import Served
 
 
 def test_models_and_migrations_agree(database: Database) -> None:
-    assert migrating.differences(database) == []
+    assert migration.differences(database) == []
     names = set(inspect(database.engine).get_table_names())
     assert names == {*Base.metadata.tables, "alembic_version"}
 
@@ -31,13 +31,13 @@ def test_a_difference_is_seen(database: Database, cli: FlaskCliRunner) -> None:
 
 
 def test_migrations_go_down_and_up_again(database: Database) -> None:
-    config = migrating.alembic_config()
+    config = migration.alembic_config()
     with database.engine.connect() as connection:
         config.attributes["connection"] = connection
         command.downgrade(config, "base")
-    assert migrating.state(database)[0] is None
-    assert migrating.upgrade(database) > 400
-    assert migrating.differences(database) == []
+    assert migration.state(database)[0] is None
+    assert migration.upgrade(database) > 400
+    assert migration.differences(database) == []
 
 
 def test_the_file_survives_a_power_cut_by_its_settings(database: Database) -> None:
@@ -69,7 +69,7 @@ def test_a_newer_database_is_refused(database: Database, cli: FlaskCliRunner) ->
         assert "9999" in done.stderr
         assert done.stderr.count("\n") == 1
     with pytest.raises(SchemaError):
-        migrating.require_newest(database)
+        migration.require_newest(database)
 
 
 def test_an_unmigrated_database_is_not_ready(make_app: MakeApp, tmp_path: Path) -> None:

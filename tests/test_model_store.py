@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moodflix.model_store import FORMAT, KEEP, About, ModelFileError, ModelStore
+from moodflix.learning.files import FORMAT, KEEP, About, ModelFileError, ModelStore
 from tests.server import ROOT
 
 ARRAYS = {"counts": np.arange(60).reshape(12, 5), "weights": np.array([0.5, 0.25])}
@@ -214,7 +214,7 @@ def test_a_writer_killed_midway_leaves_no_half_file(store: ModelStore, folder: P
     script = (
         "import os, signal, sys, numpy as np\n"
         "from pathlib import Path\n"
-        "from moodflix.model_store import About, ModelStore\n"
+        "from moodflix.learning.files import About, ModelStore\n"
         "def half(file, **arrays):\n"
         "    file.write(b'PK' * 5000); file.flush(); os.kill(os.getpid(), signal.SIGKILL)\n"
         "np.savez_compressed = half\n"

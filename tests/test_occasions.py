@@ -9,10 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, event
 
-from moodflix import evening, logbook, moods
-from moodflix.db import Database
-from moodflix.models import LogEntry
-from moodflix.schemas import LogRow
+from moodflix import vocabulary
+from moodflix.requests import LogRow
+from moodflix.store import logs
+from moodflix.store.database import Database
+from moodflix.store.models import LogEntry
 
 NOW = datetime(2026, 1, 5, 20, tzinfo=timezone.utc)
 ROWS = st.lists(
@@ -31,13 +32,13 @@ def add(database: Database, rows: Sequence[Row]) -> None:
     with database.write() as session:
         for title, mood, weather, weekday in rows:
             row = LogRow(movie_title=title, mood=mood, weather_desc=weather, weekday=weekday)
-            logbook.add(session, row, NOW)
+            logs.add(session, row, NOW)
 
 
 def by_hand(rows: Sequence[Row]) -> dict[str, Counter[str]]:
     found: dict[str, Counter[str]] = {}
     for title, mood, weather, weekday in rows:
-        words = {moods.mood(mood), evening.weather(weather), evening.weekday(weekday)}
+        words = {vocabulary.mood(mood), vocabulary.weather(weather), vocabulary.weekday(weekday)}
         known = {word or "" for word in words} - {"neutral"}
         found.setdefault(title.lower(), Counter()).update({"", *known})
     return found
@@ -48,7 +49,7 @@ def by_hand(rows: Sequence[Row]) -> dict[str, Counter[str]]:
 def test_counting_on_is_counting_anew(database: Database, parts: list[list[Row]]) -> None:
     with database.write() as session:
         session.execute(delete(LogEntry))
-    kept, logged = logbook.Occasions(), []
+    kept, logged = logs.Occasions(), []
     for part in parts:
         add(database, part)
         logged += part
@@ -56,12 +57,12 @@ def test_counting_on_is_counting_anew(database: Database, parts: list[list[Row]]
             expected = {key: each for key, each in by_hand(logged).items() if key in keys}
             with database.read() as session:
                 assert kept.of(session, keys) == expected
-                assert logbook.Occasions().of(session, keys) == expected
+                assert logs.Occasions().of(session, keys) == expected
 
 
 @pytest.mark.parametrize("rows", [3, 5_000])
 def test_it_follows_a_few_rows_and_many(database: Database, rows: int) -> None:
-    occasions = logbook.Occasions()
+    occasions = logs.Occasions()
     for times in (1, 2):
         add(database, [("A", "sad", "rain", "Friday")] * rows)
         with database.read() as session:
@@ -74,7 +75,7 @@ def test_it_follows_a_few_rows_and_many(database: Database, rows: int) -> None:
 def test_films_counted_before_cost_one_small_statement(database: Database) -> None:
     add(database, [("A", "sad", "rain", "Friday")] * 10)
     seen: list[str] = []
-    occasions = logbook.Occasions()
+    occasions = logs.Occasions()
     with database.read() as session:
         occasions.of(session, ["a", "b"])
         event.listen(
@@ -89,12 +90,12 @@ def test_a_choice_is_recent_by_when_it_was_made_and_when_it_came(database: Datab
     def choose(title: str, made: timedelta, came: timedelta) -> None:
         row = LogRow(movie_title=title, client_sent_at=(NOW + made).isoformat())
         with database.write() as session:
-            logbook.add(session, row, NOW + came)
+            logs.add(session, row, NOW + came)
 
     day = timedelta(days=1)
     choose("Now", 0 * day, 0 * day)
     choose("Imported", -9 * day, 0 * day)
     choose("Clock ahead", 9 * day, -9 * day)
     with database.read() as session:
-        assert logbook.chosen_since(session, NOW - 2 * day) == {"now"}
-        assert logbook.chosen_since(session, NOW - 10 * day) == {"now", "imported", "clock ahead"}
+        assert logs.chosen_since(session, NOW - 2 * day) == {"now"}
+        assert logs.chosen_since(session, NOW - 10 * day) == {"now", "imported", "clock ahead"}

@@ -168,7 +168,7 @@ def test_after_failures_in_a_row_the_llm_is_skipped(
 def test_a_trial_that_works_ends_the_skipping(
     make_app: MakeApp, ollama: FakeOllama, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("moodflix.recommend.llm.gate._FIRST_PAUSE", 0.0)
+    monkeypatch.setattr("moodflix.recommend.llm.limits._FIRST_PAUSE", 0.0)
     ollama.then(replies(500), replies(500), says(answer()))
     client = make_app(llm="auto", llm_breaker=1).test_client()
 

@@ -13,8 +13,8 @@ import httpx
 import pytest
 from flask.testing import FlaskClient
 
-from moodflix.bundled import GENRES
-from moodflix.db import Database
+from moodflix.films.shipped import GENRES
+from moodflix.store.database import Database
 from tests.server import PATIENCE, ROOT, Served, await_condition
 
 Serve = Callable[..., Served]

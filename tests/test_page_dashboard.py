@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from benchmarks.dashboard import build
 from moodflix import demo
-from moodflix.db import Database
+from moodflix.store.database import Database
 from tests.browser import PHONE, Visit, Visiting, overflow, shoot, tab_to
 from tests.faces import needs_npm
 from tests.server import Served, await_condition

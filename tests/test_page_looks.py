@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from moodflix import bundled
+from moodflix.films import shipped
 from tests.browser import DESK, KIOSK, PHONE, Visiting, overflow, shoot, tab_to
 from tests.fake_ollama import FakeOllama, answer, once_released, says
 from tests.server import Served
@@ -154,7 +154,7 @@ def test_korean_films_are_called_so_in_korean_and_logged_as_ever(
         name, film = next(
             (each, film)
             for each in shown
-            if (film := bundled.find(each)) and film.original_title == each
+            if (film := shipped.find(each)) and film.original_title == each
         )
         card = visit.card(name)
         expect(card.locator(".original")).to_have_text(film.title)

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moodflix import moods, perception
-from moodflix.moods import FACE, VOICE
-from moodflix.perception import LEAST, Judged, Perceived
+from moodflix import vocabulary
+from moodflix.perception import merge as perception
+from moodflix.perception.merge import LEAST, Judged, Perceived
 from moodflix.perception.reading import Reading
-from moodflix.schemas import InferenceRequest
+from moodflix.requests import InferenceRequest
+from moodflix.vocabulary import FACE, VOICE
 
 SAD, VERY_SAD, CALM_WORDS = "I feel sad", "I am so sad and lonely", "I feel fine"
 
@@ -28,8 +29,8 @@ def read(
 
 def looks(mood: str, confidence: float) -> Reading:
     """What the face nets say: the rest is spread over the other moods."""
-    rest = (1 - confidence) / (len(moods.MOODS) - 1)
-    return Reading(dict.fromkeys(moods.MOODS, rest) | {mood: confidence}, confidence)
+    rest = (1 - confidence) / (len(vocabulary.MOODS) - 1)
+    return Reading(dict.fromkeys(vocabulary.MOODS, rest) | {mood: confidence}, confidence)
 
 
 def sounds(tone: str, score: float = 0.9, confidence: float = 0.8) -> Reading:
@@ -166,7 +167,9 @@ def test_words_without_a_mood_say_so() -> None:
 
 SCORES = st.floats(0, 1)
 FACES = st.builds(
-    lambda scores, confidence: Reading(dict(zip(moods.MOODS, scores, strict=True)), confidence),
+    lambda scores, confidence: Reading(
+        dict(zip(vocabulary.MOODS, scores, strict=True)), confidence
+    ),
     st.lists(SCORES, min_size=7, max_size=7),
     SCORES,
 )
@@ -184,8 +187,8 @@ def test_what_is_not_sure_is_a_neutral_that_nobody_said(
     face: Reading, voice: Reading, text: str
 ) -> None:
     seen: Perceived = read(face, voice, text=text)
-    assert seen.mood.label in moods.MOODS
-    assert seen.tone.label in moods.TONES
+    assert seen.mood.label in vocabulary.MOODS
+    assert seen.tone.label in vocabulary.VOICE_TONES
     for judged in (seen.mood, seen.tone):
         known = LEAST <= judged.confidence <= 1
         assert known or judged == Judged("neutral", "none", 0)

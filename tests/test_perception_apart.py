@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from moodflix.perception import apart
+from moodflix.perception import worker as apart
 from tests import faces, voices
 from tests.conftest import MakeApp
 from tests.faces import SMILING

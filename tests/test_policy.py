@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from moodflix import moods
-from moodflix.recommend import policy
-from moodflix.recommend.ranking import Query
+from moodflix import vocabulary
+from moodflix.recommend.catalogue import policy
+from moodflix.recommend.query import Query
 
 
-@pytest.mark.parametrize("mood", moods.MOODS)
+@pytest.mark.parametrize("mood", vocabulary.MOODS)
 def test_auto_lies_between_lift_and_stay(mood: str) -> None:
     lift, stay, auto = (policy.for_mood(mood, way) for way in ("lift", "stay", "auto"))
     assert sum(policy.table()["mood", mood, "auto"].values()) == pytest.approx(1)

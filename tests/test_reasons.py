@@ -10,14 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moodflix import bundled, evening, moods
-from moodflix.bundled import FAMILIES, GENRES, TONES, BundledFilm
-from moodflix.recommend.ranking import Query
-from moodflix.recommend.reasons import Reasons
-from moodflix.schemas import Language
+from moodflix import vocabulary
+from moodflix.films import shipped
+from moodflix.films.shipped import FAMILIES, FILM_TONES, GENRES, ShippedFilm
+from moodflix.recommend.catalogue.reasons import Reasons
+from moodflix.recommend.query import Query
+from moodflix.requests import Language
 from tests.sentences import LANGUAGES, LITERAL, ROWS, check
 
-SHIPPED = bundled.shipped()
+SHIPPED = shipped.films()
 WEATHERS = ("light rain", "눈", "thunderstorm", "fog", "overcast", "Clear sky", "laoading", "")
 SAID = (
     "",
@@ -32,7 +33,7 @@ SAID = (
 )
 
 
-def film(**other: Any) -> BundledFilm:
+def film(**other: Any) -> ShippedFilm:
     plain: dict[str, Any] = {
         "title": "A Film",
         "original_title": "",
@@ -52,12 +53,12 @@ def film(**other: Any) -> BundledFilm:
         "darkness": 3,
         "themes": ("food", "rain", "city"),
     }
-    return BundledFilm(**(plain | other))
+    return ShippedFilm(**(plain | other))
 
 
 def why(
     query: Query = Query(),  # noqa: B008 - frozen
-    found: BundledFilm | None = None,
+    found: ShippedFilm | None = None,
     chosen: Mapping[str, int] | None = None,
     llm: str | None = None,
     language: Language = "en",
@@ -68,7 +69,7 @@ def why(
 
 @given(
     st.sampled_from(SHIPPED),
-    st.sampled_from([*moods.MOODS, "", "heartbroken", "flibbertigibbet"]),
+    st.sampled_from([*vocabulary.MOODS, "", "heartbroken", "flibbertigibbet"]),
     st.sampled_from(WEATHERS),
     st.sampled_from(SAID),
     st.sampled_from(["", "Friday", "수요일"]),
@@ -79,7 +80,7 @@ def why(
     st.booleans(),
 )
 def test_every_claim_holds(
-    found: BundledFilm,
+    found: ShippedFilm,
     mood: str,
     weather: str,
     words: str,
@@ -247,10 +248,10 @@ def test_no_theme_is_said_twice(weather: str) -> None:
 def test_what_may_be_said_has_words_in_both_languages() -> None:
     names = {(row["kind"], row["name"]) for row in ROWS}
     assert len(names) == len(ROWS)
-    assert {name for kind, name in names if kind == "tone"} == TONES
+    assert {name for kind, name in names if kind == "tone"} == FILM_TONES
     assert {name for kind, name in names if kind == "genre"} == GENRES
-    assert {name for kind, name in names if kind == "mood"} == set(moods.MOODS)
-    assert {name for kind, name in names if kind == "weekday"} == set(evening.WEEKDAYS)
+    assert {name for kind, name in names if kind == "mood"} == set(vocabulary.MOODS)
+    assert {name for kind, name in names if kind == "weekday"} == set(vocabulary.WEEKDAYS)
     themes = {name for kind, name in names if kind == "theme"}
     assert themes >= set().union(*LITERAL.values())
     assert themes >= {theme for each in SHIPPED for theme in each.themes}

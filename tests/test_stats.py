@@ -12,9 +12,9 @@ from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 from sqlalchemy import text
 
-from moodflix import stats
-from moodflix.db import Database
-from moodflix.schemas import COLUMNS
+from moodflix.requests import COLUMNS
+from moodflix.store import stats
+from moodflix.store.database import Database
 from tests.conftest import MakeApp
 from tests.learning import fill
 

@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, text
 from sqlalchemy.orm import Session
 
-from moodflix import answers, logbook, migrating, moods, stats, titles
-from moodflix.db import Database
-from moodflix.models import Answer, AnswerPick, LogEntry
-from moodflix.schemas import LogRow
+from moodflix import vocabulary
+from moodflix.films import titles
+from moodflix.requests import LogRow
+from moodflix.store import answers, logs, migration, stats
+from moodflix.store.database import Database
+from moodflix.store.models import Answer, AnswerPick, LogEntry
 from tests.test_stats import far_west, sums
 
 __all__ = ["far_west"]
@@ -93,7 +95,7 @@ def store(
         answers.record(session, columns, picks)
     for at, mood, film, answer_id in chosen:
         row = LogRow(client_sent_at=at.isoformat(), mood=mood, movie_title=film)
-        logbook.add(session, row, at, answer_id)
+        logs.add(session, row, at, answer_id)
     session.flush()
 
 
@@ -102,7 +104,7 @@ def day(moment: datetime) -> date:
 
 
 def fold(mood: str) -> str:
-    return moods.mood(mood) or ""
+    return vocabulary.mood(mood) or ""
 
 
 class Counted:
@@ -132,7 +134,7 @@ class Counted:
     def films(self) -> Any:
         every = Counter((fold(log.mood), log.movie_title) for log in self.chosen)
         top: list[Any] = []
-        for mood in moods.MOODS:
+        for mood in vocabulary.MOODS:
             mine = [(title, n) for (of, title), n in every.items() if of == mood]
             mine.sort(key=lambda each: (-each[1], each[0]))
             top += [((mood, title), n) for title, n in mine[:10]]
@@ -242,7 +244,7 @@ def test_what_is_there_is_counted_by_the_migration(database: Database) -> None:
         store(session, asked, chosen)
     counted = sums(database)
     assert len({row[0] for row in counted}) > len(MOODS)
-    config = migrating.alembic_config()
+    config = migration.alembic_config()
     with database.engine.connect() as connection:
         config.attributes["connection"] = connection
         command.downgrade(config, "0006")
@@ -251,6 +253,6 @@ def test_what_is_there_is_counted_by_the_migration(database: Database) -> None:
         assert left == []
         with pytest.raises(Exception, match="no such table"):
             session.execute(text("SELECT * FROM tallies"))
-    migrating.upgrade(database)
+    migration.upgrade(database)
     assert sums(database) == counted
-    assert migrating.differences(database) == []
+    assert migration.differences(database) == []

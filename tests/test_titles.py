@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from moodflix import titles
-from moodflix.titles import MAX_TITLE
+from moodflix.films import titles
+from moodflix.films.titles import MAX_TITLE
 
 ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=MAX_TITLE)
 WORD = st.text("abcdefghijklmnopqrstuvwxyzéöñç", min_size=2, max_size=8)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from moodflix import migrating
 from moodflix.config import Settings
-from moodflix.db import Database
 from moodflix.errors import RecommenderError
-from moodflix.model_store import About, ModelStore
-from moodflix.recommend.context_model import ContextModel, ContextRecommender
-from moodflix.training import Trainer
+from moodflix.learning.files import About, ModelStore
+from moodflix.learning.training import Trainer
+from moodflix.recommend.learned.model import ChoiceModel, LearnedRecommender
+from moodflix.store import migration
+from moodflix.store.database import Database
 from tests.conftest import MakeApp
 from tests.learning import choose, context, fill, model_of, settle, trainer_of
 
@@ -42,7 +42,7 @@ def test_choices_are_counted_long_before_they_are_learned_from(
 def test_it_learns_after_retrain_rows_choices_and_not_before(
     make_app: MakeApp, store: ModelStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("moodflix.training._REST", 0)
+    monkeypatch.setattr("moodflix.learning.training._REST", 0)
     app = make_app(retrain_rows=4)
     client = app.test_client()
     learned = []
@@ -86,7 +86,7 @@ def test_a_learned_model_says_what_it_is(make_app: MakeApp, store: ModelStore) -
 def test_learning_rests_ten_times_as_long_as_it_took(make_app: MakeApp, store: ModelStore) -> None:
     choose(make_app(retrain_rows=1000).test_client(), "Mother")
     settle()
-    model = ContextModel().fit([{}], ["Mother"])
+    model = ChoiceModel().fit([{}], ["Mother"])
     for seconds, numbers in ((1e9, [1]), (0, [1, 2, 3])):
         about = About(rows=1, first_id=1, last_id=1, seconds=seconds, figures={})
         store.use(store.save(about, *model.to_arrays()))
@@ -99,7 +99,7 @@ def test_old_models_are_replaced_by_the_clock(make_app: MakeApp, store: ModelSto
     app = make_app(retrain_rows=1000, retrain_hours=2)
     choose(app.test_client(), "Mother")
     settle()
-    model = ContextModel().fit([{}], ["Mother"])
+    model = ChoiceModel().fit([{}], ["Mother"])
     for hours, numbers in ((1, [1]), (3, [1, 2, 3])):
         made_at = datetime.now(timezone.utc) - timedelta(hours=hours)
         about = About(rows=1, first_id=1, last_id=1, seconds=0, figures={}, made_at=made_at)
@@ -142,7 +142,7 @@ def test_a_trainer_that_fails_says_why_once_and_is_given_time(
 def test_an_import_is_left_to_the_trainer(
     make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, store: ModelStore
 ) -> None:
-    monkeypatch.setattr("moodflix.training._MANY", 3)
+    monkeypatch.setattr("moodflix.learning.training._MANY", 3)
     app = make_app(retrain_rows=6)
     lock = store.lock()
     assert lock is not None
@@ -168,7 +168,7 @@ def test_an_import_is_left_to_the_trainer(
 def test_a_stored_model_is_used_while_the_database_is_away(
     make_app: MakeApp, store: ModelStore, instance: Path
 ) -> None:
-    model = ContextModel().fit([{}] * 9, ["A Film Of Ours"] * 9)
+    model = ChoiceModel().fit([{}] * 9, ["A Film Of Ours"] * 9)
     store.save(About(rows=9, first_id=1, last_id=9, seconds=0, figures={}), *model.to_arrays())
     store.use(1)
     (instance / "moodflix.sqlite3").unlink()
@@ -188,12 +188,12 @@ def test_what_else_is_to_learn_is_learned_with_each_model(
         if len(calls) == 1:
             raise RecommenderError("not yet")
 
-    recommender = ContextRecommender()
+    recommender = LearnedRecommender()
     trainer = Trainer(Settings(), database, recommender, str(instance), also)
     for expected in (1, 2, 2):
         trainer.learn()
         assert len(calls) == expected
-    model = ContextModel().fit([{}], ["A Film Of Ours"])
+    model = ChoiceModel().fit([{}], ["A Film Of Ours"])
     store.save(About(rows=1, first_id=1, last_id=1, seconds=0, figures={}), *model.to_arrays())
     store.use(1)
     for _ in range(2):
@@ -205,14 +205,14 @@ def test_an_unreadable_database_is_one_warning_and_is_tried_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     database = Database(f"sqlite:///{tmp_path}/moodflix.sqlite3")
-    recommender = ContextRecommender()
+    recommender = LearnedRecommender()
     trainer = Trainer(Settings(), database, recommender, str(tmp_path))
     for _ in range(3):
         trainer.learn()
     assert caplog.messages == ["the context model doesn't follow the log: the database is missing"]
     assert not (tmp_path / "moodflix.sqlite3").exists()
     caplog.clear()
-    migrating.upgrade(database)
+    migration.upgrade(database)
     with caplog.at_level(logging.WARNING):
         trainer.learn()
     database.engine.dispose()
@@ -224,7 +224,7 @@ def test_a_damaged_database_is_one_warning(
 ) -> None:
     (tmp_path / "moodflix.sqlite3").write_bytes(b"not a database at all " * 500)
     database = Database(f"sqlite:///{tmp_path}/moodflix.sqlite3")
-    trainer = Trainer(Settings(), database, ContextRecommender(), str(tmp_path))
+    trainer = Trainer(Settings(), database, LearnedRecommender(), str(tmp_path))
     trainer.learn()
     trainer.learn()
     database.engine.dispose()

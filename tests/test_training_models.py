@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from moodflix.db import Database
-from moodflix.model_store import About, ModelStore
-from moodflix.recommend.context_model import ContextModel
-from moodflix.training import is_worse, load_model, train
+from moodflix.learning.files import About, ModelStore
+from moodflix.learning.training import is_worse, load_model, train
+from moodflix.recommend.learned.model import ChoiceModel
+from moodflix.store.database import Database
 from tests.conftest import MakeApp
 from tests.learning import choose, context, fill, model_of, settle, trainer_of
 
@@ -45,9 +45,9 @@ def test_worse_than_popularity_is_worse_beyond_noise(
 @pytest.fixture
 def misled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the model do worse than popularity wherever it learns of a mood."""
-    fit_stream = ContextModel.fit_stream
+    fit_stream = ChoiceModel.fit_stream
 
-    def fit(self: ContextModel, batches: Iterable[tuple[Any, ...]]) -> ContextModel:
+    def fit(self: ChoiceModel, batches: Iterable[tuple[Any, ...]]) -> ChoiceModel:
         moody = False
 
         def looked_at() -> Iterator[tuple[Any, ...]]:
@@ -60,7 +60,7 @@ def misled(monkeypatch: pytest.MonkeyPatch) -> None:
         model.figures = FIGURES | {"hit10": 0.1} if moody else FIGURES
         return model
 
-    monkeypatch.setattr(ContextModel, "fit_stream", fit)
+    monkeypatch.setattr(ChoiceModel, "fit_stream", fit)
 
 
 def test_a_model_worse_than_popularity_is_kept_but_not_used(
@@ -98,7 +98,7 @@ def test_a_better_model_takes_the_place_of_popularity(
     app = make_app()
     trainer_of(app).learn()
     assert "popularity" in trainer_of(app).remark
-    better = ContextModel().fit([{}] * 50, ["Our Red Film"] * 50)
+    better = ChoiceModel().fit([{}] * 50, ["Our Red Film"] * 50)
     about = About(rows=50, first_id=1, last_id=120, seconds=0, figures={})
     store.use(store.save(about, *better.to_arrays()))
     trainer_of(app).learn()
@@ -111,7 +111,7 @@ def test_the_station_goes_on_without_a_model_that_cannot_be_read(
     fill(make_app(retrain_rows=1000), 10)
     store.save(
         About(rows=1, first_id=1, last_id=10, seconds=0, figures={}),
-        *ContextModel().fit([{}], ["Mother"]).to_arrays(),
+        *ChoiceModel().fit([{}], ["Mother"]).to_arrays(),
     )
     store.use(1)
     (instance / "models" / "000001.npz").write_bytes(b"PK\x03\x04 no more")
@@ -127,7 +127,7 @@ def test_the_station_goes_on_without_a_model_that_cannot_be_read(
 def test_a_file_whose_arrays_make_no_model_is_refused(
     make_app: MakeApp, store: ModelStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    arrays, meta = ContextModel().fit([{}], ["Mother"]).to_arrays()
+    arrays, meta = ChoiceModel().fit([{}], ["Mother"]).to_arrays()
     arrays.pop(min(arrays))
     store.save(About(rows=1, first_id=1, last_id=1, seconds=0, figures={}), arrays, meta)
     store.use(1)
@@ -136,7 +136,7 @@ def test_a_file_whose_arrays_make_no_model_is_refused(
 
 
 def test_a_model_of_another_log_is_not_used(make_app: MakeApp, store: ModelStore) -> None:
-    model = ContextModel().fit([{}] * 9, ["A Film Of Theirs"] * 9)
+    model = ChoiceModel().fit([{}] * 9, ["A Film Of Theirs"] * 9)
     store.save(About(rows=9, first_id=1, last_id=9, seconds=0, figures={}), *model.to_arrays())
     store.use(1)
     app = make_app(retrain_rows=2)

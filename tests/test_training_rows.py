@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import pytest
 from flask.testing import FlaskClient
 
-from moodflix import logbook
-from moodflix.db import Database
+from moodflix.store import logs
+from moodflix.store.database import Database
 from tests.learning import choose, settle
 
 
 def learned_rows(database: Database) -> list[dict[str, str]]:
     with database.read() as session:
-        return [row for contexts, _ in logbook.choices(session) for row in contexts]
+        return [row for contexts, _ in logs.choices(session) for row in contexts]
 
 
 # What was asked (None: no answer is named), the mood of the log, whether it counts.
@@ -69,12 +69,12 @@ def test_it_learns_in_the_order_in_which_choices_were_made(
 
     def titles(**bounds: int) -> Sequence[str]:
         with database.read() as session:
-            return [title for _, chosen in logbook.choices(session, **bounds) for title in chosen]
+            return [title for _, chosen in logs.choices(session, **bounds) for title in chosen]
 
     assert titles() == ["A", "B", "C", "D", "E"]
     assert titles(until=3) == ["C", "D", "E"]
     # What is new comes as it arrived.
     assert titles(after=2) == ["E", "A", "B"]
-    monkeypatch.setattr(logbook, "_BATCH", 2)
+    monkeypatch.setattr(logs, "_BATCH", 2)
     with database.read() as session:
-        assert [len(chosen) for _, chosen in logbook.choices(session)] == [2, 2, 1]
+        assert [len(chosen) for _, chosen in logs.choices(session)] == [2, 2, 1]

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from moodflix.model_store import ModelStore
+from moodflix.learning.files import ModelStore
 from tests.conftest import MakeApp
 from tests.learning import choose, context, settle, trainer_of
 from tests.server import Served, await_condition
@@ -49,7 +49,7 @@ def learners(served: Served) -> list[int]:
 
 def is_learner(pid: int) -> bool:
     try:
-        return b"moodflix.training" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return b"moodflix.learning.training" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
 
@@ -96,7 +96,7 @@ def test_a_choice_waits_for_one_look_at_the_log_and_looks_are_close(
         settle()
         waited += seconds
 
-    monkeypatch.setattr("moodflix.training.time.sleep", wait)
+    monkeypatch.setattr("moodflix.learning.training.time.sleep", wait)
     with pytest.raises(Enough):
         trainer_of(here.application).watch()
     # The rest is left for counting and a busy machine.

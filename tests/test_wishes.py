@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moodflix import bundled
-from moodflix.recommend import policy, wishes
-from moodflix.recommend.traits import NUMBERS, film_traits
+from moodflix.films import shipped
+from moodflix.recommend.catalogue import policy, wishes
+from moodflix.recommend.catalogue.traits import NUMBERS, film_traits
 
 
 @pytest.mark.parametrize(
@@ -146,16 +146,16 @@ def test_any_text_is_read(text: str) -> None:
 @given(st.lists(st.sampled_from(sorted(wishes.table())), max_size=8), st.sampled_from(" ,.!"))
 def test_known_words_in_any_order_are_read(phrases: list[str], between: str) -> None:
     read = wishes.read(between.join(phrases))
-    assert read.limits.get("family") in (None, *bundled.FAMILIES)
+    assert read.limits.get("family") in (None, *shipped.FAMILIES)
     assert read.limits.get("intent") in (None, "lift", "stay")
 
 
 def test_the_tables_name_only_traits_that_films_carry() -> None:
-    carried = {trait for film in bundled.shipped() for trait in film_traits(film)}
+    carried = {trait for film in shipped.films() for trait in film_traits(film)}
     for row in policy.rows():
         assert row["direction"] == "auto" or row["trait"] in carried, row
         assert row["source"], row
     for phrase, traits in wishes.table().items():
         weights = {trait for trait, weight in traits.items() if not isinstance(weight, str)}
         assert weights <= carried, phrase
-        assert traits.get("family") in (None, *bundled.FAMILIES), phrase
+        assert traits.get("family") in (None, *shipped.FAMILIES), phrase

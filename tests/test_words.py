@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moodflix import moods
+from moodflix import vocabulary
 from moodflix.perception import words
 from moodflix.perception.reading import Reading
 
@@ -16,15 +16,15 @@ from moodflix.perception.reading import Reading
 SENTENCES = Path(__file__).with_name("sentences.csv")
 
 
-@pytest.mark.parametrize("name", moods.MOODS)
+@pytest.mark.parametrize("name", vocabulary.MOODS)
 def test_a_mood_stands_for_itself(name: str) -> None:
-    assert moods.mood(f" {name.upper()} ") == name
+    assert vocabulary.mood(f" {name.upper()} ") == name
     assert words.canonical_mood(name) == name
 
 
-@pytest.mark.parametrize("name", moods.TONES)
+@pytest.mark.parametrize("name", vocabulary.VOICE_TONES)
 def test_a_tone_stands_for_itself(name: str) -> None:
-    assert moods.tone(f" {name.title()} ") == name
+    assert vocabulary.tone(f" {name.title()} ") == name
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_tone_stands_for_itself(name: str) -> None:
     ],
 )
 def test_it_knows_the_words_for_moods(label: str | None, expected: str | None) -> None:
-    assert moods.mood(label) == expected
+    assert vocabulary.mood(label) == expected
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_it_knows_the_words_for_moods(label: str | None, expected: str | None) -
     ],
 )
 def test_it_knows_the_words_for_tones(label: str | None, expected: str | None) -> None:
-    assert moods.tone(label) == expected
+    assert vocabulary.tone(label) == expected
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_words_without_a_mood_have_no_scores(text: str) -> None:
 
 def test_a_neutral_that_was_said_is_not_the_same_as_nothing() -> None:
     said = words.read("I'm okay")
-    assert said.label == moods.NEUTRAL
+    assert said.label == vocabulary.NEUTRAL
     assert said.confidence > 0.4
 
 
@@ -168,28 +168,28 @@ def test_a_long_text_is_read_too(text: str) -> None:
 
 
 def test_the_lexicon_says_only_what_the_code_knows() -> None:
-    known = {*moods.MOODS, "", "not", "degree", "but", "self", "wish", "film", "nothing"}
-    for entry in moods.lexicon():
+    known = {*vocabulary.MOODS, "", "not", "degree", "but", "self", "wish", "film", "nothing"}
+    for entry in vocabulary.lexicon():
         assert entry.mood in known, entry
-        assert entry.tone in {*moods.TONES, ""}, entry
+        assert entry.tone in {*vocabulary.VOICE_TONES, ""}, entry
         assert entry.language in {"en", "ko", "sign"}, entry
         assert 0 <= entry.weight <= 1.5, entry
         assert entry.stem.strip() == entry.stem
-    stems = [entry.stem for entry in moods.lexicon()]
+    stems = [entry.stem for entry in vocabulary.lexicon()]
     assert len(set(stems)) == len(stems)
 
 
 @given(st.text())
 def test_any_text_is_a_mood_or_none(text: str) -> None:
-    assert words.mood(text) in {*moods.MOODS, None} - {moods.NEUTRAL}
-    assert words.canonical_mood(text) in moods.MOODS
-    assert moods.tone(text) in {*moods.TONES, None}
+    assert words.mood(text) in {*vocabulary.MOODS, None} - {vocabulary.NEUTRAL}
+    assert words.canonical_mood(text) in vocabulary.MOODS
+    assert vocabulary.tone(text) in {*vocabulary.VOICE_TONES, None}
 
 
-@given(st.lists(st.sampled_from([e.stem.strip("*$") for e in moods.lexicon()]), max_size=12))
+@given(st.lists(st.sampled_from([e.stem.strip("*$") for e in vocabulary.lexicon()]), max_size=12))
 def test_scores_of_any_words_are_shares_and_confidence_a_probability(stems: list[str]) -> None:
     read = words.read(" ".join(stems))
     assert 0 <= read.confidence < 1
-    assert read.scores.keys() <= set(moods.MOODS)
+    assert read.scores.keys() <= set(vocabulary.MOODS)
     assert (read.confidence > 0) == bool(read.scores)
     assert sum(read.scores.values()) == pytest.approx(1.0 if read.scores else 0.0)

@@ -9,9 +9,10 @@ from pathlib import Path
 import click
 from flask.cli import with_appcontext
 
-from moodflix import catalogues, films
 from moodflix.cli.common import migrated_database, one_line_errors, with_progress
 from moodflix.errors import InvalidInputError
+from moodflix.films import film_lists
+from moodflix.store import films
 
 _SHOWN = 10
 
@@ -36,7 +37,7 @@ def import_(file: Path) -> None:
     try:
         with file.open("rb") as source, database.read() as session:
             merged = films.merge(
-                session, _taken(with_progress(catalogues.read(source), source, file), skipped)
+                session, _taken(with_progress(film_lists.read(source), source, file), skipped)
             )
             session.commit()
     except OSError as error:
@@ -69,7 +70,7 @@ def search(title: str) -> None:
         click.echo(f"{film.title} ({film.year}), {use}")
 
 
-def _taken(rows: Iterator[catalogues.Row], skipped: Counter[str]) -> Iterator[films.Listed]:
+def _taken(rows: Iterator[film_lists.Row], skipped: Counter[str]) -> Iterator[films.Listed]:
     for row in rows:
         if isinstance(row, str):
             skipped[row] += 1

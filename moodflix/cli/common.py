@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ParamSpec, TextIO, TypeVar
 
 import click
 
-from moodflix import csvio, db, migrating
+from moodflix import log_csv
 from moodflix.errors import MoodflixError
+from moodflix.store import database as db
+from moodflix.store import migration
 
 if TYPE_CHECKING:
     # click names the type nowhere else.
@@ -45,7 +47,7 @@ def migrated_database() -> db.Database:
         DatabaseUnavailableError: it can't be read.
     """
     database = db.current()
-    migrating.require_newest(database)
+    migration.require_newest(database)
     return database
 
 
@@ -83,7 +85,7 @@ def writable(output: Path | None) -> Iterator[TextIO]:
         yield sys.stdout
         return
     try:
-        with csvio.replacing(output) as out:
+        with log_csv.replacing(output) as out:
             yield out
     except OSError as error:
         raise click.ClickException(f"{output} can't be written: {error.strerror}") from error

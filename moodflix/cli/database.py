@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 from flask.cli import with_appcontext
 
-from moodflix import db, migrating
 from moodflix.cli.common import one_line_errors
 from moodflix.errors import SchemaError
+from moodflix.store import database as db
+from moodflix.store import migration
 
 
 @click.group("db")
@@ -20,8 +21,8 @@ def group() -> None:
 @one_line_errors
 def upgrade() -> None:
     """Bring the database to the newest migration and the catalogue into it."""
-    films = migrating.upgrade(db.current())
-    current, _ = migrating.state(db.current())
+    films = migration.upgrade(db.current())
+    current, _ = migration.state(db.current())
     click.echo(f"The database is at revision {current}; the catalogue has {films} films.")
 
 
@@ -30,7 +31,7 @@ def upgrade() -> None:
 @one_line_errors
 def current() -> None:
     """Print the revision of the database."""
-    revision, newest = migrating.state(db.current())
+    revision, newest = migration.state(db.current())
     mark = " (newest)" if revision == newest else f" (newest is {newest}; run: flask db upgrade)"
     click.echo((revision or "not migrated") + mark)
 
@@ -40,8 +41,8 @@ def current() -> None:
 @one_line_errors
 def check() -> None:
     """Exit with 1 unless the database is at the newest migration and its tables fit the models."""
-    migrating.require_newest(db.current())
-    found = migrating.differences(db.current())
+    migration.require_newest(db.current())
+    found = migration.differences(db.current())
     if found:
         raise SchemaError("the tables differ from the models: " + "; ".join(found))
     click.echo("The database is at the newest migration and fits the models.")

@@ -12,10 +12,11 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from moodflix import db, doctor
 from moodflix.cli.common import bar
 from moodflix.config import Settings
-from moodflix.recommend.llm import examine
+from moodflix.doctor import checks as doctor
+from moodflix.recommend.llm import diagnostics
+from moodflix.store import database as db
 
 _COLORS = {doctor.OK: "green", doctor.WARNING: "yellow", doctor.BROKEN: "red"}
 
@@ -56,15 +57,15 @@ def _line(check: doctor.Check) -> str:
 
 def _pull(model: str) -> doctor.Check:
     try:
-        for layer, steps in itertools.groupby(examine.pull(model), key=lambda step: step.layer):
+        for layer, steps in itertools.groupby(diagnostics.pull(model), key=lambda step: step.layer):
             if layer:
                 _show_layer(layer, steps)
-    except examine.OllamaProblemError as problem:
+    except diagnostics.OllamaProblemError as problem:
         return doctor.Check("pull", doctor.BROKEN, str(problem), problem.remedy)
     return doctor.Check("pull", doctor.OK, f"{model} is pulled")
 
 
-def _show_layer(layer: str, steps: Iterator[examine.Step]) -> None:
+def _show_layer(layer: str, steps: Iterator[diagnostics.Step]) -> None:
     first = next(steps)
     label = f"Pulling {layer.removeprefix('sha256:')[:12]}"
     with bar(label, length=first.total) as pulled:

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 from flask.cli import with_appcontext
 
-from moodflix import csvio, feedback
+from moodflix import log_csv
 from moodflix.cli.common import migrated_database, one_line_errors, writable
+from moodflix.store import feedback
 
 
 @click.group("feedback")
@@ -35,6 +36,6 @@ def export(file: Path, *, spreadsheet_safe: bool) -> None:
     output = None if str(file) == "-" else file
     with migrated_database().read() as session, writable(output) as out:
         rows = feedback.stream(session)
-        total = csvio.write(rows, out, feedback.COLUMNS, spreadsheet_safe=spreadsheet_safe)
+        total = log_csv.write(rows, out, feedback.COLUMNS, spreadsheet_safe=spreadsheet_safe)
     if output is not None:
         click.echo(f"Exported {total} verdicts to {output}.", err=True)

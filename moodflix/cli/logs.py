@@ -14,9 +14,10 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from moodflix import csvio, logbook
+from moodflix import log_csv
 from moodflix.cli.common import migrated_database, one_line_errors, with_progress, writable
-from moodflix.schemas import LogRow
+from moodflix.requests import LogRow
+from moodflix.store import logs
 
 # Fewer rows than this are done before a bar could be read.
 _LONG = 20_000
@@ -26,7 +27,7 @@ _LAST_MOMENT = datetime.max.replace(tzinfo=timezone.utc)
 
 
 def _since(text: str) -> datetime:
-    moment = logbook.moment(text)
+    moment = logs.moment(text)
     if moment is None:
         raise click.BadParameter("write it as 2025-10-01 or 2025-10-01T18:30:00+09:00")
     return moment
@@ -65,7 +66,7 @@ def group() -> None:
 )
 @click.option(
     "--header",
-    type=click.Choice(list(csvio.HEADERS)),
+    type=click.Choice(list(log_csv.HEADERS)),
     default="documented",
     show_default=True,
     help="Names of the columns in the first line.",
@@ -87,10 +88,10 @@ def export(
 ) -> None:
     """Write the log as the documented 12-column CSV."""
     with migrated_database().read() as session:
-        total = logbook.count(session, since, until)
-        rows = logbook.stream(session, since, until)
+        total = logs.count(session, since, until)
+        rows = logs.stream(session, since, until)
         with writable(output) as out, _bar(rows, total, "Exporting") as shown:
-            csvio.write(shown, out, csvio.HEADERS[header], spreadsheet_safe=spreadsheet_safe)
+            log_csv.write(shown, out, log_csv.HEADERS[header], spreadsheet_safe=spreadsheet_safe)
     if output is not None:
         click.echo(f"Exported {total} rows to {output}.", err=True)
 
@@ -122,8 +123,8 @@ def import_(file: Path | None, rejects: Path | None, *, dry_run: bool) -> None:
     with source, contextlib.closing(refused), database.read() as session:
         if rejects.exists() and rejects.samefile(path):
             raise click.ClickException(f"{rejects} is the file to import; name another")
-        rows = refused.pass_by(with_progress(csvio.Reader(source), source, path))
-        merged = logbook.merge(session, rows, datetime.now(timezone.utc))
+        rows = refused.pass_by(with_progress(log_csv.Reader(source), source, path))
+        merged = logs.merge(session, rows, datetime.now(timezone.utc))
         if dry_run:
             session.rollback()
         else:
@@ -146,15 +147,15 @@ class _Rejects:
         self._file: BinaryIO | None = None
         self._line_ended = True
 
-    def pass_by(self, rows: Iterable[LogRow | csvio.Reject]) -> Iterator[LogRow]:
+    def pass_by(self, rows: Iterable[LogRow | log_csv.Reject]) -> Iterator[LogRow]:
         """Yield the good rows; keep the others."""
         for row in rows:
-            if isinstance(row, csvio.Reject):
+            if isinstance(row, log_csv.Reject):
                 self._keep(row)
             else:
                 yield row
 
-    def _keep(self, reject: csvio.Reject) -> None:
+    def _keep(self, reject: log_csv.Reject) -> None:
         if not reject.rest:
             self.count += 1
             if self.count <= _SHOWN_REJECTS:

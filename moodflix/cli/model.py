@@ -14,11 +14,13 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from moodflix import csvio, evaluation, logbook, training
+from moodflix import log_csv
 from moodflix.cli.common import bar, migrated_database, one_line_errors
 from moodflix.errors import RecommenderError
-from moodflix.model_store import About, ModelFileError, ModelStore
-from moodflix.schemas import CONTEXT, LogRow
+from moodflix.learning import evaluation, training
+from moodflix.learning.files import About, ModelFileError, ModelStore
+from moodflix.requests import CONTEXT, LogRow
+from moodflix.store import logs
 
 # More choices than these are measured on the newest.
 _MAX_ROWS: Final = 100_000
@@ -48,7 +50,7 @@ def train(*, as_json: bool) -> None:
         raise click.ClickException("another process is learning; try again in a while")
     try:
         with database.read() as session:
-            total = logbook.count(session)
+            total = logs.count(session)
         number, about = training.train(database, store, _bar(total))
     finally:
         os.close(lock)
@@ -181,17 +183,17 @@ def _bar(total: int) -> Callable[[training.Batches], training.Batches]:
 
 def _logged() -> Iterator[tuple[dict[str, str], str]]:
     with migrated_database().read() as session:
-        for contexts, chosen in logbook.choices(session):
+        for contexts, chosen in logs.choices(session):
             yield from zip(contexts, chosen, strict=True)
 
 
 def _written(path: Path) -> Iterator[tuple[dict[str, str], str]]:
     try:
         with path.open("rb") as source:
-            rows = [row for row in csvio.Reader(source) if isinstance(row, LogRow)]
+            rows = [row for row in log_csv.Reader(source) if isinstance(row, LogRow)]
     except OSError as error:
         raise click.ClickException(f"{path} can't be read: {error.strerror}") from error
-    moments = [logbook.moment(row.client_sent_at) for row in rows]
+    moments = [logs.moment(row.client_sent_at) for row in rows]
     times = [moment.timestamp() for moment in moments if moment]
     if len(times) == len(rows):
         rows = [rows[at] for at in sorted(range(len(rows)), key=times.__getitem__)]

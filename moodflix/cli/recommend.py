@@ -11,10 +11,10 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from moodflix.cli.common import migrated_database, one_line_errors
-from moodflix.given import Given
-from moodflix.inference import Station
-from moodflix.schemas import InferenceRequest, read
-from moodflix.training import Trainer
+from moodflix.learning.training import Trainer
+from moodflix.recommendation import Given
+from moodflix.requests import InferenceRequest, read
+from moodflix.station import Station
 
 _ENVIRONMENT = {
     "city": "city",

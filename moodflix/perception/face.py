@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moodflix.perception.reading import Reading
 
 if TYPE_CHECKING:
-    from moodflix.perception.nets import Face, Image
+    from moodflix.perception.face_nets import Face, Image
 
 SAMPLED: Final = 8
 # All sampled frames together: eight of full HD, or a photo of 12 megapixels.
@@ -29,7 +29,7 @@ _FARTHEST_STEP = 1.0
 
 def available() -> str:
     """Return why no face can be read, the remedy included; empty when one can."""
-    from moodflix.perception.nets import load
+    from moodflix.perception.face_nets import load
 
     try:
         load()
@@ -58,7 +58,7 @@ def read(frames: Sequence[bytes]) -> Reading:
     """
     if available():
         return Reading(missing="extra_missing")
-    from moodflix.perception.nets import EXPRESSIONS, detect, express
+    from moodflix.perception.face_nets import EXPRESSIONS, detect, express
 
     images = _decoded(_sampled(frames))
     found = [detect(image) for image in images]

@@ -13,9 +13,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from moodflix.moods import NEUTRAL
-from moodflix.perception.clip import ClipError, decode
+from moodflix.perception.audio import ClipError, decode
 from moodflix.perception.reading import Reading
+from moodflix.vocabulary import NEUTRAL
 
 if TYPE_CHECKING:
     import numpy as np

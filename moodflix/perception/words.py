@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass, field
 from functools import cache
 
-from moodflix import moods
-from moodflix.moods import Entry
+from moodflix import vocabulary
 from moodflix.perception.reading import Reading
+from moodflix.vocabulary import Entry
 
 # Names of films say nothing of the person: "Happy Feet", 'anything like "Angry Birds"'.
 _TITLE = re.compile(
@@ -52,7 +52,7 @@ class _Reader:
 
     def take(self, entry: Entry, word: str, after: str) -> None:
         kind = entry.mood
-        if kind in moods.MOODS:
+        if kind in vocabulary.MOODS:
             self._feel(entry, word, after)
         elif kind == "but":
             self.buts += 1
@@ -89,7 +89,7 @@ def _pattern() -> re.Pattern[str]:
     """Return a pattern for the next word, sign or stop; it has one group for each entry."""
     # Under first letters, which the engine compares before it tries what follows.
     firsts: dict[str, list[str]] = {}
-    for number, entry in enumerate(moods.lexicon()):
+    for number, entry in enumerate(vocabulary.lexicon()):
         first = entry.stem[0].replace("*", "")
         words = map(re.escape, entry.stem.strip("*$")[len(first) :].split(" "))
         gap = r"\s*" if entry.language == "ko" else r"\s+"
@@ -113,7 +113,7 @@ def read(text: str) -> Reading:
         start, end = match.span()
         if match.lastgroup:
             after = text[start : min(end, start + _LONGEST) + _LONGEST]
-            reader.take(moods.lexicon()[int(match.lastgroup[1:])], match[0], after)
+            reader.take(vocabulary.lexicon()[int(match.lastgroup[1:])], match[0], after)
         elif not match[0][0].isalnum():
             reader.place += _STOP
     scores: dict[str, float] = {}
@@ -128,9 +128,9 @@ def read(text: str) -> Reading:
 def mood(text: str) -> str | None:
     """Return the mood that ``text`` names, ``None`` for none or a plain "I am fine"."""
     label = read(text).label
-    return None if label == moods.NEUTRAL else label
+    return None if label == vocabulary.NEUTRAL else label
 
 
 def canonical_mood(label: str) -> str:
     """Map any mood label to one the recommenders know; ``neutral`` when none fits."""
-    return moods.mood(label) or mood(label) or moods.NEUTRAL
+    return vocabulary.mood(label) or mood(label) or vocabulary.NEUTRAL

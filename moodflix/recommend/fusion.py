@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from moodflix.recommend.ranking import CATALOGUE, CONTEXT, LLM, Pick, Query
+from moodflix.recommend.query import Pick, Query
+from moodflix.vocabulary import CATALOGUE, LEARNED, LLM
 
 # The constant of reciprocal rank fusion: Cormack, Clarke and Buettcher, "Reciprocal Rank Fusion
 # outperforms Condorcet and individual Rank Learning Methods", SIGIR 2009. Their 60 suits lists of
@@ -16,7 +17,7 @@ RRF_K: Final = 10
 # Rows at which the context model weighs half of what it ever will.
 HALF_EVIDENCE: Final = 20
 #: What a recommender's word counts before anybody chose.
-PRIORS: Final[Mapping[str, float]] = {LLM: 1.0, CONTEXT: 1.0, CATALOGUE: 1.0}
+PRIORS: Final[Mapping[str, float]] = {LLM: 1.0, LEARNED: 1.0, CATALOGUE: 1.0}
 LEAST, MOST = 0.3, 3.0
 # Log-odds of a choice that come with the first rank of a list, and how sure we are of that; then
 # what each further place in the answer costs, in log-odds by its logarithm (Craswell et al., "An

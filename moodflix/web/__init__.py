@@ -8,16 +8,7 @@ from pathlib import Path
 from flask import Flask, Response, request
 from flask_cors import CORS
 
-from moodflix.web import (
-    dashboard,
-    errors,
-    feedback,
-    health,
-    inference,
-    logs,
-    pages,
-    requestlog,
-)
+from moodflix.web import dashboard, errors, feedback, health, inference, logs, pages, request_log
 
 _MAX_BODY = 16 * 1024 * 1024
 _METHODS = ("GET", "POST", "OPTIONS")
@@ -34,7 +25,7 @@ def init_app(app: Flask) -> None:
     app.url_map.merge_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined]  # true of Flask's own provider
     app.static_folder = str(Path(__file__).parent / "static")
-    requestlog.init_app(app)
+    request_log.init_app(app)
     errors.init_app(app)
     for part in (inference, logs, feedback, health, pages, dashboard):
         app.register_blueprint(part.blueprint)

@@ -17,14 +17,16 @@ from pydantic_core import PydanticCustomError
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import NotFound
 
-from moodflix import db, demo, stats
+from moodflix import demo
 from moodflix.errors import DatabaseUnavailableError, FieldProblem, InvalidInputError
-from moodflix.moods import MOODS
-from moodflix.schemas import read
-from moodflix.web import keeper, rendering
+from moodflix.requests import read
+from moodflix.store import database as db
+from moodflix.store import stats
+from moodflix.vocabulary import MOODS
+from moodflix.web import auth, rendering
 from moodflix.web.envelope import reply_error
 
-blueprint = Blueprint("dashboard", __name__, url_prefix=keeper.PATH)
+blueprint = Blueprint("dashboard", __name__, url_prefix=auth.PATH)
 #: The charts, in the order of the page; each is one of `stats.TABLES`.
 _CHARTS: Final = {
     "choices": "bars",
@@ -75,13 +77,13 @@ class RangeQuery(BaseModel):
 def guard() -> Response | None:
     """Turn away whoever may not see the dashboard; with a token, its page asks to log in."""
     is_data = "name" in (request.view_args or {})
-    if keeper.has_token():
-        if not is_data or keeper.is_known():
+    if auth.has_token():
+        if not is_data or auth.is_known():
             return None
         response = reply_error("Log in at /dashboard, or send the token as a bearer's", 401)
         response.headers["WWW-Authenticate"] = "Bearer"
         return response
-    if keeper.is_at_the_station():
+    if auth.is_at_the_station():
         return None
     return reply_error(_FORBIDDEN, 403) if is_data else _door("forbidden", 403)
 
@@ -93,8 +95,8 @@ def seal(response: Response) -> Response:
     return response
 
 
-@blueprint.errorhandler(keeper.KeyFileError)
-def no_key(error: keeper.KeyFileError) -> Response:
+@blueprint.errorhandler(auth.KeyFileError)
+def no_key(error: auth.KeyFileError) -> Response:
     """Say why nobody can log in."""
     return reply_error(str(error), 500)
 
@@ -102,7 +104,7 @@ def no_key(error: keeper.KeyFileError) -> Response:
 @blueprint.get("")
 def show() -> Response:
     """Show the charts, or the form to log in."""
-    if keeper.has_token() and not keeper.is_known():
+    if auth.has_token() and not auth.is_known():
         return _door("log-in", 200)
     has_samples = demo.path(current_app.instance_path).exists()
     is_empty = _is_empty()
@@ -117,7 +119,7 @@ def show() -> Response:
         is_empty=is_empty,
         has_samples=has_samples,
         has_library=has_library,
-        has_token=keeper.has_token(),
+        has_token=auth.has_token(),
         moods=MOODS,
     )
 
@@ -125,11 +127,11 @@ def show() -> Response:
 @blueprint.route("/login", methods=["GET", "POST"])
 def log_in() -> Response:
     """Take the token and give a cookie for it."""
-    if request.method == "POST" and not keeper.is_token(request.form.get("token", "")):
+    if request.method == "POST" and not auth.is_token(request.form.get("token", "")):
         return _door("wrong", 401)
     response = _to_the_charts()
     if request.method == "POST":
-        keeper.let_in(response)
+        auth.let_in(response)
     return response
 
 
@@ -137,7 +139,7 @@ def log_in() -> Response:
 def log_out() -> Response:
     """Take the cookie back."""
     response = _to_the_charts()
-    keeper.let_out(response)
+    auth.let_out(response)
     return response
 
 

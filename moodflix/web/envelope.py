@@ -8,7 +8,7 @@ from flask import Response, g, jsonify, request
 
 from moodflix import strict_json
 from moodflix.errors import FieldProblem, InvalidInputError
-from moodflix.schemas import Envelope, read
+from moodflix.requests import Envelope, read
 
 _PROTOCOL = "protocol"
 

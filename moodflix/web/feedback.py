@@ -7,8 +7,10 @@ from datetime import datetime, timezone
 from flask import Blueprint, Response
 from sqlalchemy.orm import Session
 
-from moodflix import answers, db, feedback, titles
-from moodflix.schemas import FeedbackRequest, read
+from moodflix.films import titles
+from moodflix.requests import FeedbackRequest, read
+from moodflix.store import answers, feedback
+from moodflix.store import database as db
 from moodflix.web.envelope import receive, reply
 
 blueprint = Blueprint("feedback", __name__)

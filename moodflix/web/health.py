@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, current_app
 
-from moodflix import db, migrating
 from moodflix.errors import DatabaseUnavailableError, RecommenderError, SchemaError
-from moodflix.inference import Station
-from moodflix.training import Trainer
+from moodflix.learning.training import Trainer
+from moodflix.station import Station
+from moodflix.store import database as db
+from moodflix.store import migration
 from moodflix.web.envelope import reply
 
 blueprint = Blueprint("health", __name__)
@@ -25,7 +26,7 @@ def ready() -> Response:
     station: Station = current_app.extensions["moodflix.station"]
     database = {"status": "up", "detail": ""}
     try:
-        migrating.require_newest(db.current())
+        migration.require_newest(db.current())
     except (DatabaseUnavailableError, SchemaError) as error:
         database = {"status": "down", "detail": str(error)}
     catalogue = {"status": "up", "detail": ""}

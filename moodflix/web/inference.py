@@ -10,13 +10,13 @@ from typing import get_args
 
 from flask import Blueprint, Response, current_app, request, stream_with_context
 
-from moodflix import perception
 from moodflix.errors import LlmError
-from moodflix.given import HEARTBEAT, Event, Given
-from moodflix.inference import Station
-from moodflix.recommend.llm import UNAVAILABLE
-from moodflix.schemas import InferenceRequest, Language, read
-from moodflix.web import requestlog
+from moodflix.perception import merge as perception
+from moodflix.recommend.llm.recommender import UNAVAILABLE
+from moodflix.recommendation import HEARTBEAT, Event, Given
+from moodflix.requests import InferenceRequest, Language, read
+from moodflix.station import Station
+from moodflix.web import request_log
 from moodflix.web.envelope import enveloped, receive, reply
 
 blueprint = Blueprint("inference", __name__)
@@ -41,7 +41,7 @@ def infer() -> Response:
     try:
         given = station.answer(asked, now)
     except LlmError:
-        requestlog.note(llm=UNAVAILABLE)
+        request_log.note(llm=UNAVAILABLE)
         raise
     _note(given)
     return reply(given.as_json(), _MESSAGE_TYPE)
@@ -85,7 +85,7 @@ def _line(event: Event) -> str:
         _note(data)
         data = enveloped(data.as_json(), _MESSAGE_TYPE)
     elif isinstance(data, Exception):
-        requestlog.note(llm=UNAVAILABLE if isinstance(data, LlmError) else "-")
+        request_log.note(llm=UNAVAILABLE if isinstance(data, LlmError) else "-")
         failed = current_app.make_response(current_app.handle_user_exception(data))
         data = failed.get_json() | {"status": failed.status_code}
         # The headers are long gone.
@@ -95,4 +95,4 @@ def _line(event: Event) -> str:
 
 
 def _note(given: Given) -> None:
-    requestlog.note(llm=given.llm.status, **given.llm.numbers.as_json())
+    request_log.note(llm=given.llm.status, **given.llm.numbers.as_json())

@@ -6,11 +6,12 @@ from datetime import datetime, timezone
 
 from flask import Blueprint, Response, current_app, request
 
-from moodflix import db, logbook
 from moodflix.errors import InvalidInputError
-from moodflix.inference import log_choice
-from moodflix.schemas import COLUMNS, LogQuery, LogRequest, read
-from moodflix.training import Trainer
+from moodflix.learning.training import Trainer
+from moodflix.requests import COLUMNS, LogQuery, LogRequest, read
+from moodflix.station import log_choice
+from moodflix.store import database as db
+from moodflix.store import logs
 from moodflix.web.envelope import answer_enveloped, receive, reply
 
 blueprint = Blueprint("logs", __name__)
@@ -40,7 +41,7 @@ def recent() -> Response:
     given = {name: value for name, value in request.args.items() if value.strip()}
     limit = read(LogQuery, given).limit
     with db.current().read() as session:
-        rows = logbook.recent(session, limit)
+        rows = logs.recent(session, limit)
     entries = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
     return reply(
         [entry | {"movieTitle": entry["movie_title"]} for entry in entries], "inference-log"

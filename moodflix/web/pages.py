@@ -6,10 +6,12 @@ from typing import Any, Final
 
 from flask import Blueprint, Response, current_app, request
 
-from moodflix import bundled, db, logbook
 from moodflix.config import Settings
 from moodflix.errors import DatabaseUnavailableError
-from moodflix.moods import MOODS, TONES
+from moodflix.films import shipped
+from moodflix.store import database as db
+from moodflix.store import logs
+from moodflix.vocabulary import MOODS, VOICE_TONES
 from moodflix.web import rendering
 
 blueprint = Blueprint("pages", __name__, template_folder="templates")
@@ -31,7 +33,7 @@ def station() -> Response:
         remembered=not kiosk,
         kiosk=kiosk,
         moods=MOODS,
-        tones=TONES,
+        tones=VOICE_TONES,
         weathers=_WEATHERS,
     )
 
@@ -40,12 +42,12 @@ def _chosen() -> list[dict[str, Any]]:
     """Return the films chosen last, newest first, with what their posters are drawn from."""
     try:
         with db.current().read() as session:
-            rows = logbook.recent(session, _CHOICES)
+            rows = logs.recent(session, _CHOICES)
     except DatabaseUnavailableError:
         return []
     films: dict[str, dict[str, Any]] = {}
     for *_, title in reversed(rows):
-        film = bundled.find(title)
+        film = shipped.find(title)
         name = film.title if film else title
         told = {"genres": film.genres, "original_title": film.original_title} if film else {}
         films.setdefault(name, {"title": name, **told})

@@ -12,11 +12,12 @@ import httpx
 import ollama
 
 from moodflix.errors import LlmError
-from moodflix.recommend.llm import prompt, wire
-from moodflix.recommend.llm.complaints import FAILURES, complaint
+from moodflix.recommend.llm import client as wire
+from moodflix.recommend.llm import prompt
+from moodflix.recommend.llm.client import Deadline
+from moodflix.recommend.llm.ollama_errors import FAILURES, complaint
 from moodflix.recommend.llm.reply import Reply, parse
-from moodflix.recommend.llm.wire import Deadline
-from moodflix.recommend.ranking import Pick, Query, admissible
+from moodflix.recommend.query import Pick, Query, admissible
 
 USED, PARTIAL, UNAVAILABLE, OFF = "used", "partial", "unavailable", "off"
 

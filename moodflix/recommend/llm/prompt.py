@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from moodflix import evening
-from moodflix.recommend.ranking import Pick, Query
-from moodflix.schemas import LlmChosen, LlmReply
+from moodflix import vocabulary
+from moodflix.recommend.llm.schema import LlmChosen, LlmReply
+from moodflix.recommend.query import Pick, Query
 
 # Constant: Ollama reloads the model when it changes.
 NUM_CTX: Final = 4096
@@ -115,8 +115,8 @@ def _evening(query: Query) -> dict[str, Any]:
         "direction": _DIRECTIONS.get(query.intent),
         "at_most_minutes": query.max_minutes,
         "must_suit": query.family and _COMPANY[query.family],
-        "weekday": evening.weekday(context.get("weekday")) or context.get("weekday"),
-        "part_of_day": evening.part_of_day(query.hour),
+        "weekday": vocabulary.weekday(context.get("weekday")) or context.get("weekday"),
+        "part_of_day": vocabulary.part_of_day(query.hour),
         "today": context.get("today_status"),
         "tomorrow": context.get("tomorrow_status"),
         "city": context.get("city"),

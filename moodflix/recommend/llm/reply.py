@@ -10,11 +10,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from moodflix import moods
-from moodflix.recommend.ranking import Pick
-from moodflix.schemas import LlmChoice, LlmFilm
+from moodflix import vocabulary
+from moodflix.recommend.llm.schema import LlmChoice, LlmFilm
+from moodflix.recommend.query import Pick
 
-_READINGS = (("mood", moods.MOODS), ("tone", moods.TONES))
+_READINGS = (("mood", vocabulary.MOODS), ("tone", vocabulary.VOICE_TONES))
 # Numbers stay text: a year of 5,000 digits is for the validation to refuse.
 _DECODER = json.JSONDecoder(parse_int=str, parse_float=str)
 # A string (the last may be cut) or a bracket; brackets inside strings don't count.

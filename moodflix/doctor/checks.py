@@ -1,0 +1,267 @@
+"""Is everything well: each part of the station, what was found, and what helps."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from moodflix.config import Settings, variable
+from moodflix.errors import DatabaseUnavailableError, SchemaError
+from moodflix.learning.files import ModelFileError, ModelStore
+from moodflix.perception import face
+from moodflix.recommend.llm import diagnostics, prompt
+from moodflix.recommend.llm.recommender import MAX_FILMS
+from moodflix.store import logs, migration
+from moodflix.store.database import Database
+
+OK, WARNING, BROKEN = "ok", "warning", "broken"
+
+MEMINFO = Path("/proc/meminfo")
+# What a look-up may take; the test call has an answer's own budget, as it may load the model.
+_SECONDS: Final = 5.0
+_OLDEST: Final = (0, 5)
+# What a model computes with, beside its weights and its context.
+_WORKING_BYTES: Final = 300_000_000
+_SPARE_BYTES: Final = 300_000_000
+_LITTLE_DISK: Final = 1_000_000_000
+_NO_DISK: Final = 50_000_000
+_UPGRADE: Final = "flask db upgrade"
+
+
+@dataclass(frozen=True)
+class Check:
+    """What is known of one part of the station.
+
+    Attributes:
+        name: the part.
+        status: ok, warning or broken.
+        found: what was found, in one line; never a password.
+        remedy: the command that helps; empty when nothing is wrong.
+    """
+
+    name: str
+    status: str
+    found: str
+    remedy: str = ""
+
+
+def checks(settings: Settings, database: Database, folder: Path) -> Iterator[Check]:
+    """Look at one part after the other; a part that hangs on a broken one is left out.
+
+    Args:
+        settings: of the station.
+        database: its own, migrated or not.
+        folder: where it keeps what it writes.
+    """
+    yield from _ollama(settings)
+    yield from _database(database, folder)
+    yield from _perception()
+
+
+def _ollama(settings: Settings) -> Iterator[Check]:
+    if settings.llm == "embedded":
+        yield Check("ollama", OK, f"not asked: {variable('llm')}=embedded")
+        return
+    name = settings.ollama_model
+    part = "ollama"
+    try:
+        yield _version(*diagnostics.version(_SECONDS))
+        part = "model"
+        model = diagnostics.model(name, _SECONDS)
+        size = "" if model.weights is None else _bytes(model.weights)
+        about = ", ".join(filter(None, (model.about, size)))
+        yield Check(part, OK, f"{name} is pulled" + (f" ({about})" if about else ""))
+        part = "loaded"
+        before = diagnostics.loaded(name, _SECONDS)
+        yield _loaded(name, before)
+        yield _test_call(settings, was_loaded=before.size > 0)
+        part = "gpu"
+        after = diagnostics.loaded(name, _SECONDS)
+        if after.size:
+            yield _gpu(name, after)
+        yield _memory(model, after)
+    except diagnostics.OllamaProblemError as problem:
+        yield Check(part, BROKEN, str(problem), problem.remedy)
+
+
+def _version(version: str, seconds: float) -> Check:
+    found = f"version {version or 'unknown'} answers within {seconds * 1000:.0f} ms"
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    # A version built from source is 0.0.0.
+    if (0, 0) < numbers < _OLDEST:
+        found += "; before 0.5 it can't keep an answer to a schema"
+        return Check("ollama", BROKEN, found, diagnostics.INSTALL)
+    return Check("ollama", OK, found)
+
+
+def _loaded(name: str, before: diagnostics.Loaded) -> Check:
+    if before.size:
+        return Check("loaded", OK, f"{_bytes(before.size)} in memory")
+    remedy = f'ollama run {shlex.quote(name)} ""'
+    return Check("loaded", WARNING, "was not in memory: an answer waits until it is", remedy)
+
+
+def _test_call(settings: Settings, *, was_loaded: bool) -> Check:
+    try:
+        numbers = diagnostics.ask_for_one_film(settings.ollama_model, settings.llm_timeout)
+    except diagnostics.OllamaProblemError as problem:
+        return Check("test call", BROKEN, str(problem), problem.remedy)
+    first, speed = numbers.first_film or numbers.total, numbers.tokens_per_second
+    told = "a speed it doesn't tell" if speed is None else f"{speed:.1f} tokens/s"
+    found = f"the first film after {first:.1f} s, at {told}"
+    if not was_loaded:
+        return Check("test call", OK, f"{found}, loading included")
+    if numbers.total * MAX_FILMS <= settings.llm_timeout:
+        return Check("test call", OK, found)
+    budget = variable("llm_timeout")
+    return Check(
+        "test call",
+        WARNING,
+        f"{found}: {MAX_FILMS} films may take longer than {budget}={settings.llm_timeout:g}",
+        diagnostics.SMALLER,
+    )
+
+
+def _gpu(name: str, after: diagnostics.Loaded) -> Check:
+    share = round(100 * after.on_gpu / after.size)
+    found = f"{share} % of the model is on the GPU"
+    if share == 100:  # noqa: PLR2004 - per cent
+        return Check("gpu", OK, found)
+    if share == 0:
+        return Check("gpu", WARNING, found, "sudo systemctl restart ollama && flask doctor")
+    in_the_way = after.others or (name,)
+    stop = " && ".join(f"ollama stop {shlex.quote(each)}" for each in in_the_way)
+    return Check("gpu", WARNING, f"{found}: memory was short", f"{stop} && flask doctor")
+
+
+def _memory(model: diagnostics.Model, after: diagnostics.Loaded) -> Check:
+    context = f"num_ctx {prompt.NUM_CTX}"
+    if model.longest is not None and model.longest < prompt.NUM_CTX:
+        found = f"{context} is more than the {model.longest} tokens the model was made for"
+        return Check("memory", WARNING, found, diagnostics.SMALLER)
+    cache = None if model.token_bytes is None else model.token_bytes * prompt.NUM_CTX
+    takes = f"{context} takes " + ("?" if cache is None else f"at most {_bytes(cache)}")
+    if not diagnostics.is_local():
+        return Check("memory", OK, f"{takes}; can't tell if it fits: Ollama is on another machine")
+    free = _memory_free()
+    if free is None:
+        return Check("memory", OK, f"{takes}; can't tell if it fits: the system doesn't say")
+    if after.size:
+        found = f"{takes} of the {_bytes(after.size)} loaded; {_bytes(free)} are still free"
+        return _fits(found, fits=free >= _SPARE_BYTES)
+    if cache is None or model.weights is None:
+        return Check(
+            "memory",
+            OK,
+            f"{takes}; can't tell if it fits: Ollama doesn't say the model's layers or size",
+        )
+    need = model.weights + cache + _WORKING_BYTES
+    found = f"{takes}, the whole model about {_bytes(need)}; {_bytes(free)} are free"
+    return _fits(found, fits=need <= free)
+
+
+def _fits(found: str, *, fits: bool) -> Check:
+    return (
+        Check("memory", OK, found) if fits else Check("memory", WARNING, found, diagnostics.SMALLER)
+    )
+
+
+def _memory_free() -> int | None:
+    try:
+        lines = dict(line.split(":", 1) for line in MEMINFO.read_text("ascii").splitlines())
+        return int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, ValueError, KeyError, IndexError):
+        return None
+
+
+def _database(database: Database, folder: Path) -> Iterator[Check]:
+    url = database.engine.url
+    lite = url.get_backend_name() == "sqlite"
+    file = Path(url.database) if lite and url.database else None
+    place = folder if file is None else file.parent
+    what = database.engine.dialect.name if file is None else str(file)
+    if not database.exists():
+        yield Check("database", BROKEN, f"{what} does not exist", _UPGRADE)
+        yield _disk(place)
+        return
+    try:
+        current, newest = migration.state(database)
+        yield _writable(what, file)
+        yield _migrations(current, newest)
+        if current == newest:
+            yield _choices(database, ModelStore(folder / "models"))
+    except DatabaseUnavailableError as error:
+        where = shlex.quote(str(place))
+        yield Check("database", BROKEN, f"{what}: {error}", f"ls -la {where} && df -h {where}")
+    except SchemaError as error:
+        yield Check("migrations", BROKEN, str(error).partition(";")[0], f"git pull && {_UPGRADE}")
+    yield _disk(place)
+
+
+def _writable(what: str, file: Path | None) -> Check:
+    if file is None or all(os.access(each, os.W_OK) for each in (file, file.parent)):
+        size = "" if file is None else f", {_bytes(file.stat().st_size)}"
+        return Check("database", OK, what + size)
+    remedy = f'sudo chown -R "$USER" {shlex.quote(str(file.parent))}'
+    return Check("database", BROKEN, f"{what} can't be written", remedy)
+
+
+def _migrations(current: str | None, newest: str) -> Check:
+    if current == newest:
+        return Check("migrations", OK, f"at {current}, the newest")
+    found = "not migrated" if current is None else f"at {current}, the newest is {newest}"
+    return Check("migrations", BROKEN, found, _UPGRADE)
+
+
+def _choices(database: Database, models: ModelStore) -> Check:
+    with database.read() as session:
+        count = logs.count(session)
+        newest = logs.recent(session, 1)
+    sent = logs.moment(newest[0][0]) if newest else None
+    dated = "" if sent is None else f", the newest of {sent:%Y-%m-%d}"
+    found, number = f"{count:,} to learn from{dated}", models.current()
+    if number is None:
+        return Check("choices", OK, f"{found}; no model yet: films count by popularity")
+    try:
+        about = models.load(number, arrays=False)[0]
+    except ModelFileError as error:
+        return Check("choices", WARNING, f"{found}; {error}", "flask model train")
+    age = datetime.now(timezone.utc) - about.made_at
+    said = f"{found}; {about.summary(number)}, made {age / timedelta(days=1):.1f} days ago"
+    if about.stands_in_for is None:
+        return Check("choices", OK, said)
+    worse = f"model {about.stands_in_for} does worse than popularity, which is used instead"
+    return Check("choices", WARNING, f"{said}; {worse}", "flask model list")
+
+
+def _perception() -> Iterator[Check]:
+    wrong, _, remedy = face.available().partition("; run: ")
+    found = wrong or "moods are read from camera frames"
+    yield Check("face", WARNING if wrong else OK, found, remedy)
+    if find_spec("av"):
+        yield Check("voice", OK, "tones are read from recorded clips")
+    else:
+        remedy = f'{shlex.quote(sys.executable)} -m pip install "moodflix[voice]"'
+        yield Check("voice", WARNING, "of recorded clips only WAV is read", remedy)
+
+
+def _disk(place: Path) -> Check:
+    there = next(each for each in (place.absolute(), *place.absolute().parents) if each.exists())
+    free = shutil.disk_usage(there).free
+    found = f"{_bytes(free)} free where the database is"
+    if free >= _LITTLE_DISK:
+        return Check("disk", OK, found)
+    remedy = "sudo apt-get clean && sudo journalctl --vacuum-size=100M"
+    return Check("disk", BROKEN if free < _NO_DISK else WARNING, found, remedy)
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"  # noqa: PLR2004

@@ -1,0 +1,1 @@
+"""Films without SQL: titles, misspellings, the films that ship, lists from elsewhere."""

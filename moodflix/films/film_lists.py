@@ -1,0 +1,189 @@
+"""Lists of films from elsewhere: MovieLens, IMDb, or a plain CSV with title and year."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import re
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import BinaryIO, Final, TypeAlias
+
+from moodflix import strict_json
+from moodflix.errors import InvalidInputError
+from moodflix.films import titles
+from moodflix.store.films import Listed
+
+# A film, or in words why a row is skipped.
+Row: TypeAlias = Listed | str
+_GZIP: Final = b"\x1f\x8b"
+# Bytes of the longest line and of the longest row: past this a quote was never closed.
+_MAX_ROW: Final = 1 << 16
+_FIRST_FILM, _LAST_FILM = 1870, 2100
+_IMDB: Final = ("titletype", "primarytitle", "originaltitle", "isadult", "startyear")
+_NONE: Final = r"\N"
+_BROKEN: Final = "a broken row"
+# MovieLens gives further names so: Seven (a.k.a. Se7en), and those in other languages.
+_OTHER_NAME: Final = re.compile(r"(?P<title>.*\S)\s*\((?P<other>[^()]+)\)", re.DOTALL)
+# "Birdman: Or (The Unexpected Virtue of Ignorance)" is all one title.
+_GOES_ON: Final = re.compile(r"(?:\b(?:or|and|of|in)|[^\w\s.!?'\")])$", re.IGNORECASE)
+_AKA: Final = re.compile(r"^a\.?k\.?a\.?:?\s+", re.IGNORECASE)
+
+
+def read(source: BinaryIO) -> Iterator[Row]:
+    """Yield each film of a list, or in words why a row of it is skipped; in bounded memory.
+
+    Raises:
+        InvalidInputError: there is no such list in ``source``; the text says what is wrong.
+    """
+    try:
+        yield from _rows(_Lines(_unpacked(source)))
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InvalidInputError("it is damaged or was cut short") from error
+
+
+def _rows(lines: _Lines) -> Iterator[Row]:
+    header = next(lines, "").removeprefix(codecs.BOM_UTF8.decode()).rstrip("\r\n")
+    if "\0" in header or "\r" in header:
+        header = ""  # UTF-16, or line ends of another age: nothing the csv module takes
+    tabs = "\t" in header
+    names = header.split("\t") if tabs else next(csv.reader([header]), [])
+    columns = {name.strip().casefold(): place for place, name in enumerate(names)}
+    if all(name in columns for name in _IMDB):
+        film = _of_imdb(columns)
+    elif "title" in columns:
+        film = _of_columns(columns["title"], columns.get("year"))
+    else:
+        raise InvalidInputError(
+            "its first line names no column `title`; what can be read is MovieLens movies.csv, "
+            "IMDb title.basics.tsv (or .gz) and CSV with title and year"
+        )
+    # IMDb quotes nothing: a quote in a title is just that.
+    for cells in map(_cells, lines) if tabs else _parsed(lines):
+        if len(cells) == len(names):
+            yield film(cells)
+        elif any(cells):
+            yield _BROKEN
+
+
+def _of_columns(title_at: int, year_at: int | None) -> Callable[[Sequence[str]], Row]:
+    """Read rows of MovieLens (the year stands in the title) or of a plain CSV."""
+
+    def film(cells: Sequence[str]) -> Row:
+        title, year = titles.split_year(cells[title_at])
+        if year_at is not None:
+            return _checked(titles.article_first(title), cells[year_at].strip())
+        title, *others = _names(title)
+        return _checked(title, "" if year is None else str(year), others)
+
+    return film
+
+
+def _of_imdb(columns: Mapping[str, int]) -> Callable[[Sequence[str]], Row]:
+    kind, title, original, adult, year = (columns[name] for name in _IMDB)
+
+    def film(cells: Sequence[str]) -> Row:
+        if cells[kind] != "movie":
+            return "not a movie"
+        if cells[adult] != "0":
+            return "for adults only"
+        return _checked(cells[title], cells[year], [cells[original]])
+
+    return film
+
+
+def _names(title: str) -> list[str]:
+    """Split what MovieLens puts into one title; the first name is the one to show."""
+    others: list[str] = []
+    shown = title
+    while (found := _OTHER_NAME.fullmatch(shown)) and not _GOES_ON.search(found["title"]):
+        shown = found["title"]
+        others.append(titles.article_first(_AKA.sub("", found["other"])))
+    return [titles.article_first(shown), *others, *([title] if others else [])]
+
+
+def _checked(title: str, year: str, others: Sequence[str] = ()) -> Row:
+    title = titles.tidy(title)
+    if title in ("", _NONE):
+        return "no title"
+    if not _fit(title):
+        return "a title that can't be kept"
+    if year in ("", _NONE):
+        return "no year"
+    year = year.removesuffix(".0")
+    if not (year.isdecimal() and len(year) == 4 and _FIRST_FILM <= int(year) <= _LAST_FILM):  # noqa: PLR2004
+        return "a year that is none"
+    named = [name for other in others if (name := titles.tidy(other)) not in ("", _NONE, title)]
+    return Listed(title, int(year), tuple(name for name in named if _fit(name)))
+
+
+def _fit(title: str) -> bool:
+    return len(title) <= titles.MAX_TITLE and not strict_json.unfit(title)
+
+
+def _cells(line: str) -> list[str]:
+    return line.rstrip("\r\n").split("\t")
+
+
+def _parsed(lines: _Lines) -> Iterator[list[str]]:
+    """Parse CSV; a quote that is never closed costs one line, what follows is read again."""
+    while True:
+        try:
+            # Strict: else a quote never closed could pass for the rows it swallowed.
+            cells = next(csv.reader(lines.begin_row(), strict=True))
+        except StopIteration:
+            return
+        except (csv.Error, _TooLongError):
+            lines.keep_first()
+            cells = [_BROKEN]
+        yield cells
+
+
+class _TooLongError(Exception):
+    pass
+
+
+class _Lines(Iterator[str]):
+    """The lines of a file; those of the row being read can be read again."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        self._again: list[str] = []
+        self._row: list[str] = []
+
+    def __next__(self) -> str:
+        line = self._again.pop() if self._again else self._read()
+        if not line:
+            raise StopIteration
+        return line
+
+    def _read(self) -> str:
+        line = self._source.readline(_MAX_ROW)
+        if len(line) == _MAX_ROW and not line.endswith(b"\n"):
+            while (rest := self._source.readline(_MAX_ROW)) and not rest.endswith(b"\n"):
+                pass
+            return _BROKEN
+        # Bytes that aren't UTF-8 become surrogates, which no title may hold.
+        return line.decode(errors="surrogateescape")
+
+    def begin_row(self) -> Iterator[str]:
+        """Yield the lines of one more row, as long as it may be."""
+        self._row = []
+        size = 0
+        for line in self:
+            self._row.append(line)
+            size += len(line)
+            if size > _MAX_ROW:
+                raise _TooLongError
+            yield line
+
+    def keep_first(self) -> None:
+        """Give back all lines of the row but the first."""
+        self._again.extend(reversed(self._row[1:]))
+
+
+def _unpacked(source: BinaryIO) -> BinaryIO:
+    packed = source.read(len(_GZIP)) == _GZIP
+    source.seek(0)
+    return gzip.GzipFile(fileobj=source) if packed else source  # type: ignore[return-value]

@@ -1,0 +1,172 @@
+"""The films that ship with the station: how a line of their data files is read, and found."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import cache, cached_property
+from importlib import resources
+from typing import Annotated, Any, Final, Literal, get_args
+
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
+
+from moodflix import vocabulary
+from moodflix.errors import CatalogueError
+from moodflix.films import titles
+
+Family = Literal["all", "older-kids", "teens", "adults"]
+# From fit for everybody to fit for adults only.
+FAMILIES: Final[tuple[str, ...]] = get_args(Family)
+GENRES: Final = frozenset(
+    "action adventure animation biography comedy crime documentary drama family fantasy history "
+    "horror music musical mystery noir romance sci-fi sport thriller war western".split()
+)
+FILM_TONES: Final = frozenset(
+    "dark dreamy eerie epic gritty melancholic playful tender tense uplifting warm wry".split()
+)
+# Years a film may be said to be older or newer than it is.
+_YEARS_OFF: Final = 1
+
+
+def _split(value: object) -> object:
+    return tuple(filter(None, value.split(";"))) if isinstance(value, str) else value
+
+
+def _weighted(value: object) -> object:
+    return dict(part.split(":") for part in value.split(";")) if isinstance(value, str) else value
+
+
+def _one_of(known: Iterable[str]) -> AfterValidator:
+    def check(values: Any) -> Any:
+        unknown = sorted(set([values] if isinstance(values, str) else values) - set(known))
+        if unknown:
+            raise ValueError(f"{', '.join(unknown)} is not one of {' '.join(sorted(known))}")
+        if not isinstance(values, str) and len(set(values)) < len(values):
+            raise ValueError("names something twice")
+        return values
+
+    return AfterValidator(check)
+
+
+def _tidy(text: str) -> str:
+    if titles.tidy(text) != text or titles.split_year(text)[1]:
+        raise ValueError("must be a plain title without a year")
+    return text
+
+
+_Code = Annotated[str, Field(pattern="^[A-Z]{2}$")]
+_Language = Annotated[str, Field(pattern="^[a-z]{2}$")]
+_Slug = Annotated[str, Field(pattern="^([a-z0-9]+(-[a-z0-9]+)*)?$")]
+_Step = Annotated[int, Field(ge=1, le=5)]
+_List = BeforeValidator(_split)
+
+
+@dataclass(frozen=True)
+class ShippedFilm:
+    """One line of a data file; ``docs/films.md`` says what the columns mean.
+
+    Attributes:
+        moods: how well (0.2 to 1) it suits a person in each mood, the best-suited first.
+        pace, warmth, darkness, renown: steps from 1 to 5.
+        runtime: minutes.
+    """
+
+    title: Annotated[str, AfterValidator(_tidy), Field(min_length=1, max_length=titles.MAX_TITLE)]
+    original_title: Annotated[str, AfterValidator(_tidy), Field(max_length=titles.MAX_TITLE)]
+    year: Annotated[int, Field(ge=1888, le=2100)]
+    countries: Annotated[tuple[_Code, ...], _List, Field(min_length=1)]
+    languages: Annotated[tuple[_Language, ...], _List, Field(min_length=1)]
+    genres: Annotated[tuple[str, ...], _List, Field(min_length=1, max_length=4), _one_of(GENRES)]
+    runtime: Annotated[int, Field(ge=20, le=450)]
+    family: Family
+    directors: Annotated[tuple[str, ...], _List, Field(min_length=1, max_length=3)]
+    series: _Slug
+    renown: _Step
+    moods: Annotated[
+        Mapping[str, Annotated[float, Field(ge=0.2, le=1)]],
+        BeforeValidator(_weighted),
+        Field(min_length=1, max_length=4),
+        _one_of(vocabulary.MOODS),
+    ]
+    tone: Annotated[str, _one_of(FILM_TONES)]
+    pace: _Step
+    warmth: _Step
+    darkness: _Step
+    themes: Annotated[
+        tuple[Annotated[_Slug, Field(min_length=1)], ...], _List, Field(min_length=3, max_length=8)
+    ]
+
+    @cached_property
+    def key(self) -> str:
+        """Spelling key of the title."""
+        return titles.key(self.title)
+
+    @property
+    def keys(self) -> set[str]:
+        """Spelling keys of all names it goes by."""
+        return {self.key, titles.key(self.original_title)} - {""}
+
+
+COLUMNS: Final = tuple(field.name for field in fields(ShippedFilm))
+
+
+def read(lines: Iterable[str], name: str) -> Iterator[ShippedFilm]:
+    """Yield the films of a data file.
+
+    Raises:
+        CatalogueError: names file, line, field and what is wrong with it.
+    """
+    rows = csv.reader(lines)
+    if tuple(next(rows, ())) != COLUMNS:
+        raise CatalogueError(f"{name}:1: the header must be {','.join(COLUMNS)}")
+    reader = TypeAdapter(ShippedFilm)
+    for row in rows:
+        place = f"{name}:{rows.line_num}"
+        if len(row) != len(COLUMNS):
+            raise CatalogueError(f"{place}: {len(row)} fields instead of {len(COLUMNS)}")
+        try:
+            yield reader.validate_python(dict(zip(COLUMNS, row, strict=True)))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise CatalogueError(f"{place}: {first['loc'][0]}: {first['msg']}") from None
+
+
+@cache
+def films() -> tuple[ShippedFilm, ...]:
+    """Return the films that ship with the station, oldest first."""
+    folder = resources.files("moodflix.data") / "films"
+    found = [
+        film
+        for file in folder.iterdir()
+        if file.name.endswith(".csv")
+        for film in read(file.read_text(encoding="utf-8").splitlines(), file.name)
+    ]
+    return tuple(sorted(found, key=lambda film: (film.year, film.title)))
+
+
+@cache
+def _index() -> Mapping[str, list[ShippedFilm]]:
+    index: dict[str, list[ShippedFilm]] = {}
+    for own in (True, False):
+        for film in films():
+            for key in {film.key} if own else film.keys - {film.key}:
+                index.setdefault(key, []).append(film)
+    return index
+
+
+def find(title: str, year: int | None = None) -> ShippedFilm | None:
+    """Return the bundled film of a title (also its original one); the newest without a year."""
+    name, said = titles.split_year(title)
+    year = said if year is None else year
+    found = _index().get(titles.key(name), ())
+    if year is None:
+        return max(found, key=lambda film: (film.key == titles.key(name), film.year), default=None)
+    near = [film for film in found if abs(film.year - year) <= _YEARS_OFF]
+    return min(near, key=lambda film: abs(film.year - year), default=None)
+
+
+def spellings(title: str) -> set[str]:
+    """Return the spelling keys of all names of the film that a title means."""
+    film = find(title)
+    return {titles.key(title)} | (film.keys if film else set())

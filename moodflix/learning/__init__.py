@@ -1,0 +1,1 @@
+"""Training, the files of trained models, and their evaluation."""

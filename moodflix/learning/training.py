@@ -1,0 +1,303 @@
+"""From the log to a learned, examined, stored model; and how each process comes to use it.
+
+Counts follow each choice within seconds, in every process, by a thread that polls. What the counts
+are worth is learned less often, by one process of its own at low priority for all workers.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, Final
+
+from moodflix.config import Settings, load, variable
+from moodflix.errors import DatabaseUnavailableError, MoodflixError, RecommenderError
+from moodflix.learning.files import About, ModelFileError, ModelStore
+from moodflix.recommend.learned.model import ChoiceModel, LearnedRecommender
+from moodflix.store import feedback, logs, stats
+from moodflix.store.database import Database
+
+logger = logging.getLogger(__name__)
+
+_POLL: Final = 1.0
+_TICK: Final = 0.2
+# More new rows than these are an import, and left to the process that learns.
+_MANY: Final = 20_000
+# It takes a tenth of one core's time at most, and waits for a minute after it failed.
+_REST: Final = 10
+_AFTER_FAILURE: Final = 60.0
+_NICE: Final = 10
+
+# Of contexts, titles and, if they differ, weights.
+Batches = Iterable[tuple[Any, ...]]
+
+
+def train(
+    database: Database, store: ModelStore, shown: Callable[[Batches], Batches] = iter
+) -> tuple[int, About]:
+    """Learn all choices and verdicts, store and use the model; return its number and figures.
+
+    One that does worse than popularity on held-out rows is stored too, but popularity is put in
+    use. ``shown`` may look at the batches as they are read.
+
+    Raises:
+        RecommenderError: the log holds no choice.
+        DatabaseUnavailableError: the database can't be read.
+        ModelFileError: the model can't be stored.
+    """
+    began = time.process_time()
+    with database.read() as session:
+        first, last = logs.id_range(session)
+
+        def evidence() -> Batches:
+            return feedback.evidence(session, logs.choices(session, until=last))
+
+        model = ChoiceModel().fit_stream(shown(evidence()))
+        if not model.rows:
+            raise RecommenderError("the log holds no choice to learn from")
+        worse = is_worse(model.figures)
+        in_use = popularity(evidence()) if worse else model
+    about = About(
+        rows=model.rows,
+        first_id=first,
+        last_id=last,
+        seconds=time.process_time() - began,
+        figures=model.figures,
+        worse=worse,
+    )
+    number = used = store.save(about, *model.to_arrays())
+    if worse:
+        instead = {"figures": in_use.figures, "worse": False, "stands_in_for": number}
+        used = store.save(about.model_copy(update=instead), *in_use.to_arrays())
+    store.use(used)
+    try:
+        database.commit(lambda session: stats.remember_training(session, number, about))
+    except DatabaseUnavailableError as error:
+        logger.warning("the figures of model %d are not kept: %s", number, error)
+    return number, about
+
+
+def popularity(batches: Batches) -> ChoiceModel:
+    """Return a model that knows how often films are chosen, and nothing of contexts."""
+    return ChoiceModel().fit_stream(([{}] * len(batch[1]), *batch[1:]) for batch in batches)
+
+
+def is_worse(figures: Mapping[str, float]) -> bool:
+    """Whether a model did worse than popularity on its held-out rows, beyond noise.
+
+    Noise is the largest standard error that a share measured on so many rows can have.
+    """
+    if not figures:
+        return False
+    lost = [figures[f"popularity_{name}"] - figures[name] for name in ("hit10", "ndcg10")]
+    lost.append(figures["log_loss"] - figures["popularity_log_loss"])
+    return max(lost) > 0.5 / math.sqrt(max(figures["rows"], 1))
+
+
+def load_model(store: ModelStore, number: int) -> tuple[ChoiceModel, About]:
+    """Return a stored model and what its file says of it.
+
+    Raises:
+        ModelFileError: it can't be used; one line says why.
+    """
+    about, arrays, meta = store.load(number)
+    try:
+        return ChoiceModel.from_arrays(arrays, meta), about
+    except ValueError as error:
+        raise store.refusal(number, str(error)) from error
+
+
+class Trainer:
+    """Keeps the model of this process up to date, and starts learning when that is due."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        recommender: LearnedRecommender,
+        folder: str,
+        also: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Prepare; nothing starts before ``watch``, ``refresh`` or ``learn``.
+
+        ``also`` is called at first and with each new model, to learn what else there is.
+        """
+        self.store = ModelStore(Path(folder) / "models")
+        self.remark = ""  # what is wrong with the model in use
+        self._folder = folder
+        self._settings = settings
+        self._database = database
+        self._recommender = recommender
+        self._also, self._also_due = also, True
+        self._learning, self._guard = threading.Lock(), threading.Lock()
+        self._again = self._following = False
+        self._child: subprocess.Popen[str] | None = None
+        self._started = datetime.now(timezone.utc)
+        self._not_before = 0.0
+        self._state: object = self  # unlike any state of the store
+        self._model = ChoiceModel()
+        self._counted = 0  # id of the newest row in it
+        self._newest: About | None = None  # of the newest model, in use or not
+        self._complaint = ""
+
+    def watch(self) -> None:
+        """Follow log and store for ever."""
+        self._following = True
+        while True:
+            self.learn()
+            time.sleep(_POLL)
+
+    def refresh(self) -> None:
+        """Follow them in the background until nothing is new; ``watch`` does so anyway."""
+        with self._guard:
+            self._again = True
+            if not self._following:
+                self._following = True
+                threading.Thread(target=self._follow, name="trainer", daemon=True).start()
+
+    def learn(self) -> None:
+        """Bring the model up to the newest choice, and start learning if that is due."""
+        with self._learning:
+            try:
+                self._reap()
+                self._load()
+                self._start_if_due(self._recount())
+                if self._also_due:
+                    self._also()
+                self._also_due, said = False, ""
+            except Exception as error:  # noqa: BLE001 - the thread must outlive what it can't learn
+                said = str(error) if isinstance(error, MoodflixError) else repr(error)
+            if said and said != self._complaint:
+                logger.warning("the context model doesn't follow the log: %s", said)
+            self._complaint = said
+
+    def close(self) -> None:
+        """End the process that learns, if there is one."""
+        with self._learning:
+            child, self._child = self._child, None
+        if child is not None:
+            child.terminate()
+            child.communicate()
+
+    def _follow(self) -> None:
+        while True:
+            with self._guard:
+                if not self._again and self._child is None:
+                    self._following = False
+                    return
+                self._again = False
+            self.learn()
+            if self._child is not None:
+                time.sleep(_TICK)
+
+    def _load(self) -> None:
+        """Take the model that is in use, if another is by now."""
+        state = self.store.state()
+        if state == self._state:
+            return
+        self._state, self._newest = state, self.store.newest()
+        self._not_before = time.monotonic() + _REST * (self._newest.seconds if self._newest else 0)
+        self._model, self._counted, self.remark = ChoiceModel(), 0, ""
+        self._also_due = True
+        if state is None:
+            return
+        try:
+            self._model, about = load_model(self.store, self.store.current() or 0)
+        except ModelFileError as error:
+            logger.warning("%s", error)
+            self.remark = f"; {error}"
+        else:
+            # At once: the database may be away, and films are recommended without it.
+            self._recommender.model, self._counted = self._model, about.last_id
+            if about.stands_in_for is not None:
+                self.remark = (
+                    f"; model {about.stands_in_for} does worse than popularity on held-out "
+                    "choices, so popularity is used"
+                )
+
+    def _recount(self) -> int:
+        """Count the rows that are new, hand the model on, and return the newest row's id."""
+        if not self._database.exists():
+            raise RecommenderError("the database is missing")
+        with self._database.read() as session:
+            newest = logs.id_range(session)[1]
+            if newest < self._counted:
+                self.remark = "; the stored model knows choices that this log doesn't hold"
+                self._model, self._counted = ChoiceModel(), 0
+            if self._counted < newest <= self._counted + _MANY:
+                batches = logs.choices(session, self._counted, newest)
+                if not self._model.rows:
+                    self._model = popularity(batches)  # which leaves no batch for the loop
+                for contexts, chosen in batches:
+                    self._model = self._model.updated(contexts, chosen)
+                self._counted = newest
+        self._recommender.model = self._model
+        return newest
+
+    def _start_if_due(self, newest: int) -> None:
+        known = self._newest.last_id if self._newest else 0
+        known = known if known <= newest else 0
+        since = self._newest.made_at if self._newest else self._started
+        hours, age = self._settings.retrain_hours, datetime.now(timezone.utc) - since
+        old = 0 < hours <= age / timedelta(hours=1)
+        due = newest - known >= (1 if old else self._settings.retrain_rows)
+        if not due or self._child is not None or time.monotonic() < self._not_before:
+            return
+        lock = self.store.lock()
+        if lock is None:
+            return
+        try:
+            # Another worker may have learned since we looked.
+            if self.store.state() == self._state:
+                self._start(lock)
+        finally:
+            os.close(lock)
+
+    def _start(self, lock: int) -> None:
+        """Start a process that learns; the lock is its own, and ends with it."""
+        url = self._database.engine.url.render_as_string(hide_password=False)
+        given = {variable("database_url"): url, variable("instance"): self._folder}
+        given |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        self._child = subprocess.Popen(  # noqa: S603 - this very program
+            [sys.executable, "-m", __name__],
+            env=os.environ | given,
+            pass_fds=(lock,),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def _reap(self) -> None:
+        if self._child is None or self._child.poll() is None:
+            return
+        said, status = self._child.communicate()[0].strip(), self._child.returncode
+        self._child = None
+        if status == 0:
+            logger.info("%s", said)
+        else:
+            self._not_before = time.monotonic() + _AFTER_FAILURE
+            logger.warning("nothing was learned: %s", said or f"the trainer ended with {status}")
+
+
+def main() -> None:
+    """Learn once, at low priority, in a process of its own."""
+    os.nice(_NICE)
+    try:
+        settings = load()
+        store = ModelStore((settings.instance or Path()) / "models")
+        number, about = train(Database(settings.database_url or ""), store)
+    except MoodflixError as error:
+        sys.exit(str(error))
+    sys.stdout.write(about.summary(number) + "\n")
+
+
+if __name__ == "__main__":
+    main()

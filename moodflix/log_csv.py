@@ -1,0 +1,231 @@
+"""The 12-column CSV in and out."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Final, TextIO
+
+from moodflix.errors import FieldProblem, InvalidInputError
+from moodflix.films.titles import MAX_TITLE
+from moodflix.requests import COLUMNS, FIELDS, LEGACY_COLUMNS, LogRow, read
+from moodflix.strict_json import MAX_TEXT
+
+HEADERS: Final = {"documented": COLUMNS, "legacy": LEGACY_COLUMNS, "none": None}
+# Bytes of the longest good row (4 a character): past this a quote was never closed.
+_MAX_RECORD: Final = 4 * (MAX_TITLE + (len(FIELDS) - 1) * MAX_TEXT) + 4 * len(FIELDS)
+# So that more than the longest row is left of a piece without the byte order mark.
+_PIECE: Final = _MAX_RECORD + 1 + len(codecs.BOM_UTF8)
+_FORMULA: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+_PLAIN_NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?")
+_BOM: Final = codecs.BOM_UTF8.decode()
+_HEADER_NAMES: Final = {
+    tuple(name.casefold() for name in header) for header in (COLUMNS, LEGACY_COLUMNS)
+}
+_LAST_NAMES: Final = {names[-1] for names in _HEADER_NAMES}
+# How a row is written that would read as a header: the first cell quoted, the second not.
+_NO_HEADER: Final = re.compile(rb'"[^"]*",[^"]')
+# What the csv module says of a file that it can't know came from outside.
+_PLAIN_WORDS: Final = {
+    "unexpected end of data": "a quote is never closed",
+    "new-line character seen": "a carriage return stands outside quotes",
+    "line contains NUL": "must not contain NUL characters",
+}
+
+
+def write(
+    rows: Iterable[Sequence[str]],
+    out: TextIO,
+    header: Sequence[str] | None = COLUMNS,
+    *,
+    spreadsheet_safe: bool = False,
+) -> int:
+    r"""Write rows as CSV with ``\n`` line ends; return how many.
+
+    With ``spreadsheet_safe`` a cell that a spreadsheet would run as a formula gets a leading
+    apostrophe (numbers stay as they are); such a file does not read back as it was.
+    """
+    count = 0
+    if header:
+        out.write(_line(header))
+    for count, row in enumerate(rows, start=1):  # noqa: B007 - counted as it streams
+        out.write(_row_line([_disarmed(cell) for cell in row] if spreadsheet_safe else row))
+    return count
+
+
+def _row_line(cells: Sequence[str]) -> str:
+    line = _line(cells)
+    # Quoted, it is read neither as the byte order mark of the file nor as a header.
+    if not line.startswith('"') and (cells[0].startswith(_BOM) or _names_columns(cells)):
+        line = f'"{cells[0]}"{line[len(cells[0]) :]}'
+    return line
+
+
+def _line(cells: Sequence[str]) -> str:
+    buffer = io.StringIO(newline="")
+    # Before 3.13 Python quotes a lone \r or \n inside a cell only if the line end holds it.
+    csv.writer(buffer, lineterminator="\r\n").writerow(cells)
+    return buffer.getvalue()[:-2] + "\n"
+
+
+def _disarmed(cell: str) -> str:
+    if cell.startswith(_FORMULA) and not _PLAIN_NUMBER.fullmatch(cell):
+        return "'" + cell
+    return cell
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[TextIO]:
+    """Open a file for writing that takes the place of ``path`` only once it is whole.
+
+    What is no regular file (``/dev/null``, a pipe) is written as it is.
+    """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        with path.open("w", encoding="utf-8", newline="") as out:
+            yield out
+        return
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        # mkstemp makes a private file; an export is as readable as any file made here.
+        umask = os.umask(0)
+        os.umask(umask)
+        os.fchmod(handle, 0o666 & ~umask)
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A row that can't be taken: the line it starts on, its bytes as they were, the reasons.
+
+    ``rest`` marks bytes that go with the reject before them: more of an endless line, or a blank
+    line inside a row.
+    """
+
+    line: int
+    raw: bytes
+    problems: Sequence[FieldProblem] = ()
+    rest: bool = False
+
+    @property
+    def reason(self) -> str:
+        """Return the reasons as one line."""
+        return "; ".join(f"{each.field}: {each.message}".lstrip(": ") for each in self.problems)
+
+
+class Reader:
+    """Reads the CSV of any era, row by row: either header or none, BOM or not, LF or CRLF.
+
+    A quote that is never closed swallows at most one row: what follows it is read again.
+    """
+
+    def __init__(self, source: BinaryIO) -> None:
+        """Read from ``source``, in bounded memory."""
+        self._source = source
+        self._line = 0
+        self._line_ended = True
+        self._again: list[bytes] = []
+
+    def __iter__(self) -> Iterator[LogRow | Reject]:
+        """Yield each row, taken or rejected, in order; blank lines and headers hold none."""
+        while True:
+            if not self._line_ended and (piece := self._read_line()):
+                yield Reject(self._line, piece, rest=True)
+                continue
+            rejected = bool(self._again)
+            record = self._record()
+            if record is None:
+                return
+            if record.problem or (record.cells and not record.is_header):
+                yield self._row(record)
+            elif rejected and not record.cells:
+                yield Reject(record.line, record.raw[0], rest=True)
+
+    def _row(self, record: _Record) -> LogRow | Reject:
+        problem, raw = record.problem, record.raw
+        if not problem and len(record.cells) != len(FIELDS):
+            problem = f"expected {len(FIELDS)} columns, found {len(record.cells)}"
+        if not problem:
+            try:
+                return read(LogRow, dict(zip(FIELDS, record.cells, strict=True)))
+            except InvalidInputError as error:
+                return Reject(record.line, b"".join(raw), error.problems)
+        if len(raw) > 1:
+            # The first line may have opened a quote it never closed.
+            self._again = raw[1:] + self._again
+            self._line -= len(raw) - 1
+            self._line_ended = True
+        return Reject(record.line, raw[0], [FieldProblem("", problem)])
+
+    def _record(self) -> _Record | None:
+        record = _Record(self._line + 1)
+        try:
+            # Strict: else a quote never closed could pass for the rows it swallowed.
+            record.cells = next(csv.reader(self._lines(record.raw), strict=True))
+        except StopIteration:
+            return None
+        except csv.Error as error:
+            said = str(error)
+            record.problem = next(
+                (plain for start, plain in _PLAIN_WORDS.items() if said.startswith(start)), said
+            )
+        except _TooLongError:
+            record.problem = "the row is too long; is a quote never closed?"
+        return record
+
+    def _lines(self, taken: list[bytes]) -> Iterator[str]:
+        size = 0
+        while line := self._read_line():
+            taken.append(line)
+            size += len(line)
+            if size > _MAX_RECORD:
+                raise _TooLongError
+            # Bytes that aren't UTF-8 become surrogates, which no row may hold.
+            yield line.decode(errors="surrogateescape")
+
+    def _read_line(self) -> bytes:
+        line = self._again.pop(0) if self._again else self._source.readline(_PIECE)
+        if self._line == 0:
+            line = line.removeprefix(codecs.BOM_UTF8)
+        if line:
+            self._line += self._line_ended
+            self._line_ended = line.endswith(b"\n")
+        return line
+
+
+@dataclass
+class _Record:
+    line: int
+    raw: list[bytes] = field(default_factory=list)
+    cells: list[str] = field(default_factory=list)
+    problem: str = ""
+
+    @property
+    def is_header(self) -> bool:
+        return _names_columns(self.cells) and not _NO_HEADER.match(self.raw[0])
+
+
+class _TooLongError(Exception):
+    pass
+
+
+def _names_columns(cells: Sequence[str]) -> bool:
+    return (
+        cells[-1].strip(" ").casefold() in _LAST_NAMES
+        and tuple(cell.strip(_BOM + " ").casefold() for cell in cells) in _HEADER_NAMES
+    )

@@ -1,0 +1,147 @@
+"""Merges what was perceived; a label given by hand wins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from moodflix import vocabulary
+from moodflix.perception import words
+from moodflix.perception.reading import Reading
+from moodflix.perception.worker import Apart, finished
+from moodflix.vocabulary import FACE, HAND, LLM, NONE, VOICE, WORDS
+
+if TYPE_CHECKING:
+    from moodflix.requests import InferenceRequest
+
+#: Below this confidence a mood or tone is not known: ``neutral``, its source ``none``.
+LEAST: Final = 0.35
+# The LLM doesn't say how sure it is.
+_LLM_CONFIDENCE = 0.5
+_NOT_SENT = Reading(missing="not_sent")
+# A voice alone doesn't tell joy from anger, nor calm from grief.
+_SUPPORTED = {
+    ("excited", "happy"): "happy",
+    ("excited", "angry"): "angry",
+    ("subdued", "sad"): "sad",
+}
+_apart = Apart()
+
+
+class Judged(NamedTuple):
+    """A label, the signal that decided on it, and how sure that is, 0 to 1."""
+
+    label: str = vocabulary.NEUTRAL
+    source: str = NONE
+    confidence: float = 0.0
+
+    def with_mood(self, mood: Judged) -> Judged:
+        """Return the tone of a voice together with a mood that another signal told."""
+        label = _SUPPORTED.get((self.label, words.canonical_mood(mood.label)))
+        if self.source != VOICE or label is None:
+            return self
+        return Judged(label, VOICE, min(self.confidence, mood.confidence))
+
+
+@dataclass(frozen=True)
+class Perceived:
+    """Mood and tone, and what each signal (hand, words, face, voice) says of them."""
+
+    mood: Judged
+    tone: Judged
+    signals: Mapping[str, Reading] = field(default_factory=dict)
+
+    def or_read_by_llm(self, mood: str | None, tone: str | None) -> Perceived:
+        """Fill in what is still unknown from the LLM's reading of the words."""
+        read = self
+        if self.mood.source == NONE and mood is not None:
+            found = Judged(mood, LLM, _LLM_CONFIDENCE)
+            read = replace(read, mood=found, tone=self.tone.with_mood(found))
+        if self.tone.source == NONE and tone is not None:
+            read = replace(read, tone=Judged(tone, LLM, _LLM_CONFIDENCE))
+        return read
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the ``perceived`` object of an answer."""
+        judged = {"mood": self.mood, "tone": self.tone}
+        return {
+            **{name: _rounded(each._asdict()) for name, each in judged.items()},
+            **{name: _told(name, read) for name, read in self.signals.items()},
+        }
+
+
+def begin(request: InferenceRequest) -> dict[str, Future[Reading]]:
+    """Have frames and clip read in the background; empty if there are none."""
+    return _apart.begin(request.images, request.audio)
+
+
+def perceive(
+    request: InferenceRequest, begun: Mapping[str, Future[Reading]] | None = None
+) -> Perceived:
+    """Merge labels given by hand, words, and what was begun, which is waited for.
+
+    The mood is that with the highest mean of the scores of words and face, weighed by their
+    confidence; calm words or a calm face count only if the other shows no mood. Its confidence is
+    that of the surest signal that says so, less half of the surest that says otherwise. The tone
+    is the voice's, as sure as its score times its confidence; a mood that fits makes ``excited``
+    ``happy`` or ``angry`` and ``subdued`` ``sad``. What is less sure than ``LEAST`` is ``neutral``.
+    """
+    given = {label: 1.0 for label in (request.mood, request.tone) if label}
+    signals = {
+        HAND: Reading(given, 1.0) if given else _NOT_SENT,
+        WORDS: words.read(request.text) if request.text else _NOT_SENT,
+        FACE: _NOT_SENT,
+        VOICE: _NOT_SENT,
+        **finished(begun or {}),
+    }
+    mood, tone = (Judged(label, HAND, 1.0) for label in (request.mood, request.tone))
+    if not request.mood:
+        mood = _mood({name: signals[name] for name in (WORDS, FACE)})
+    if not request.tone:
+        voice = signals[VOICE]
+        sure = voice.confidence * max(voice.scores.values(), default=0)
+        tone = _if_sure(Judged(voice.label or vocabulary.NEUTRAL, VOICE, sure)).with_mood(mood)
+    return Perceived(mood, tone, signals)
+
+
+def _mood(signals: Mapping[str, Reading]) -> Judged:
+    calm = {name: read for name, read in signals.items() if read.label == vocabulary.NEUTRAL}
+    moved = _merged({name: read for name, read in signals.items() if name not in calm})
+    return _merged(calm) if moved.source == NONE else moved
+
+
+def _merged(signals: Mapping[str, Reading]) -> Judged:
+    weights = dict.fromkeys(vocabulary.MOODS, 0.0)
+    for read in signals.values():
+        for label, score in read.scores.items():
+            weights[label] += read.confidence * score
+    best = max(weights, key=lambda label: weights[label])
+    sure = [(read.confidence, name) for name, read in signals.items() if read.label == best]
+    against = [read.confidence for read in signals.values() if read.label != best]
+    confidence, source = max(sure, default=(0.0, NONE))
+    return _if_sure(Judged(best, source, confidence * (1 - max(against, default=0) / 2)))
+
+
+def _if_sure(judged: Judged) -> Judged:
+    return judged if judged.confidence >= LEAST else Judged()
+
+
+def _told(name: str, read: Reading) -> dict[str, Any]:
+    told = {"scores": _rounded(read.scores), "confidence": round(read.confidence, 3)}
+    told["missing"] = read.missing
+    if name == WORDS and not (read.scores or read.missing):
+        told["missing"] = "no_mood"
+    if name == FACE:
+        told |= {"frames": [], "read": 0}
+    if name == VOICE:
+        told |= {"clips": int(read != _NOT_SENT), "read": int(bool(read.scores))}
+    return told | dict(read.details)
+
+
+def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: round(value, 3) if isinstance(value, float) else value
+        for name, value in values.items()
+    }

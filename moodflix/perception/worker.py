@@ -1,0 +1,151 @@
+"""Reads frames and clips in a process of its own.
+
+The nets and the decoders hold the interpreter's lock for a good half second, and logs would wait
+for it; what a damaged file does to a decoder written in C ends that process alone.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import resource
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent import futures
+from concurrent.futures import Future, ThreadPoolExecutor
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Final
+
+from moodflix.perception.base64_media import decode
+from moodflix.perception.reading import Reading
+from moodflix.vocabulary import FACE, VOICE
+
+# For all that one request sends, the wait for those before it included.
+SECONDS = 10.0
+# Of one request, above what the process has when it is ready.
+_MEMORY: Final = 300_000_000
+_CODE: Final = "import sys; from moodflix.perception import worker; worker.serve(int(sys.argv[1]))"
+# The maps are too small for threads, which would go on spinning.
+_ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+logger = logging.getLogger(__name__)
+
+
+class Apart:
+    """Hands frames and clips, one after the other, to a process that starts with the first."""
+
+    def __init__(self) -> None:
+        self._queue = ThreadPoolExecutor(1, thread_name_prefix="perception")
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: Connection | None = None
+        atexit.register(self._end)
+
+    def begin(self, images: Sequence[str], audio: str | None) -> dict[str, Future[Reading]]:
+        """Queue the base64 of frames and a clip to be read; what is absent is left out."""
+        sent = {FACE: list(images), VOICE: audio}
+        return {
+            name: self._queue.submit(self._ask, name, what) for name, what in sent.items() if what
+        }
+
+    def _ask(self, name: str, what: Any) -> Reading:
+        # What hangs is killed, and ends what waits for it.
+        limit = threading.Timer(SECONDS, self._kill)
+        limit.start()
+        try:
+            connection = self._ready()
+            connection.send((name, what))
+            read: Reading = connection.recv()
+        except (EOFError, OSError) as error:
+            self._end()
+            logger.warning("reading a %s broke off: %s", name, type(error).__name__)
+            return Reading(missing="failed")
+        finally:
+            limit.cancel()
+        return read
+
+    def _ready(self) -> Connection:
+        if self._process and self._connection and self._process.poll() is None:
+            return self._connection
+        self._end()
+        self._connection, theirs = Pipe()
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 - our own code
+                [sys.executable, "-c", _CODE, str(theirs.fileno())],
+                env=os.environ | _ONE_THREAD,
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                # Ctrl-C is for us: it ends with its connection.
+                start_new_session=True,
+            )
+        return self._connection
+
+    def _kill(self) -> None:
+        if self._process:
+            self._process.kill()
+
+    def _end(self) -> None:
+        if self._connection:
+            self._connection.close()
+        if self._process:
+            self._kill()
+            self._process.wait()
+        self._process = self._connection = None
+
+
+def finished(begun: Mapping[str, Future[Reading]]) -> dict[str, Reading]:
+    """Return what was read of each; ``missing`` is ``failed`` if that broke or took too long."""
+    end = time.monotonic() + SECONDS
+    return {name: _result(future, end - time.monotonic()) for name, future in begun.items()}
+
+
+def _result(future: Future[Reading], seconds: float) -> Reading:
+    try:
+        return future.result(max(seconds, 0))
+    except futures.TimeoutError:
+        future.cancel()
+        return Reading(missing="failed")
+
+
+def serve(descriptor: int) -> None:
+    """Answer what comes through the connection until it is closed."""
+    from moodflix.perception.face import available
+
+    # It loads the nets.
+    available()
+    own = int(Path("/proc/self/statm").read_text("ascii").split()[5]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_DATA, (own + _MEMORY, resource.RLIM_INFINITY))
+    with Connection(descriptor) as connection:
+        while True:
+            try:
+                name, what = connection.recv()
+            except EOFError:
+                return
+            connection.send(_read(name, what))
+
+
+def _read(name: str, what: Any) -> Reading:
+    from moodflix.perception.face import read as read_faces
+    from moodflix.perception.voice import read as read_voice
+
+    try:
+        if name == FACE:
+            return read_faces([_decoded(text) for text in what])
+        return read_voice(_decoded(what))
+    except Exception as error:  # noqa: BLE001 - one request fails, not the process
+        # Its words may tell what was sent.
+        logger.warning("a %s can't be read: %s", name, type(error).__name__)
+        return Reading(missing="failed")
+
+
+def _decoded(text: str) -> bytes:
+    """Decode base64; what is none is as good as a damaged file."""
+    try:
+        return decode(text)
+    except ValueError:
+        return b""

@@ -1,0 +1,1 @@
+"""Ranks the films that ship with the station by their content."""

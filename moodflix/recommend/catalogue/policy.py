@@ -1,0 +1,93 @@
+"""Which traits of a film suit which evening: reads the table in ``data/policy.csv``.
+
+The weight of a trait is what a film gains for having it; ``docs/policy.md`` shows what comes of it.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import resources
+from typing import Final
+
+from moodflix import vocabulary
+from moodflix.recommend.query import Query
+from moodflix.vocabulary import Intent
+
+Traits = Mapping[str, float]
+
+# First day of each, as month and day; what is in none has no season.
+_SEASONS: Final = (
+    ("01-01", "new-year"),
+    ("01-02", ""),
+    ("02-14", "valentine"),
+    ("02-15", ""),
+    ("10-28", "halloween"),
+    ("11-01", ""),
+    ("11-25", "advent"),
+    ("12-10", "christmas"),
+    ("12-27", "new-year"),
+)
+
+
+def rows() -> list[dict[str, str]]:
+    """Return the lines of the table."""
+    text = (resources.files("moodflix.data") / "policy.csv").read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
+
+
+@cache
+def table() -> Mapping[tuple[str, str, str], Traits]:
+    """Return the weights of traits under (when, value, direction)."""
+    found: dict[tuple[str, str, str], dict[str, float]] = defaultdict(dict)
+    for row in rows():
+        found[row["when"], row["value"], row["direction"]][row["trait"]] = float(row["weight"])
+    return dict(found)
+
+
+def for_mood(mood: str, intent: Intent) -> Traits:
+    """Return what suits a mood: repairing it, staying with it, or the table's mix of both."""
+    mix: Traits = table()["mood", mood, "auto"] if intent == "auto" else {intent: 1.0}
+    return _sum({t: w * mix[way] for t, w in table()["mood", mood, way].items()} for way in mix)
+
+
+def for_evening(query: Query) -> Traits:
+    """Return what suits the weather, the day, the hour and the voice."""
+    known = (("any", "any"), *_circumstances(query))
+    return _sum(table().get((when, value or "", ""), {}) for when, value in known)
+
+
+def season(date: str) -> str:
+    """Return christmas, advent, new-year, halloween, valentine or nothing for an ISO date."""
+    day = date[5:]
+    return next((name for first, name in reversed(_SEASONS) if first <= day), "")
+
+
+def _circumstances(query: Query) -> Iterator[tuple[str, str | None]]:
+    context = query.context
+    today, tomorrow = (
+        vocabulary.day(context.get(f"{day}_status")) for day in ("today", "tomorrow")
+    )
+    weekday = vocabulary.weekday(context.get("weekday"))
+    yield "tone", vocabulary.tone(context.get("tone"))
+    yield "weather", vocabulary.weather(context.get("weather_desc"))
+    yield "temperature", vocabulary.warmth(vocabulary.number(context.get("temperature")))
+    yield "hour", vocabulary.part_of_day(query.hour)
+    yield "season", season(query.date)
+    # A day said by hand wins over the weekday.
+    if tomorrow == "holiday" or (tomorrow is None and weekday in ("friday", "saturday")):
+        yield "day", "eve-of-rest"
+    if tomorrow == "work" or (tomorrow is None and weekday == "sunday"):
+        yield "day", "eve-of-work"
+    if today == "holiday" or (today is None and weekday in ("saturday", "sunday")):
+        yield "day", "rest-today"
+
+
+def _sum(parts: Iterator[Traits]) -> Traits:
+    total: dict[str, float] = defaultdict(float)
+    for part in parts:
+        for trait, weight in part.items():
+            total[trait] += weight
+    return total

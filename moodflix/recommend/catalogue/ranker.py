@@ -1,0 +1,256 @@
+"""Ranks the films that ship with the station for an evening, with no log at all."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from moodflix import vocabulary
+from moodflix.errors import RecommenderError
+from moodflix.films import shipped
+from moodflix.films.shipped import FAMILIES, ShippedFilm
+from moodflix.perception.words import canonical_mood
+from moodflix.recommend.catalogue import policy, wishes
+from moodflix.recommend.catalogue.traits import NUMBERS, film_traits
+from moodflix.recommend.catalogue.wishes import Wishes
+from moodflix.recommend.query import Pick, Query
+from moodflix.vocabulary import CATALOGUE
+
+if TYPE_CHECKING:
+    from numpy import ndarray
+
+    Array = ndarray[Any, Any]
+
+# How much kinds of traits and the numbers count for the likeness of two films.
+_ALIKE = {"theme": 0.85, "genre": 0.9, "director": 0.6, "mood": 1.2, "tone": 1.0}
+_ALIKE |= {"pace": 0.6, "warmth": 0.6, "darkness": 0.6, "length": 0.0, "age": 0.0, "renown": 0.0}
+_ALIKE_ELSE, _DIMENSIONS = 0.6, 80
+# How much likeness in few dimensions counts beside that in single traits.
+_LATENT: Final = 0.5
+# What words and named films leave of the mood; what the likest film gains.
+_MOOD_BESIDE_WORDS, _LIKED, _LOVED, _NEAREST, _MOST_LIKED = 0.55, 10.0, 2.5, 5, 1.2
+# Of a wish, what a film gains that meets it in more ways than one.
+_BESIDE_BEST: Final = 0.3
+# Themes by their rarity: a word that few films carry says more (idf where it weighs 1).
+_PLAIN_IDF: Final = 4.5
+# Films that are looked at for variety, and how much likeness to a better film costs.
+_POOL: Final = 160
+_VARIETY: Final = 1.6
+# In ten: so many from one series, director and decade; one more costs a level.
+_AT_MOST: Final = {"series": 1, "director": 2, "decade": 4}
+_LEVEL: Final = 30.0
+# Share of the distance between the best film and the 40th that chance may move one.
+_CHANCE, _GOOD, _LUCKIEST = 0.07, 40, 3.0
+
+
+class Catalogue:
+    """Content-based: the weights of an evening's traits, by policy and words, over the films."""
+
+    name = CATALOGUE
+
+    def __init__(self, load: Callable[[], Sequence[ShippedFilm]] = shipped.films) -> None:
+        """Take the function that loads the films; it is called once, at first use."""
+        self._load = load
+        self._lock = threading.Lock()
+        self._films: Sequence[ShippedFilm] = ()
+        self._ready = False
+
+    def __len__(self) -> int:
+        """Return how many films can be ranked."""
+        return len(self._films)
+
+    def warm(self) -> None:
+        """Load films and scikit-learn unless that is done.
+
+        Raises:
+            RecommenderError: there are no films to rank.
+        """
+        with self._lock:
+            if not self._ready:
+                films = self._load()
+                if not films:
+                    raise RecommenderError("the catalogue is empty; install the station again")
+                self._learn(films)
+                self._ready = True
+
+    def _learn(self, films: Sequence[ShippedFilm]) -> None:
+        import numpy as np
+        from sklearn.feature_extraction import DictVectorizer
+        from sklearn.feature_extraction.text import TfidfTransformer
+
+        self._films = films
+        self._keys = [film.key for film in films]
+        self._places = {(film.key, film.year): place for place, film in enumerate(films)}
+        vectorizer = DictVectorizer(dtype=np.float32)
+        self._by_film = vectorizer.fit_transform([film_traits(film) for film in films])
+        self._by_trait = self._by_film.tocsc()
+        self._columns: dict[str, int] = vectorizer.vocabulary_
+        idf = TfidfTransformer().fit(self._by_film != 0).idf_
+        self._rarity = np.clip(idf / _PLAIN_IDF, 0.5, 1.4)
+        places = space()
+        self._space = places.fit_transform(films)
+        self._alike = places[:3].transform(films)
+        wishes.lexicon()
+        self._runtimes = np.array([film.runtime for film in films])
+        self._families = np.array([FAMILIES.index(film.family) for film in films])
+        self._groups = {
+            kind: np.unique(names, return_inverse=True)[1]
+            for kind, names in (
+                ("series", [film.series or film.key for film in films]),
+                ("director", [film.directors[0] for film in films]),
+                ("decade", [film.year // 10 for film in films]),
+            )
+        }
+
+    def rank(self, query: Query, n: int) -> list[Pick]:
+        """Rank by policy, words and named films, films that are alike apart.
+
+        The order is that of maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998), the
+        score no more than that. Chance moves good films a little, the same way all evening.
+
+        Raises:
+            RecommenderError: there are no films to rank.
+        """
+        self.warm()
+        said = _read(query)
+        query = wishes.bound(query, said)
+        seen = set(query.excluded)
+        picks: list[Pick] = []
+        for place, score in self._diverse(self._scores(query, said), query, said):
+            if len(picks) == n:
+                break
+            if self._keys[place] not in seen:
+                seen.add(self._keys[place])
+                film = self._films[place]
+                worst = picks[-1].score if picks else score
+                picks.append(Pick(film.title, film.year, min(score, worst)))
+        return picks
+
+    def _scores(self, query: Query, said: Wishes) -> Array:
+        import numpy as np
+
+        known = self._named([*query.liked, *said.liked])
+        mood = policy.for_mood(canonical_mood(query.context.get("mood", "")), query.intent)
+        share = _MOOD_BESIDE_WORDS if said.wanted or known else 1.0
+        weights = np.zeros(len(self._columns), dtype=np.float32)
+        unwanted = {t: w for t, w in said.unwanted.items() if not said.asks_for(t)}
+        for traits, much in ((mood, share), (policy.for_evening(query), 1.0), (unwanted, 1.0)):
+            for trait, weight in traits.items():
+                if trait in self._columns:
+                    weights[self._columns[trait]] += much * weight
+        scores: Array = self._by_film @ weights
+        for wish in said.wanted:
+            scores += self._met(wish)
+        for films, much in ((known, _LIKED), (self._named(query.loved), _LOVED)):
+            if films:
+                likeness = self._alike @ self._alike[films].mean(axis=0).A1
+                likeness += _LATENT * (self._space @ self._space[films].mean(axis=0))
+                likeness[films] = 0
+                nearest = np.partition(likeness, -_NEAREST)[-_NEAREST]
+                scores += much * np.minimum(likeness / nearest, _MOST_LIKED)
+                scores[films] = -np.inf
+        if query.max_minutes is not None:
+            scores[self._runtimes > query.max_minutes] = -np.inf
+        if query.family is not None:
+            scores[self._families > FAMILIES.index(query.family)] = -np.inf
+        return scores
+
+    def _met(self, wish: Mapping[str, float]) -> Array:
+        """Return how well each film meets a wish: by its best trait, and a little by others."""
+        import numpy as np
+
+        best = np.zeros(len(self._films), dtype=np.float32)
+        others = np.zeros_like(best)
+        for trait, weight in wish.items():
+            column = self._columns.get(trait)
+            if column is None:
+                continue
+            start, end = self._by_trait.indptr[column : column + 2]
+            places = self._by_trait.indices[start:end]
+            rarity = self._rarity[column] if trait.startswith("theme:") else 1.0
+            gain = self._by_trait.data[start:end] * (weight * rarity)
+            if trait in NUMBERS or weight < 0:
+                others[places] += gain / _BESIDE_BEST
+            else:
+                others[places] += np.minimum(gain, best[places])
+                best[places] = np.maximum(gain, best[places])
+        met: Array = best + _BESIDE_BEST * others
+        return met
+
+    def _named(self, said: Sequence[str]) -> list[int]:
+        found = [film for title in dict.fromkeys(said) if (film := shipped.find(title))]
+        places = (self._places.get((film.key, film.year)) for film in found)
+        return [place for place in places if place is not None]
+
+    def _diverse(self, scores: Array, query: Query, said: Wishes) -> Iterator[tuple[int, float]]:
+        """Yield place and score of the films that may be shown, best first."""
+        import numpy as np
+
+        admitted = np.flatnonzero(np.isfinite(scores))
+        pool = admitted
+        if len(admitted) > _POOL:
+            pool = admitted[np.argpartition(scores[admitted], -_POOL)[-_POOL:]]
+        pool = pool[np.lexsort((pool, -scores[pool]))]
+        if not len(pool):
+            return
+        spread = scores[pool[0]] - scores[pool[min(_GOOD, len(pool) - 1)]]
+        luck = np.random.default_rng(query.evening_seed).gumbel(size=len(scores))[pool]
+        values = scores[pool] + _CHANCE * spread * np.minimum(luck, _LUCKIEST)
+        near = self._space[pool]
+        alike = near @ near.T
+        likest = np.zeros(len(pool), dtype=np.float32)
+        # Who asks for a director or decade gets no other.
+        limits = [
+            (self._groups[kind][pool], np.zeros(len(pool), dtype=int), most)
+            for kind, most in _AT_MOST.items()
+            if not said.asks_for(kind)
+        ]
+        for count in range(len(pool)):
+            worth = values - _VARIETY * likest
+            for _, taken, most in limits:
+                worth[taken >= most * (count // 10 + 1)] -= _LEVEL
+            best = int(worth.argmax())
+            yield int(pool[best]), float(worth[best])
+            values[best] = -np.inf
+            np.maximum(likest, alike[best], out=likest)
+            for groups, taken, _ in limits:
+                np.add(taken, groups == groups[best], out=taken)
+        for place in admitted[np.argsort(-scores[admitted], kind="stable")][len(pool) :]:
+            yield int(place), float(scores[place]) - _LEVEL
+
+
+def space() -> Any:
+    """Return the scikit-learn pipeline that places films: near ones are alike."""
+    import numpy as np
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction import DictVectorizer
+    from sklearn.feature_extraction.text import TfidfTransformer
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import FunctionTransformer, Normalizer
+
+    return Pipeline(
+        [
+            ("take", FunctionTransformer(_what_makes_alike)),
+            ("encode", DictVectorizer(dtype=np.float32)),
+            ("tfidf", TfidfTransformer()),
+            ("fold", TruncatedSVD(_DIMENSIONS, random_state=0)),
+            ("unit", Normalizer()),
+        ]
+    )
+
+
+def _what_makes_alike(films: Sequence[ShippedFilm]) -> list[dict[str, float]]:
+    return [
+        {
+            trait: number * _ALIKE.get(trait.partition(":")[0], _ALIKE_ELSE)
+            for trait, number in film_traits(film).items()
+        }
+        for film in films
+    ]
+
+
+def _read(query: Query) -> Wishes:
+    # A label such as "heartbroken" says more than the mood it stands for.
+    label = query.context.get("mood", "")
+    return wishes.read(query.words if label in vocabulary.MOODS else f"{label}\n{query.words}")

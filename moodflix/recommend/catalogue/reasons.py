@@ -1,0 +1,200 @@
+"""Why a film is here: one sentence, made only of facts that hold for this pick.
+
+The words of both languages are in ``data/reasons.csv``.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from functools import cache
+from importlib import resources
+from typing import Final
+
+from moodflix import vocabulary
+from moodflix.films.shipped import FAMILIES, ShippedFilm
+from moodflix.perception.words import canonical_mood
+from moodflix.recommend.catalogue import policy, wishes
+from moodflix.recommend.query import Query
+from moodflix.requests import Language
+from moodflix.vocabulary import LLM
+
+# Only themes that are the weather itself are tied to it; the nearest comes first.
+_WEATHER: Final[Mapping[str, tuple[str, ...]]] = {
+    "rain": ("rain", "storm"),
+    "snow": ("snow", "winter"),
+    "storm": ("storm", "rain"),
+    "fog": ("mist",),
+    "clear": ("sun", "summer", "sea"),
+}
+_SAME: Final = {"rain": "rain", "snow": "snow", "storm": "storm", "fog": "mist"}
+# Mood weights from which a film suits a mood, and suits it well.
+_SUITS, _WELL = 0.5, 0.8
+# Steps of a film that count as much or little, and the policy's weight that asks for them.
+_STEPS: Final = (("pace", 1), ("pace", -1), ("warmth", 1), ("darkness", -1))
+_HIGH, _LOW, _ASKED = 4, 2, 0.3
+# A warm film is not said to have a warm heart.
+_WARM: Final = ("warm", "tender")
+_MAX_TRAITS = 2
+# Share of its choices that an evening must be like, to be worth telling.
+_TELLING = 1 / 3
+_KIND: Final = {"other": "theme"}
+_MAX_QUOTE = 200
+
+
+class _Word(str):
+    """A word that a template may ask for with its article (``a``) or particle (``이/가``)."""
+
+    __slots__ = ()
+
+    def __format__(self, spec: str) -> str:
+        if spec == "a":
+            return f"{'an' if self[0] in 'aeiou' else 'a'} {self}"
+        if "/" in spec:
+            closed, open_ = spec.split("/")
+            # Hangul syllables come in 28s, by final consonant; the first of them has none.
+            return self + (closed if (ord(self[-1]) - 0xAC00) % 28 else open_)
+        return str(self)
+
+
+@cache
+def _words(language: Language) -> Mapping[str, Mapping[str, _Word]]:
+    text = (resources.files("moodflix.data") / "reasons.csv").read_text(encoding="utf-8")
+    found: dict[str, dict[str, _Word]] = defaultdict(dict)
+    for row in csv.DictReader(line for line in text.splitlines() if not line.startswith("#")):
+        found[row["kind"]][row["name"]] = _Word(row[language])
+    return found
+
+
+class Reasons:
+    """Tells, for one evening and in one language, why films are in its list."""
+
+    def __init__(self, query: Query, language: Language = "en") -> None:
+        """Read what the evening asks for, once for all films."""
+        self._words = _words(language)
+        self._korean = language == "ko"
+        said = wishes.read(query.words)
+        self._named = said.themes()
+        query = wishes.bound(query, said)
+        # An unknown mood is ranked as neutral, but nobody said so.
+        label = query.context.get("mood", "").strip()
+        mood = canonical_mood(label) if label else ""
+        if mood == vocabulary.NEUTRAL and vocabulary.mood(label) is None:
+            mood = ""
+        weather = vocabulary.weather(query.context.get("weather_desc"))
+        weekday = vocabulary.weekday(query.context.get("weekday"))
+        now = {"mood": mood, "weather": weather, "weekday": weekday}
+        self._now = {kind: word for kind, word in now.items() if word}
+        asked = [policy.for_evening(query)]
+        if mood:
+            asked.append(policy.for_mood(mood, query.intent))
+        self._asked = {name: sum(each.get(name, 0) for each in asked) for name, _ in _STEPS}
+        self._most_minutes = query.max_minutes
+        self._family = query.family
+
+    def why(
+        self,
+        sources: Collection[str],
+        film: ShippedFilm | None,
+        chosen: Mapping[str, int],
+        llm_said: str,
+    ) -> str:
+        """Return one sentence.
+
+        Args:
+            sources: the recommenders that named the film.
+            film: what the catalogue knows of it, if anything.
+            chosen: how often it was chosen here in each mood, weather and on each weekday, by its
+                word, and at all under ``""``.
+            llm_said: the LLM's own reason, quoted as its own.
+        """
+        about, traits, more = self._by_traits(film) if film else ([], [], [])
+        if chosen.get(""):
+            more.append(self._times(chosen))
+        quote = _quote(llm_said) if LLM in sources else ""
+        if LLM in sources and not quote:
+            more.append(self._say("named"))
+        if not (film or more or quote):
+            more.append(self._say("known"))
+        sentence = self._joined(film, about, traits, more)
+        if not quote:
+            return self._say("end", sentence=sentence)
+        return self._say("llm" if sentence else "llm-alone", sentence=sentence, quote=quote)
+
+    def _joined(
+        self, film: ShippedFilm | None, about: list[str], traits: list[str], more: list[str]
+    ) -> str:
+        """Return the parts in the order of the language: English after the film, Korean before."""
+        kind, tone = self._say("film"), ""
+        if film:
+            kind, tone = self._words["genre"][film.genres[0]], self._words["tone"][film.tone]
+        if self._korean:
+            parts = ", ".join([*about, *traits, *more])
+            return " ".join(filter(None, (parts, tone, kind))) if parts or film else ""
+        film_said = f"{tone:a} {kind}" if film else ""
+        if traits:
+            film_said += f" that {' and '.join(traits)}"
+            more = about + more
+        elif about:
+            film_said += f" {about[0]}"
+        sentence = "; ".join(filter(None, (film_said, *more)))
+        return sentence[:1].upper() + sentence[1:]
+
+    def _by_traits(self, film: ShippedFilm) -> tuple[list[str], list[str], list[str]]:
+        """Return what it is about, which of its traits match, and which limits it keeps."""
+        themes = [each for each in film.themes if each in self._words["theme"]]
+        named = next((each for each in themes if each in self._named - {film.genres[0]}), None)
+        traits = list(self._matched(film, named))[:_MAX_TRAITS]
+        about = [] if named is None else [self._say("about", theme=named)]
+        if not traits and not about and len(themes) > 1:
+            # Nothing of the evening matched by name.
+            about = [self._say("themes", theme=themes[0], other=themes[1])]
+        more = []
+        if self._most_minutes and film.runtime <= self._most_minutes:
+            more.append(self._say("minutes", minutes=film.runtime, most=self._most_minutes))
+        if self._family and FAMILIES.index(film.family) <= FAMILIES.index(self._family):
+            more.append(self._say(f"family-{film.family}"))
+        return about, traits, more
+
+    def _matched(self, film: ShippedFilm, named: str | None) -> Iterator[str]:
+        mood, weather = (self._now.get(kind, "") for kind in ("mood", "weather"))
+        if film.moods.get(mood, 0) >= _SUITS:
+            yield self._say("mood-well" if film.moods[mood] >= _WELL else "mood", mood=mood)
+        theme = next((each for each in _WEATHER.get(weather, ()) if each in film.themes), None)
+        if theme and theme != named:
+            like = "like" if _SAME.get(weather) == theme else "for"
+            yield self._say(f"weather-{like}", theme=theme, weather=weather)
+        for name, way in _STEPS:
+            step = getattr(film, name)
+            if name == "warmth" and film.tone in _WARM:
+                continue
+            if self._asked[name] * way >= _ASKED and (step >= _HIGH if way > 0 else step <= _LOW):
+                yield self._say(f"{name}-{'high' if way > 0 else 'low'}")
+
+    def _times(self, chosen: Mapping[str, int]) -> str:
+        """Say how often: in what this evening shares with many of its choices, or at all."""
+        alike = {
+            kind: chosen[word]
+            for kind, word in self._now.items()
+            if chosen.get(word, 0) >= _TELLING * chosen[""]
+        }
+        kind = max(alike, key=lambda each: alike[each], default="all")
+        count = alike.get(kind, chosen[""])
+        once = "-once" if count == 1 and kind in ("weather", "weekday") else ""
+        times = self._words["times"].get(str(count), self._words["times"]["many"])
+        word = {kind: self._now.get(kind)}
+        return self._say(f"chosen-{kind}{once}", times=times.format(count=count), **word)
+
+    def _say(self, name: str, **words: object) -> str:
+        """Fill a template; a theme, mood, weather or weekday is named in its language."""
+        spoken = {
+            place: self._words.get(_KIND.get(place, place), {}).get(str(word), word)
+            for place, word in words.items()
+        }
+        return self._words["say"][name].format(**spoken)
+
+
+def _quote(said: str) -> str:
+    said = said.strip("\u201c\u201d\"' ")
+    return said if len(said) <= _MAX_QUOTE else said[: _MAX_QUOTE - 1].rstrip() + "\u2026"

@@ -1,0 +1,1 @@
+"""Learns from logged choices which film is chosen in which context."""

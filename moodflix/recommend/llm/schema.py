@@ -1,0 +1,55 @@
+"""The shapes of the LLM's answer."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
+
+from moodflix.films import titles
+from moodflix.requests import _complain, _storable
+
+
+def _short(title: str) -> str:
+    title = titles.tidy(title)
+    if not 0 < len(title) <= titles.MAX_TITLE:
+        raise _complain("not a title")
+    return _storable(title)
+
+
+class LlmFilm(BaseModel):
+    """One film as the LLM names it (checks that JSON schema can say plainly, and those it can't).
+
+    ``why`` comes last: of a reply cut short, a film that has it is complete.
+    """
+
+    title: Annotated[str, AfterValidator(_short)]
+    year: Annotated[int | None, Field(ge=1880, le=2100), WithJsonSchema({"type": "integer"})] = None
+    why: Annotated[str, AfterValidator(titles.tidy), AfterValidator(_storable)] = ""
+
+
+class LlmChoice(BaseModel):
+    """One film that the LLM chose from a numbered list."""
+
+    number: Annotated[int, Field(ge=1), WithJsonSchema({"type": "integer"})]
+    why: Annotated[str, AfterValidator(titles.tidy), AfterValidator(_storable)] = ""
+
+
+class LlmReading(BaseModel):
+    """How the LLM reads the person."""
+
+    mood: Literal["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
+    tone: Literal["excited", "subdued", "neutral", "happy", "angry", "sad"]
+
+
+class LlmReply(LlmReading):
+    """What the LLM is asked to answer when it may name any film."""
+
+    films: list[LlmFilm]
+
+
+class LlmChosen(LlmReading):
+    """What the LLM is asked to answer when it has candidates to choose from."""
+
+    chosen: list[LlmChoice]
+    others: list[LlmFilm]

@@ -1,0 +1,109 @@
+"""What every recommender is asked, and what it answers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from moodflix.films import shipped, titles
+from moodflix.films.shipped import FAMILIES, Family, ShippedFilm
+from moodflix.vocabulary import Intent
+
+
+@dataclass(frozen=True)
+class Query:
+    """One evening: the ten context columns as text (blank is unknown) and what else is known.
+
+    Attributes:
+        context: city, lat, lon, today_status, tomorrow_status, weekday, weather_desc,
+            temperature, mood, tone.
+        hour: hour of the day at the station, 0-23.
+        words: how the person puts it; never stored.
+        liked: titles the person named as a hint of taste.
+        loved: titles the person loved on other evenings: a milder hint.
+        excluded: spelling keys that must not be recommended (the liked ones included).
+        intent: which way the mood should go.
+        max_minutes: films that are longer, or of unknown length, are not recommended.
+        family: films that are not known to suit these people are not recommended.
+        seed: another number brings other films; ``None`` lets the evening decide.
+        date: the evening's date, as in 2025-12-24; blank is unknown.
+    """
+
+    context: Mapping[str, str] = field(default_factory=dict)
+    hour: int | None = None
+    words: str = ""
+    liked: Sequence[str] = ()
+    loved: Sequence[str] = ()
+    excluded: Collection[str] = frozenset()
+    intent: Intent = "auto"
+    max_minutes: int | None = None
+    family: Family | None = None
+    seed: int | None = None
+    date: str = ""
+
+    @property
+    def evening_seed(self) -> int:
+        """What chance is drawn from: the same all evening for the same wish."""
+        evening = [self.date, self.context.get("city")] if self.seed is None else [self.seed]
+        spoken = [self.context.get("mood"), self.words, self.intent]
+        digest = hashlib.blake2b(json.dumps([*evening, *spoken]).encode(), digest_size=8).digest()
+        return int.from_bytes(digest, "big")
+
+    def admits(self, film: ShippedFilm | None) -> bool:
+        """Whether a film is known to keep the limits of length and family."""
+        if self.max_minutes is None and self.family is None:
+            return True
+        return film is not None and (
+            (self.max_minutes is None or film.runtime <= self.max_minutes)
+            and (self.family is None or FAMILIES.index(film.family) <= FAMILIES.index(self.family))
+        )
+
+
+@dataclass(frozen=True)
+class Pick:
+    """One recommended film; ``score`` compares only within one list.
+
+    ``known`` is false for a film of the LLM's that the table of films doesn't hold.
+    """
+
+    title: str
+    year: int | None = None
+    score: float = 0.0
+    why: str = ""
+    known: bool = True
+
+    @property
+    def key(self) -> str:
+        """Spelling key of the title."""
+        return titles.key(self.title)
+
+
+class Recommender(Protocol):
+    """Anything that ranks films for an evening."""
+
+    @property
+    def name(self) -> str:
+        """Name under which answers and logs know it."""
+        ...
+
+    def rank(self, query: Query, n: int) -> list[Pick]:
+        """Return at most ``n`` picks, best first, no film twice, none of ``query.excluded``.
+
+        Raises:
+            RecommenderError: it can't answer now; the text says why.
+        """
+        ...
+
+
+def admissible(picks: Iterable[Pick], query: Query) -> Iterator[Pick]:
+    """Yield the picks that may be shown: each spelling once, none excluded, all within limits."""
+    seen = set(query.excluded)
+    limited = not query.admits(None)
+    for pick in picks:
+        if pick.key and pick.key not in seen:
+            seen.add(pick.key)
+            if not limited or query.admits(shipped.find(pick.title, pick.year)):
+                yield pick

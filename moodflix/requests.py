@@ -1,0 +1,352 @@
+"""The shapes of what comes from outside: request bodies, CSV rows, the LLM's answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
+
+from moodflix import strict_json, vocabulary
+from moodflix.errors import FieldProblem, InvalidInputError
+from moodflix.films import titles
+from moodflix.films.shipped import Family
+from moodflix.vocabulary import Intent
+
+#: Languages that reasons are told in.
+Language = Literal["en", "ko"]
+MAX_WORDS: Final = 2000
+MAX_FRAMES: Final = 64
+MAX_NAMED: Final = 200
+MAX_LIMIT: Final = 50
+MAX_LOG_LIMIT: Final = 10_000
+# Base64 of the largest body; what matters is that a frame is text at all.
+_Blob = Annotated[str, StringConstraints(strict=True)]
+
+
+def _complain(message: str) -> PydanticCustomError:
+    # The message is a constant of this module, never a format.
+    return PydanticCustomError("moodflix", message)
+
+
+def _as_text(value: object) -> object:
+    """Keep the text that was sent: numbers arrive as their text, null is empty."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, str):
+        raise _complain("must be text or a number")
+    return value
+
+
+def _storable(text: str) -> str:
+    problem = strict_json.unfit(text)
+    if problem:
+        raise _complain(problem)
+    return text
+
+
+def _at_most(length: int) -> AfterValidator:
+    def check(text: str) -> str:
+        if len(text) > length:
+            raise _complain(f"must have at most {length} characters")
+        return text
+
+    return AfterValidator(check)
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise _complain("must not be empty")
+    return text
+
+
+def _none_if_blank(value: object) -> object:
+    return None if value == [] or (isinstance(value, str) and not value.strip()) else value
+
+
+Text = Annotated[
+    str,
+    BeforeValidator(_as_text),
+    _at_most(strict_json.MAX_TEXT),
+    AfterValidator(_storable),
+]
+Title = Annotated[
+    str,
+    BeforeValidator(_as_text),
+    _at_most(titles.MAX_TITLE),
+    AfterValidator(_storable),
+    AfterValidator(_not_blank),
+]
+Label = Annotated[
+    str,
+    BeforeValidator(_as_text),
+    StringConstraints(strip_whitespace=True),
+    _at_most(strict_json.MAX_TEXT),
+]
+Visitor = Annotated[
+    str, BeforeValidator(_as_text), StringConstraints(pattern="^[A-Za-z0-9_-]{8,64}$")
+]
+
+
+def _list_of(limit: int) -> BeforeValidator:
+    """Take one thing for a list of one; null and blank items are absent."""
+
+    def read_list(value: object) -> list[object]:
+        items = value if isinstance(value, list) else [value]
+        # Counted before any item is looked at: a body can hold millions.
+        if len(items) > limit:
+            raise _complain(f"must have at most {limit} items")
+        return [item for item in items if _none_if_blank(item) is not None]
+
+    return BeforeValidator(read_list)
+
+
+def _no_truth(value: object) -> object:
+    if isinstance(value, bool):
+        raise _complain("must be a number")
+    return value
+
+
+class LoggedEnvironment(BaseModel):
+    """The environment of a choice, kept as text."""
+
+    city: Text = ""
+    lat: Text = ""
+    lon: Text = ""
+    today_status: Text = ""
+    tomorrow_status: Text = ""
+    weekday: Text = ""
+    weather_desc: Text = ""
+    temperature: Text = ""
+
+
+class LogRow(LoggedEnvironment):
+    """One choice as the text that was sent; ``FIELDS`` has the order of the columns."""
+
+    client_sent_at: Text = ""
+    mood: Text = ""
+    tone: Text = ""
+    movie_title: Title
+
+
+# The ten columns a choice is made in: all but when and what.
+CONTEXT: Final = (*LoggedEnvironment.model_fields, "mood", "tone")
+FIELDS: Final = ("client_sent_at", *CONTEXT, "movie_title")
+# The documented names.
+COLUMNS: Final = ("clientSentAt", *FIELDS[1:])
+LEGACY_COLUMNS: Final = tuple(
+    "timestamp,city,latitude,longitude,today_status,tomorrow_status,weekday,"
+    "weather_desc,temperature,mood,voice_tone,movie_selected".split(",")
+)
+
+
+class LogRequest(BaseModel):
+    """Body of ``POST /inference/log``."""
+
+    client_sent_at: Text = Field("", alias="clientSentAt")
+    movie_title: Title = Field(alias="movieTitle")
+    mood: Text = ""
+    tone: Text = ""
+    env: LoggedEnvironment | None = Field(None, validation_alias=AliasChoices("env", "environment"))
+    inference_id: Label | None = Field(None, alias="inferenceId")
+
+    def row(self) -> LogRow:
+        """Return the 12 columns."""
+        env = self.env or LoggedEnvironment()
+        return LogRow.model_construct(
+            client_sent_at=self.client_sent_at,
+            mood=self.mood,
+            tone=self.tone,
+            movie_title=self.movie_title,
+            **env.model_dump(),
+        )
+
+
+class FeedbackRequest(BaseModel):
+    """Body of ``POST /inference/feedback``."""
+
+    visitor: Visitor
+    movie_title: Title = Field(alias="movieTitle")
+    verdict: Literal["not-tonight", "loved", "disliked", "none"]
+    inference_id: Label | None = Field(None, alias="inferenceId")
+
+
+def _celsius(value: object) -> object:
+    return (
+        re.sub(r"\s*(°\s*c?|℃|c)\s*$", "", value, flags=re.IGNORECASE)
+        if isinstance(value, str)
+        else value
+    )
+
+
+def _known_weekday(text: str) -> str:
+    if text and vocabulary.weekday(text) is None:
+        raise _complain("not a weekday")
+    return text
+
+
+def _arrived(text: str) -> str:
+    if text and vocabulary.is_placeholder(text):
+        raise _complain("a placeholder")
+    return text
+
+
+def _number(value: object) -> object:
+    return _none_if_blank(_no_truth(value))
+
+
+def _auto_if_blank(value: object) -> object:
+    return "auto" if _none_if_blank(value) is None else value
+
+
+def _primary_tag(value: object) -> object:
+    """Take ``ko-KR`` for ``ko``."""
+    if isinstance(value, str):
+        value = re.split("[-_]", value.strip().lower(), maxsplit=1)[0]
+    return _none_if_blank(value)
+
+
+# The bounds stand inside: pydantic would hold None against them.
+_Latitude = Annotated[float, Field(ge=-90, le=90)]
+_Longitude = Annotated[float, Field(ge=-180, le=180)]
+_Celsius = Annotated[float, Field(ge=-90, le=70)]
+_Minutes = Annotated[int, Field(ge=20, le=600)]
+_Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+
+
+class Environment(BaseModel):
+    """What is known of the evening; blank and ``None`` mean unknown."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    city: Annotated[Label, AfterValidator(_arrived)] = ""
+    lat: Annotated[_Latitude | None, BeforeValidator(_number)] = None
+    lon: Annotated[_Longitude | None, BeforeValidator(_number)] = None
+    weather_desc: Annotated[Label, AfterValidator(_arrived)] = ""
+    temperature: Annotated[_Celsius | None, BeforeValidator(_number), BeforeValidator(_celsius)] = (
+        None
+    )
+    weekday: Annotated[Label, AfterValidator(_known_weekday)] = ""
+    today_status: Annotated[Label, AfterValidator(_arrived)] = ""
+    tomorrow_status: Annotated[Label, AfterValidator(_arrived)] = ""
+
+    @classmethod
+    def lenient(cls, raw: object) -> tuple[Environment, list[str]]:
+        """Read what can be read; return it with a warning for each value that can't."""
+        if raw is None:
+            return cls(), []
+        if not isinstance(raw, Mapping):
+            return cls(), ["environment: must be an object; counted as unknown"]
+        try:
+            return cls.model_validate(raw), []
+        except ValidationError as error:
+            found = problems(error)
+        bad = {problem.field.split(".")[0] for problem in found}
+        readable = {name: value for name, value in raw.items() if name not in bad}
+        return cls.model_validate(readable), [
+            f"environment.{problem.field}: {problem.message}; counted as unknown"
+            for problem in found
+        ]
+
+
+class InferenceRequest(BaseModel):
+    """Body of ``POST /inference`` and ``/inference/reading``; every field may be missing."""
+
+    environment: Any = Field(None, validation_alias=AliasChoices("environment", "env"))
+    images: Annotated[list[_Blob], _list_of(MAX_FRAMES)] = Field(default_factory=list)
+    audio: Annotated[_Blob | None, BeforeValidator(_none_if_blank)] = None
+    mood: Label = ""
+    tone: Label = ""
+    text: Annotated[
+        str,
+        BeforeValidator(_as_text),
+        StringConstraints(strip_whitespace=True),
+        _at_most(MAX_WORDS),
+    ] = ""
+    movies: Annotated[list[Title], _list_of(MAX_NAMED)] = Field(default_factory=list)
+    exclude: Annotated[list[Title], _list_of(MAX_NAMED)] = Field(default_factory=list)
+    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT), BeforeValidator(_no_truth)] = 10
+    intent: Annotated[Intent, BeforeValidator(_auto_if_blank)] = "auto"
+    max_minutes: Annotated[_Minutes | None, BeforeValidator(_number)] = Field(
+        None, alias="maxMinutes"
+    )
+    family: Annotated[Family | None, BeforeValidator(_none_if_blank)] = None
+    seed: Annotated[_Seed | None, BeforeValidator(_number)] = None
+    language: Annotated[Language | None, BeforeValidator(_primary_tag)] = None
+    visitor: Annotated[Visitor | None, BeforeValidator(_none_if_blank)] = None
+    corrects: Label | None = None
+
+
+class LogQuery(BaseModel):
+    """Query string of ``GET /inference/log``."""
+
+    limit: Annotated[int, Field(ge=1, le=MAX_LOG_LIMIT)] = 50
+
+
+class Envelope(BaseModel):
+    """An MFNP envelope, version 1."""
+
+    protocol: Literal["MFNP"]
+    version: Annotated[float, Field(ge=1, lt=2)] = 1.0
+    message_type: Literal["inference", "inference-reading", "inference-log", "inference-feedback"]
+    payload: dict[str, Any]
+
+
+Shape = TypeVar("Shape", bound=BaseModel)
+
+
+def read(shape: type[Shape], raw: Mapping[str, Any]) -> Shape:
+    """Validate ``raw`` as ``shape``.
+
+    Raises:
+        InvalidInputError: names each field and what is wrong with it, never its value.
+    """
+    try:
+        return shape.model_validate(raw)
+    except ValidationError as error:
+        found = problems(error)
+    raise InvalidInputError("; ".join(f"{each.field}: {each.message}" for each in found), found)
+
+
+# pydantic's own words are for programmers.
+_PLAIN: Final = {
+    "missing": "is required",
+    "model_type": "must be an object",
+    "dict_type": "must be an object",
+    "string_type": "must be text",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "less_than": "must be less than {lt}",
+    "literal_error": "must be {expected}",
+    "string_pattern_mismatch": "must match {pattern}",
+}
+
+
+def problems(error: ValidationError) -> Sequence[FieldProblem]:
+    """Return what a validation found, a problem a field."""
+    found: dict[str, FieldProblem] = {}
+    for each in error.errors(include_url=False, include_input=False):
+        field = ".".join(str(part) for part in each["loc"])
+        plain = _PLAIN.get(each["type"], "{msg}").format(msg=each["msg"], **each.get("ctx", {}))
+        found.setdefault(field, FieldProblem(field, plain))
+    return list(found.values())

@@ -1,0 +1,398 @@
+"""The use case: perceive, rank, fuse, remember. The only place that degrades."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from moodflix import vocabulary
+from moodflix.config import Settings
+from moodflix.errors import DatabaseUnavailableError, LlmError, RecommenderError
+from moodflix.films import shipped as bundled
+from moodflix.films import titles
+from moodflix.films.shipped import ShippedFilm
+from moodflix.perception import merge as perception
+from moodflix.perception.merge import Perceived
+from moodflix.recommend import fusion
+from moodflix.recommend.catalogue import wishes
+from moodflix.recommend.catalogue.ranker import Catalogue
+from moodflix.recommend.catalogue.reasons import Reasons
+from moodflix.recommend.fusion import Fused, RankedList, evidence_weight, explored, fuse
+from moodflix.recommend.learned.model import LearnedRecommender
+from moodflix.recommend.llm import recommender as llm
+from moodflix.recommend.llm.client import Deadline
+from moodflix.recommend.llm.prompt import MAX_CANDIDATES
+from moodflix.recommend.llm.recommender import Listener, LlmAnswer
+from moodflix.recommend.query import Pick, Query, Recommender, admissible
+from moodflix.recommendation import HEARTBEAT, Event, Given, Told
+from moodflix.requests import CONTEXT, Environment, InferenceRequest, LogRequest
+from moodflix.store import answers, feedback, films, logs
+from moodflix.store.database import Database
+from moodflix.store.models import Film
+from moodflix.vocabulary import CATALOGUE, LLM
+from moodflix.vocabulary import LEARNED as CONTEXT_MODEL
+
+logger = logging.getLogger(__name__)
+# Lists longer than what is shown let films that several recommenders rank low still meet.
+_DEPTH = 3
+# The newest answers that weights are learned from.
+_LEARNED_FROM = 2_000
+_HEARTBEAT_SECONDS = 1.0
+
+
+@dataclass
+class _Asking:
+    """One request on its way: what is known before the LLM is asked."""
+
+    request: InferenceRequest
+    env: Environment
+    now: datetime
+    perceived: Perceived
+    query: Query
+    own: list[RankedList]
+    warnings: list[str]
+    started: float = field(default_factory=time.monotonic)
+
+
+class Station:
+    """Answers what to watch and remembers what was chosen."""
+
+    def __init__(
+        self,
+        database: Database,
+        catalogue: Catalogue,
+        context: LearnedRecommender,
+        asked: llm.OllamaRecommender | llm.NoLlm,
+        settings: Settings,
+    ) -> None:
+        """Join the recommenders; the settings say what an LLM may do that fails or invents."""
+        self._database = database
+        self.catalogue = catalogue
+        self.context = context
+        self.llm = asked
+        self._llm_required = settings.llm == "ollama"
+        self._keep_unknown = settings.unknown_films == "keep"
+        self._repeat_after = timedelta(days=settings.repeat_days)
+        self._learned: Mapping[str, float] = fusion.PRIORS
+        self._occasions = logs.Occasions()
+        # Under one GIL many at once are no faster, and logs would wait for all of them.
+        self.turn = threading.RLock()
+        self._storing = threading.Lock()
+
+    def relearn_weights(self) -> None:
+        """Learn what each recommender's word counts, from what was chosen among what was shown.
+
+        Raises:
+            DatabaseUnavailableError: the answers can't be read.
+        """
+        with self._database.read() as session:
+            shown = answers.chosen_among(session, _LEARNED_FROM)
+        self._learned = fusion.learn([fusion.Shown(*each) for each in shown])
+
+    def weights(self) -> dict[str, float]:
+        """Return what each recommender's word counts now."""
+        # One look: the trainer may swap the model meanwhile.
+        evidence = evidence_weight(self.context.model.rows)
+        return {**self._learned, CONTEXT_MODEL: evidence * self._learned[CONTEXT_MODEL]}
+
+    def answer(self, request: InferenceRequest, now: datetime, *, remember: bool = True) -> Given:
+        """Recommend films for one evening, and store the answer unless told not to.
+
+        Raises:
+            LlmError: the LLM failed and is required.
+            RecommenderError: not one recommender could answer.
+        """
+        asking = self._begin(request, now)
+        asked = self._ask(asking, Deadline(self.llm.timeout), Listener())
+        return self._finish(asking, asked, remember=remember)
+
+    def stream(self, request: InferenceRequest, now: datetime) -> Iterator[Event]:
+        """Recommend films for one evening, piece by piece.
+
+        Yields ``perceived``, ``picks`` (the station's own), ``queue`` and ``pick`` as the LLM goes
+        on, and at last ``answer`` or ``error``; between them a heartbeat each second. The LLM is
+        left alone as soon as the iterator is closed.
+        """
+        asking = self._begin(request, now)
+        yield Event("perceived", asking.perceived.as_json())
+        fused = self._fused(asking.own, request, asking.query)
+        yield Event("picks", {"picks": self._described(fused, request, asking.query)})
+        deadline = Deadline(self.llm.timeout)
+        events: SimpleQueue[Event] = SimpleQueue()
+
+        told = Told(events, lambda picks: self._checked(picks, asking.query))
+
+        def work() -> None:
+            events.put(self._last_event(asking, deadline, told))
+
+        worker = threading.Thread(target=work, name="llm", daemon=True)
+        worker.start()
+        try:
+            while True:
+                try:
+                    event = events.get(timeout=_HEARTBEAT_SECONDS)
+                except Empty:
+                    event = HEARTBEAT
+                yield event
+                if event.name in ("answer", "error"):
+                    break
+        finally:
+            deadline.cancel()
+            worker.join()
+
+    def _last_event(self, asking: _Asking, deadline: Deadline, listener: Listener) -> Event:
+        try:
+            asked = self._ask(asking, deadline, listener)
+            if deadline.cancelled:
+                # What nobody will see is no answer: none is stored.
+                return Event("error")
+            given = self._finish(asking, asked)
+        except Exception as error:  # noqa: BLE001 - handed over to the thread that answers
+            return Event("error", error)
+        return Event("answer", given)
+
+    def _begin(self, request: InferenceRequest, now: datetime) -> _Asking:
+        begun = perception.begin(request)
+        with self.turn:
+            asking = self._prepared(request, now)
+        if begun:
+            asking.perceived = perception.perceive(request, begun)
+            asking.query, asking.own = self._revised(asking, asking.perceived)
+        return asking
+
+    def _prepared(self, request: InferenceRequest, now: datetime) -> _Asking:
+        env, warnings = Environment.lenient(request.environment)
+        perceived = perception.perceive(request)
+        query = _query(request, env, perceived, now)
+        taste = self._taste(request, now, warnings)
+        query = replace(
+            query,
+            loved=taste.loved,
+            excluded=taste.excluded.union(query.excluded, self._held_back(now, warnings)),
+        )
+        asking = _Asking(request, env, now, perceived, query, [], warnings)
+        asking.own = self._own(query, request.limit, warnings)
+        return asking
+
+    def _revised(self, asking: _Asking, perceived: Perceived) -> tuple[Query, list[RankedList]]:
+        """Return the query with what was perceived since, and the station's own lists for it."""
+        query = replace(asking.query, context=_context(asking.env, perceived))
+        same = query == asking.query
+        return query, asking.own if same else self._own(query, asking.request.limit, [])
+
+    def _held_back(self, now: datetime, warnings: list[str]) -> frozenset[str]:
+        if not self._repeat_after:
+            return frozenset()
+        try:
+            with self._database.read() as session:
+                return logs.chosen_since(session, now - self._repeat_after)
+        except DatabaseUnavailableError as error:
+            warnings.append(f"films chosen lately are not held back: {error}")
+            return frozenset()
+
+    def _taste(
+        self, request: InferenceRequest, now: datetime, warnings: list[str]
+    ) -> feedback.Taste:
+        if request.visitor is not None:
+            try:
+                with self._database.read() as session:
+                    return feedback.taste(session, request.visitor, now)
+            except DatabaseUnavailableError as error:
+                warnings.append(f"what this visitor said of films is not known: {error}")
+        return feedback.Taste()
+
+    def _ask(self, asking: _Asking, deadline: Deadline, listener: Listener) -> LlmAnswer:
+        def candidates() -> list[Pick]:
+            return [each.pick for each in fuse(asking.own, MAX_CANDIDATES)]
+
+        try:
+            return self.llm.ask(asking.query, asking.request.limit, candidates, deadline, listener)
+        except LlmError as error:
+            if self._llm_required:
+                raise
+            model = getattr(self.llm, "model", None)
+            return llm.unavailable(model, str(error), deadline.seconds - deadline.left())
+
+    def _finish(self, asking: _Asking, asked: LlmAnswer, *, remember: bool = True) -> Given:
+        perceived = asking.perceived.or_read_by_llm(asked.mood, asked.tone)
+        with self.turn:
+            query, own = self._revised(asking, perceived)
+            asked = replace(asked, picks=self._checked(asked.picks, query))
+            lists = [RankedList(LLM, asked.picks, self._learned[LLM]), *own]
+            fused = self._fused(lists, asking.request, query)
+            if not fused:
+                problems = ("no film to recommend", *asking.warnings)
+                raise RecommenderError("; ".join(problems))
+            picks = self._described(fused, asking.request, query)
+        answer = {
+            "id": uuid.uuid4().hex,
+            "answered_at": asking.now,
+            "context": dict(query.context),
+            "mood_source": perceived.mood.source,
+            "tone_source": perceived.tone.source,
+            "llm_status": asked.status,
+            "llm_numbers": asked.numbers.as_json(),
+            "seconds": time.monotonic() - asking.started,
+            "corrects": asking.request.corrects,
+        }
+        return Given(
+            id=self._remember(answer, picks, asking.warnings) if remember else None,
+            movies=[pick["title"] for pick in picks],
+            primary_llm=[pick.title for pick in asked.picks],
+            picks=picks,
+            perceived=perceived,
+            llm=asked,
+            warnings=asking.warnings,
+        )
+
+    def _checked(self, picks: Sequence[Pick], query: Query) -> list[Pick]:
+        """Return the LLM's films under the titles and years the station knows them by."""
+        if not picks:
+            return []
+        try:
+            with self._database.read() as session:
+                checked = [films.identified(session, pick) for pick in picks]
+        except DatabaseUnavailableError as error:
+            logger.warning("films of the LLM are not looked up: %s", error)
+            return list(picks)
+        kept = (pick for pick in checked if pick.known or self._keep_unknown)
+        return list(admissible(kept, query))
+
+    def _own(self, query: Query, limit: int, warnings: list[str]) -> list[RankedList]:
+        weights = self.weights()
+        recommenders: Sequence[Recommender] = (self.context, self.catalogue)
+        lists = []
+        for recommender in recommenders:
+            try:
+                with self.turn:
+                    picks = recommender.rank(query, max(limit * _DEPTH, MAX_CANDIDATES))
+            except RecommenderError as error:
+                logger.warning("%s can't answer: %s", recommender.name, error)
+                warnings.append(f"{recommender.name}: {error}")
+            else:
+                lists.append(RankedList(recommender.name, picks, weights[recommender.name]))
+        return lists
+
+    def _fused(
+        self, lists: Sequence[RankedList], request: InferenceRequest, query: Query
+    ) -> list[Fused]:
+        return explored(fuse(lists, request.limit * _DEPTH), request.limit, query)
+
+    def _described(
+        self, fused: Sequence[Fused], request: InferenceRequest, query: Query
+    ) -> list[dict[str, Any]]:
+        with self.turn:
+            told = Reasons(query, request.language or "en")
+            known, chosen = self._facts(fused)
+            return [
+                _described(each, known.get(each.pick.key), chosen.get(each.pick.key, {}), told)
+                for each in fused
+            ]
+
+    def _facts(
+        self, fused: Sequence[Fused]
+    ) -> tuple[dict[str, ShippedFilm | Film], Mapping[str, Mapping[str, int]]]:
+        """Return what is known of the films, and how often they were chosen in what."""
+        keys = {each.pick.key: each.pick.year for each in fused}
+        shipped = {each.pick.key: bundled.find(each.pick.title, each.pick.year) for each in fused}
+        # Shown under a further name, a film would stand there twice.
+        known: dict[str, ShippedFilm | Film] = {
+            key: film for key, film in shipped.items() if film and film.key == key
+        }
+        try:
+            with self._database.read() as session:
+                if others := keys.keys() - known:
+                    for key, same in films.known(session, others).items():
+                        if film := films.meant(same, keys[key]):
+                            known[key] = bundled.find(film.title, film.year) or film
+                return known, self._occasions.of(session, keys)
+        except DatabaseUnavailableError as error:
+            logger.warning("answering without facts: %s", error)
+            return known, {}
+
+    def _remember(
+        self, answer: dict[str, Any], picks: list[dict[str, Any]], warnings: list[str]
+    ) -> str | None:
+        rows = [
+            {"film_key": titles.key(pick["title"])}
+            | {name: pick[name] for name in ("title", "year", "sources")}
+            for pick in picks
+        ]
+        try:
+            # At most one answer at the writers' lock: a log waits for no more.
+            with self._storing:
+                self._database.commit(lambda session: answers.record(session, answer, rows))
+        except DatabaseUnavailableError as error:
+            logger.warning("an answer was not stored: %s", error)
+            warnings.append(f"this answer was not stored: {error}")
+            return None
+        return str(answer["id"])
+
+
+def _described(
+    each: Fused, film: ShippedFilm | Film | None, chosen: Mapping[str, int], told: Reasons
+) -> dict[str, Any]:
+    traits = film if isinstance(film, ShippedFilm) else None
+    return {
+        "title": film.title if film else each.pick.title,
+        "year": film.year if film else each.pick.year,
+        # The catalogue ranks what ships, even while the table can't be read.
+        "known": film is not None or CATALOGUE in each.sources,
+        "explore": each.explore,
+        "score": round(each.score, 4),
+        "sources": dict(each.sources),
+        "why": told.why(each.sources, traits, chosen, each.whys.get(LLM, "")),
+        "genres": list(traits.genres) if traits else [],
+        "runtime": traits.runtime if traits else None,
+        "original_title": traits.original_title if traits else "",
+    }
+
+
+def log_choice(session: Session, request: LogRequest, now: datetime) -> None:
+    """Add a choice to the log, linked to the answer it came from."""
+    row = request.row()
+    key = titles.key(row.movie_title)
+    answer_id = answers.chosen_from(session, key, now, request.inference_id)
+    logs.add(session, row, now, answer_id)
+
+
+def _context(env: Environment, perceived: Perceived) -> dict[str, str]:
+    spoken = {"mood": perceived.mood, "tone": perceived.tone}
+    context = {}
+    for name in CONTEXT:
+        if name in spoken:
+            judged = spoken[name]
+            # A neutral that nobody said is not known.
+            context[name] = "" if judged.source == vocabulary.NONE else judged.label
+        else:
+            value = getattr(env, name)
+            context[name] = "" if value is None else str(value)
+    return context
+
+
+def _query(
+    request: InferenceRequest, env: Environment, perceived: Perceived, now: datetime
+) -> Query:
+    named = (*request.movies, *request.exclude)
+    query = Query(
+        context=_context(env, perceived),
+        hour=now.astimezone().hour,
+        words=request.text,
+        liked=tuple(request.movies),
+        excluded=frozenset().union(*map(bundled.spellings, named)),
+        intent=request.intent,
+        max_minutes=request.max_minutes,
+        family=request.family,
+        seed=request.seed,
+        date=now.astimezone().date().isoformat(),
+    )
+    return wishes.bound(query, wishes.read(request.text))

@@ -1,0 +1,1 @@
+"""All SQL: the database, its tables, and what is asked of them."""

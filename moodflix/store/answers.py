@@ -1,0 +1,85 @@
+"""All SQL about answers: what was recommended, and which answer a choice came from."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, insert, select
+from sqlalchemy.orm import Session, aliased
+
+from moodflix.store.models import Answer, AnswerPick, LogEntry
+from moodflix.vocabulary import HAND, NONE
+
+# Old front-ends name no answer: a choice belongs to the newest one this fresh that listed it.
+LINK_WINDOW = timedelta(minutes=30)
+
+
+def record(session: Session, answer: Mapping[str, Any], picks: Sequence[Mapping[str, Any]]) -> None:
+    """Store the columns of an answer and those of its picks, in their order.
+
+    Of what it ``corrects`` only a reading of the mood is kept, put right by a mood given by hand.
+    """
+    by_hand = answer["mood_source"] == HAND
+    answer = {**answer, "corrects": _reading(session, answer.get("corrects")) if by_hand else None}
+    # Plain inserts: the unit of work would cost as much as the ranking.
+    session.execute(insert(Answer.__table__), answer)  # type: ignore[arg-type]
+    rows = [
+        {"answer_id": answer["id"], "position": place, **pick}
+        for place, pick in enumerate(picks, start=1)
+    ]
+    session.execute(insert(AnswerPick.__table__), rows)  # type: ignore[arg-type]
+
+
+def _reading(session: Session, answer_id: str | None) -> str | None:
+    """Return the answer whose reading is meant: the one named, or the one that it corrects."""
+    named = session.get(Answer, answer_id) if answer_id else None
+    if named is None:
+        return None
+    return named.corrects if named.mood_source in (HAND, NONE) else named.id
+
+
+def chosen_from(
+    session: Session, film_key: str, now: datetime, inference_id: str | None = None
+) -> str | None:
+    """Return the id of the answer a choice came from, or ``None``.
+
+    That is the answer named by ``inference_id``, else the newest of the last 30 minutes that
+    listed the film.
+    """
+    if inference_id:
+        named = session.scalar(select(Answer.id).where(Answer.id == inference_id))
+        if named is not None:
+            return named
+    return session.scalar(
+        select(Answer.id)
+        .join(AnswerPick, AnswerPick.answer_id == Answer.id)
+        .where(Answer.answered_at.between(now - LINK_WINDOW, now), AnswerPick.film_key == film_key)
+        .order_by(Answer.answered_at.desc())
+        .limit(1)
+    )
+
+
+def chosen_among(session: Session, n: int) -> Sequence[tuple[Sequence[Mapping[str, int]], int]]:
+    """Return which film was chosen among those shown, of the answers that led to a choice.
+
+    Each is the sources of its films by place, and the place of the chosen one, from 0. An answer
+    counts once, by its newest choice. The newest ``n`` answers are looked at, chosen from or not.
+    """
+    newest = select(Answer.id).order_by(Answer.answered_at.desc()).limit(n).subquery()
+    chosen = aliased(LogEntry)
+    last = select(func.max(chosen.id)).where(chosen.answer_id == newest.c.id).correlate(newest)
+    rows = session.execute(
+        select(AnswerPick.answer_id, AnswerPick.sources, AnswerPick.film_key == LogEntry.film_key)
+        .join(newest, newest.c.id == AnswerPick.answer_id)
+        .join(LogEntry, LogEntry.id == last.scalar_subquery())
+        .order_by(AnswerPick.answer_id, AnswerPick.position)
+    )
+    found = []
+    for _, picks in itertools.groupby(rows, key=lambda row: row[0]):
+        _, sources, taken = zip(*picks, strict=True)
+        if any(taken):
+            found.append((sources, taken.index(1)))
+    return found

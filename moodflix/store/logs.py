@@ -1,0 +1,237 @@
+"""All SQL about logs: add, recent, stream, count, merge."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    and_,
+    case,
+    func,
+    insert,
+    literal,
+    select,
+)
+from sqlalchemy.orm import Session
+
+from moodflix import vocabulary
+from moodflix.films import titles
+from moodflix.requests import CONTEXT, FIELDS, LogRow
+from moodflix.store.database import staged
+from moodflix.store.models import Answer, LogEntry, UtcDateTime
+
+_COLUMNS = tuple(getattr(LogEntry, field) for field in FIELDS)
+_LEARNED = tuple(getattr(LogEntry, field) for field in (*CONTEXT, "movie_title"))
+# What an answer says of a mood that it made up, and what the database says of no answer.
+_UNSAID = (vocabulary.NONE, None)
+# What one index holds of a choice.
+_OCCASION = (LogEntry.film_key, LogEntry.mood, LogEntry.weather_desc, LogEntry.weekday)
+_BATCH = 2_000
+_FILMS_COUNTED = 5_000
+# Shorter numbers are years or day counts, not epoch seconds.
+_SHORT_NUMBER = re.compile(r"[+-]?\d{0,8}(\.\d*)?", re.ASCII)
+_MOMENT = TypeAdapter(datetime)
+
+_INCOMING = Table(
+    "incoming_logs",
+    MetaData(),
+    Column("place", Integer, primary_key=True),
+    *(Column(field, String, nullable=False) for field in FIELDS),
+    Column("event_at", UtcDateTime, nullable=False),
+    Column("film_key", String, nullable=False),
+    prefixes=["TEMPORARY"],
+)
+
+
+@dataclass(frozen=True)
+class Merged:
+    """How many rows a merge added, and how many the table already held."""
+
+    added: int
+    held: int
+
+
+def moment(text: str) -> datetime | None:
+    """Read a moment: ISO 8601 or epoch (s or ms); without a zone it is UTC."""
+    text = text.strip()
+    if _SHORT_NUMBER.fullmatch(text):
+        return None
+    try:
+        read = _MOMENT.validate_python(text)
+        aware = read if read.tzinfo else read.replace(tzinfo=timezone.utc)
+        return aware.astimezone(timezone.utc)
+    except (ValidationError, OverflowError):
+        return None
+
+
+def add(
+    session: Session, row: LogRow, received_at: datetime, answer_id: str | None = None
+) -> LogEntry:
+    """Add one choice, linked to the answer it came from."""
+    entry = LogEntry(**_values(row, received_at), received_at=received_at, answer_id=answer_id)
+    session.add(entry)
+    return entry
+
+
+def recent(session: Session, limit: int) -> list[Sequence[str]]:
+    """Return the 12 columns of the newest ``limit`` rows, oldest of them first."""
+    newest = session.execute(select(*_COLUMNS).order_by(LogEntry.id.desc()).limit(limit)).all()
+    return [tuple(row) for row in reversed(newest)]
+
+
+def stream(
+    session: Session, since: datetime | None = None, until: datetime | None = None
+) -> Iterator[Sequence[str]]:
+    """Yield the 12 columns of each row in order of arrival, in bounded memory."""
+    rows = session.execute(
+        select(*_COLUMNS).where(*_between(since, until)).order_by(LogEntry.id),
+        execution_options={"yield_per": _BATCH},
+    )
+    for row in rows:
+        yield tuple(row)
+
+
+def count(session: Session, since: datetime | None = None, until: datetime | None = None) -> int:
+    """Count the rows whose event is at or after ``since`` and before ``until``."""
+    counted = select(func.count()).select_from(LogEntry).where(*_between(since, until))
+    return session.scalar(counted) or 0
+
+
+class Occasions:
+    """In which moods, weathers and weekdays films were chosen: counted once, then kept up."""
+
+    def __init__(self) -> None:
+        """Start with nothing counted."""
+        self._films: dict[str, Counter[str]] = {}
+        self._newest = 0
+
+    def of(self, session: Session, film_keys: Collection[str]) -> dict[str, Counter[str]]:
+        """Return how often each film was chosen in each, by its word, and at all, under ``""``.
+
+        Films never chosen are left out; a neutral mood says nothing.
+        """
+        newest = session.scalar(select(func.max(LogEntry.id))) or 0
+        if not 0 <= newest - self._newest <= _BATCH or len(self._films) > _FILMS_COUNTED:
+            self._films = {}
+        elif newest > self._newest:
+            # Grouped, SQLite would read its whole index for these few.
+            newer = select(*_OCCASION, literal(1)).where(LogEntry.id > self._newest)
+            self._count(session.execute(newer).all())
+        self._newest = newest
+        if fresh := set(film_keys) - self._films.keys():
+            counted = select(*_OCCASION, func.count()).where(LogEntry.film_key.in_(fresh))
+            rows = session.execute(counted.group_by(*_OCCASION)).all()
+            self._films |= {key: Counter() for key in fresh}
+            self._count(rows)
+        return {key: self._films[key] for key in film_keys if self._films[key]}
+
+    def _count(self, rows: Iterable[Any]) -> None:
+        for key, mood, weather, weekday, times in rows:
+            if key in self._films:
+                known = (
+                    vocabulary.mood(mood),
+                    vocabulary.weather(weather),
+                    vocabulary.weekday(weekday),
+                )
+                for word in {"", *filter(None, known)} - {vocabulary.NEUTRAL}:
+                    self._films[key][word] += times
+
+
+def chosen_since(session: Session, since: datetime) -> frozenset[str]:
+    """Return the spelling keys of the films chosen since a moment."""
+    # A client's clock may be ahead.
+    recent = and_(LogEntry.event_at >= since, LogEntry.received_at >= since)
+    return frozenset(session.scalars(select(LogEntry.film_key).where(recent).distinct()))
+
+
+def id_range(session: Session) -> tuple[int, int]:
+    """Return the ids of the oldest and the newest row, zeros when there is none."""
+    # Two statements: SQLite would read the whole table to answer both in one.
+    first, last = (session.scalar(select(end(LogEntry.id))) for end in (func.min, func.max))
+    return first or 0, last or 0
+
+
+def choices(
+    session: Session, after: int = 0, until: int | None = None
+) -> Iterator[tuple[list[dict[str, str]], list[str]]]:
+    """Yield contexts and titles in batches, in bounded memory, as they are to be learned from.
+
+    A mood or tone ``neutral`` counts only if somebody said it. All rows come in the order in which
+    the choices were made, those ``after`` an id in order of arrival; none is newer than ``until``.
+    """
+    # A client's clock may be ahead, but no choice is made after it arrived.
+    was_before = LogEntry.event_at < LogEntry.received_at
+    made_at = case((was_before, LogEntry.event_at), else_=LogEntry.received_at)
+    told = (Answer.mood_source, Answer.tone_source)
+    rows = session.execute(
+        select(*_LEARNED, *told)
+        .join(Answer, Answer.id == LogEntry.answer_id, isouter=True)
+        .where(LogEntry.id > after, *([] if until is None else [LogEntry.id <= until]))
+        .order_by(*([] if after else [made_at]), LogEntry.id),
+        execution_options={"yield_per": _BATCH},
+    )
+    for batch in rows.partitions():
+        contexts = []
+        for *texts, _, mood_source, tone_source in batch:
+            context = dict(zip(CONTEXT, texts, strict=True))
+            for name, source in (("mood", mood_source), ("tone", tone_source)):
+                if source in _UNSAID and context[name].strip().casefold() == vocabulary.NEUTRAL:
+                    context[name] = ""
+            contexts.append(context)
+        yield contexts, [row[len(CONTEXT)] for row in batch]
+
+
+def merge(session: Session, rows: Iterable[LogRow], received_at: datetime) -> Merged:
+    """Add the rows the table does not hold yet, in their order, in one transaction.
+
+    A row counts as held as often as the table held it before: of three equal rows, one held, two
+    are added.
+    """
+    incoming = ([_values(row, received_at)] for row in rows)
+    with staged(session, _INCOMING, incoming) as total:
+        added = session.connection().execute(_insert_missing(received_at)).rowcount
+    return Merged(added, total - added)
+
+
+def _insert_missing(received_at: datetime) -> Any:
+    incoming = [_INCOMING.c[field] for field in FIELDS]
+    nth = func.row_number().over(partition_by=incoming, order_by=_INCOMING.c.place)
+    arrived = select(_INCOMING, nth.label("nth")).subquery("arrived")
+    held = select(*_COLUMNS, func.count().label("times")).group_by(*_COLUMNS).subquery("held")
+    same = and_(*(arrived.c[field] == held.c[field] for field in FIELDS))
+    names = (*FIELDS, "event_at", "film_key")
+    missing = (
+        select(*(arrived.c[name] for name in names), literal(received_at, UtcDateTime))
+        .select_from(arrived.outerjoin(held, same))
+        .where(arrived.c.nth > func.coalesce(held.c.times, 0))
+        .order_by(arrived.c.place)
+    )
+    return insert(LogEntry.__table__).from_select([*names, "received_at"], missing)  # type: ignore[arg-type]
+
+
+def _values(row: LogRow, received_at: datetime) -> dict[str, Any]:
+    values = {field: getattr(row, field) for field in FIELDS}
+    values["event_at"] = moment(row.client_sent_at) or received_at
+    values["film_key"] = titles.key(row.movie_title)
+    return values
+
+
+def _between(since: datetime | None, until: datetime | None) -> list[ColumnElement[bool]]:
+    bounds: list[ColumnElement[bool]] = []
+    if since is not None:
+        bounds.append(LogEntry.event_at >= since)
+    if until is not None:
+        bounds.append(LogEntry.event_at < until)
+    return bounds

@@ -1,0 +1,101 @@
+"""Alembic, as the station uses it: where the database stands, and bringing it to the newest."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+
+from moodflix.errors import SchemaError
+from moodflix.store import films
+from moodflix.store.database import Database, translated
+from moodflix.store.models import Base
+
+_UPGRADE = "run: flask db upgrade"
+
+
+def upgrade(database: Database) -> int:
+    """Bring the database to the newest migration and the bundled films into it.
+
+    Returns:
+        How many films the catalogue ranks.
+
+    Raises:
+        DatabaseUnavailableError: it can't be written.
+        SchemaError: it is newer than this version of the station.
+    """
+    database.prepare_file()
+    state(database)
+    config = alembic_config()
+    with translated(), database.engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    with database.write() as session:
+        return films.import_shipped(session)
+
+
+def state(database: Database) -> tuple[str | None, str]:
+    """Return the revision of the database (``None``: never migrated) and the newest one.
+
+    Raises:
+        DatabaseUnavailableError: it can't be read.
+        SchemaError: it is at a revision that this version of the station doesn't know.
+    """
+    scripts = ScriptDirectory.from_config(alembic_config())
+    newest = scripts.get_current_head()
+    if newest is None:
+        raise SchemaError("this installation has no migrations; install it again")
+    if not database.exists():
+        return None, newest
+    with translated(), database.engine.connect() as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
+    if current is not None:
+        try:
+            scripts.get_revision(current)
+        except CommandError:
+            raise SchemaError(
+                f"the database is at revision {current}, which this version doesn't know; "
+                "install the version that made it, or a newer one"
+            ) from None
+    return current, newest
+
+
+def require_newest(database: Database) -> None:
+    """Make sure that the database is at the newest migration.
+
+    Raises:
+        DatabaseUnavailableError: it can't be read.
+        SchemaError: it isn't; the text says what to run.
+    """
+    current, newest = state(database)
+    if current is None:
+        raise SchemaError(f"the database is not migrated; {_UPGRADE}")
+    if current != newest:
+        raise SchemaError(f"the database is at revision {current}, not {newest}; {_UPGRADE}")
+
+
+def differences(database: Database) -> list[str]:
+    """Return how the tables differ from the models, a line each."""
+    with translated(), database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return [str(difference) for difference in compare_metadata(context, Base.metadata)]
+
+
+def alembic_config() -> Config:
+    """Return the configuration that Alembic runs with.
+
+    Raises:
+        SchemaError: the migrations were not installed.
+    """
+    # In a checkout the folder stands beside the package, in a wheel inside it.
+    spec = find_spec("moodflix.migrations")
+    if spec is None or not spec.submodule_search_locations:
+        raise SchemaError("this installation has no migrations; install it again")
+    config = Config()
+    config.set_main_option("script_location", spec.submodule_search_locations[0].replace("%", "%%"))
+    return config

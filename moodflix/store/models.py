@@ -1,0 +1,222 @@
+"""The tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Column,
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.engine.default import DefaultExecutionContext
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from moodflix import strict_json
+from moodflix.films import titles
+
+_BLOCK = 3
+
+
+def blocks(key: str) -> tuple[str, str]:
+    """Return the beginning and the end of a spelling key, where the misspelt are looked for."""
+    return key[:_BLOCK], key[-_BLOCK:]
+
+
+def _block(end: int) -> Callable[[DefaultExecutionContext], str]:
+    def of_key(context: DefaultExecutionContext) -> str:
+        given: dict[str, str] = context.get_current_parameters()  # type: ignore[no-untyped-call]
+        return blocks(given["key"])[end]
+
+    return of_key
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware moment, stored as UTC without its zone (SQLite knows no zones)."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Store UTC."""
+        del dialect
+        return None if value is None else value.astimezone(timezone.utc).replace(tzinfo=None)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Give the zone back."""
+        del dialect
+        return None if value is None else value.replace(tzinfo=timezone.utc)
+
+
+class Base(DeclarativeBase):
+    """What all tables share: names for constraints, so that Alembic can alter them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class LogEntry(Base):
+    """One choice: the 12 documented columns exactly as sent, and what we know of it."""
+
+    __tablename__ = "logs"
+    # how often a film was chosen in which circumstances
+    __table_args__ = (
+        Index("ix_logs_film_key_mood", "film_key", "mood", "weather_desc", "weekday"),
+        # and which films in a few days
+        Index("ix_logs_event_at", "event_at", "mood", "film_key"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    client_sent_at: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
+    city: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
+    lat: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
+    lon: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
+    today_status: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
+    tomorrow_status: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
+    weekday: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
+    weather_desc: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
+    temperature: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
+    mood: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
+    tone: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
+    movie_title: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # client_sent_at where it can be read, else received_at
+    event_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    film_key: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
+    answer_id: Mapped[str | None] = mapped_column(ForeignKey("answers.id"), index=True)
+
+
+class Film(Base):
+    """A name of a film that can be looked up; ``bundled`` ones are those the catalogue ranks.
+
+    A film that goes by several names has a row for each; ``title`` is the one it is shown under.
+    """
+
+    __tablename__ = "films"
+    __table_args__ = (
+        UniqueConstraint("key", "year"),
+        Index("ix_films_head_year", "head", "year"),
+        Index("ix_films_tail_year", "tail", "year"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
+    title: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
+    year: Mapped[int]
+    bundled: Mapped[bool] = mapped_column(index=True)
+    head: Mapped[str] = mapped_column(String(_BLOCK), default=_block(0))
+    tail: Mapped[str] = mapped_column(String(_BLOCK), default=_block(1))
+
+
+class Answer(Base):
+    """What the station answered: the context in words, the list, the seconds."""
+
+    __tablename__ = "answers"
+    __table_args__ = (
+        Index("ix_answers_corrects", "corrects", sqlite_where=text("corrects IS NOT NULL")),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    answered_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    # the ten context columns in words; never the person's own text, frames or clip
+    context: Mapped[dict[str, str]] = mapped_column(JSON)
+    mood_source: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
+    tone_source: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
+    llm_status: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
+    # queue, first_film, total (seconds), tokens_per_second, prompt_tokens: those that are known
+    llm_numbers: Mapped[dict[str, float]] = mapped_column(JSON)
+    seconds: Mapped[float] = mapped_column(Double)
+    # the answer whose reading of the mood was put right by hand in this one
+    corrects: Mapped[str | None] = mapped_column(ForeignKey("answers.id"))
+    picks: Mapped[list[AnswerPick]] = relationship(order_by="AnswerPick.position")
+
+
+class AnswerPick(Base):
+    """One film of an answer: its place, and the rank each recommender gave it (from 1)."""
+
+    __tablename__ = "answer_picks"
+
+    answer_id: Mapped[str] = mapped_column(ForeignKey("answers.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    film_key: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
+    title: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
+    year: Mapped[int | None]
+    sources: Mapped[dict[str, int]] = mapped_column(JSON)
+
+
+class Feedback(Base):
+    """What a visitor said last of a film."""
+
+    __tablename__ = "feedback"
+
+    # a random id that the visitor's browser keeps
+    visitor: Mapped[str] = mapped_column(String(64), primary_key=True)
+    film_key: Mapped[str] = mapped_column(String(titles.MAX_TITLE), primary_key=True)
+    title: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
+    verdict: Mapped[str] = mapped_column(String(20))
+    answer_id: Mapped[str | None] = mapped_column(ForeignKey("answers.id"))
+    said_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Training(Base):
+    """One training of the context model: the store keeps only the newest files."""
+
+    __tablename__ = "trainings"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[int]
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    rows: Mapped[int]
+    # none of these where there were too few rows to hold some out
+    held_out: Mapped[int | None]
+    hit10: Mapped[float | None] = mapped_column(Double)
+    popularity_hit10: Mapped[float | None] = mapped_column(Double)
+    worse: Mapped[bool]
+
+
+# Sums that triggers of the database keep (migration 0007), whoever writes or deletes; days are
+# those of the station's clock.
+tallies = Table(
+    "tallies",
+    Base.metadata,
+    Column("measure", String(20), primary_key=True),
+    # what the measure is counted by
+    Column("a", String(strict_json.MAX_TEXT), primary_key=True),
+    Column("b", String(strict_json.MAX_TEXT), primary_key=True),
+    # last, so that days are added up in the order of the key
+    Column("day", String(10), primary_key=True),
+    Column("n", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+THIRDS = tuple(f"to_{third:02}" for third in range(1, 37))
+# How often a film was chosen in a mood from a year's beginning to the end of each third of a month
+# (its 10th, its 20th, its last day): what lies between two is one subtraction a year.
+film_tallies = Table(
+    "film_tallies",
+    Base.metadata,
+    Column("mood", String(strict_json.MAX_TEXT), primary_key=True),
+    Column("film_key", String(titles.MAX_TITLE), primary_key=True),
+    Column("year", Integer, primary_key=True),
+    *(Column(name, Integer, nullable=False) for name in THIRDS),
+    sqlite_with_rowid=False,
+)

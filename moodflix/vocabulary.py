@@ -1,0 +1,181 @@
+"""The station's vocabulary: moods, tones of voice, weather, days, sources, recommenders.
+
+Front-ends send free words in English or Korean ("light rain", "맑음", "수요일", "우울해요"); what
+compares them uses only what these functions return, where ``None`` always means unknown.
+``data/lexicon.csv`` has the synonyms of moods and tones.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Callable
+from functools import cache, lru_cache
+from importlib import resources
+from typing import Final, Literal, NamedTuple
+
+# The names under which answers, logs and reasons know the recommenders; the LLM is a source of
+# moods and tones as well.
+CATALOGUE, LEARNED, LLM = "catalogue", "context", "llm"
+NEUTRAL: Final = "neutral"
+# Where an evening may lead: repair the mood, stay with it, or what the policy makes of both.
+Intent = Literal["lift", "stay", "auto"]
+MOODS: Final = ("angry", "disgust", "fear", "happy", "sad", "surprise", NEUTRAL)
+# Where a mood or tone is known from.
+HAND, WORDS, FACE, VOICE = "hand", "words", "face", "voice"
+NONE: Final = "none"
+VOICE_TONES: Final = ("excited", "subdued", NEUTRAL, "happy", "angry", "sad")
+
+
+class Entry(NamedTuple):
+    """A stem of the lexicon: its mood (or what else it does), weight and tone."""
+
+    stem: str
+    language: str
+    mood: str
+    weight: float
+    tone: str
+
+    @property
+    def open_ended(self) -> bool:
+        """Whether endings may follow, as they do in Korean: 우울해요 is 우울."""
+        return self.stem[-1] == "*" or (self.language == "ko" and self.stem[-1] != "$")
+
+
+@cache
+def lexicon() -> tuple[Entry, ...]:
+    """Return the stems, longest first, so that a phrase goes before the words in it."""
+    text = (resources.files("moodflix.data") / "lexicon.csv").read_text(encoding="utf-8")
+    rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
+    found = [
+        Entry(stem, row["language"], row["mood"], float(row["weight"]), row["tone"])
+        for row in rows
+        for stem in row["stem"].casefold().split(";")
+    ]
+    return tuple(sorted(found, key=lambda entry: (entry.stem[0] == "*", -len(entry.stem))))
+
+
+def _look_up(label: str | None, known: tuple[str, ...], of: Callable[[Entry], str]) -> str | None:
+    word = (label or "").strip().casefold()
+    if word in known:
+        return word
+    for entry in lexicon():
+        stem = entry.stem.rstrip("*$")
+        if of(entry) in known and (word == stem or (entry.open_ended and word.startswith(stem))):
+            return of(entry)
+    return None
+
+
+@lru_cache(maxsize=1_000)
+def mood(label: str | None) -> str | None:
+    """Map a mood word to one of ``MOODS``, or ``None`` when it says nothing to us."""
+    return _look_up(label, MOODS, lambda entry: entry.mood)
+
+
+@lru_cache(maxsize=1_000)
+def tone(label: str | None) -> str | None:
+    """Map a word for a tone of voice to one of ``VOICE_TONES``, or ``None``."""
+    return _look_up(label, VOICE_TONES, lambda entry: entry.tone)
+
+
+# Order matters: "thunderstorm with rain" is a storm, "snow and rain" is snow.
+_WEATHER: Final[tuple[tuple[str, str], ...]] = (
+    ("storm", r"storm|thunder|typhoon|hurricane|squall|tornado|뇌우|천둥|태풍|폭풍"),
+    ("snow", r"snow|sleet|blizzard|눈|진눈깨비"),
+    ("rain", r"rain|drizzle|shower|wet|비|소나기|이슬비"),
+    ("fog", r"fog|mist|haze|smoke|dust|sand|ash|안개|연무|황사|먼지"),
+    ("clouds", r"cloud|overcast|grey|gray|dull|구름|흐림|흐린"),
+    ("clear", r"clear|sun|fair|bright|fine|맑"),
+)
+_WEATHER_PATTERNS: Final = tuple((name, re.compile(rx)) for name, rx in _WEATHER)
+# "laoading" is what today's front-end sends before its weather call returns.
+_NOT_YET: Final = {
+    "",
+    "laoading",
+    "loading",
+    "unknown",
+    "undefined",
+    "null",
+    "none",
+    "nan",
+    "n/a",
+    "-",
+    "error",
+}
+
+WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_KOREAN_WEEKDAYS: Final = "월화수목금토일"
+
+DAYS: Final = ("work", "holiday")
+_DAY: Final = (
+    (
+        "holiday",
+        re.compile(
+            r"holi|vacation|week-?end|free|rest|\boff\b|day-?off|christmas|leave|쉬는|휴일|공휴|주말|휴가"
+        ),
+    ),
+    ("work", re.compile(r"work|school|week-?day|busy|office|normal|평일|근무|출근|일하|학교")),
+)
+
+
+def number(text: str | None) -> float | None:
+    """Return a finite number written as text, or ``None``."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def is_placeholder(text: str) -> bool:
+    """Whether a front-end sent this while it did not know better."""
+    return text.strip().casefold() in _NOT_YET
+
+
+def weather(text: str | None) -> str | None:
+    """Return clear, clouds, rain, snow, storm or fog for a description of the weather."""
+    if text is None or is_placeholder(text):
+        return None
+    folded = text.casefold()
+    return next((name for name, pattern in _WEATHER_PATTERNS if pattern.search(folded)), None)
+
+
+def warmth(celsius: float | None) -> str | None:
+    """Return freezing (<= 0 °C), cold (< 10), mild (< 20), warm (< 28) or hot."""
+    if celsius is None:
+        return None
+    for limit, name in ((0.0001, "freezing"), (10, "cold"), (20, "mild"), (28, "warm")):
+        if celsius < limit:
+            return name
+    return "hot"
+
+
+def weekday(text: str | None) -> str | None:
+    """Return the English weekday in lower case for "Wed", "wednesday" or "수요일"."""
+    if text is None:
+        return None
+    word = text.strip().casefold().rstrip(".")
+    if word and word[0] in _KOREAN_WEEKDAYS and word[1:] in ("", "요일"):
+        return WEEKDAYS[_KOREAN_WEEKDAYS.index(word[0])]
+    if len(word) < len("mon"):
+        return None
+    return next((day for day in WEEKDAYS if day.startswith(word)), None)
+
+
+def day(text: str | None) -> str | None:
+    """Return work or holiday for a word about today or tomorrow."""
+    if text is None:
+        return None
+    folded = text.casefold()
+    return next((name for name, pattern in _DAY if pattern.search(folded)), None)
+
+
+def part_of_day(hour: int | None) -> str | None:
+    """Return morning (from 5), afternoon (12), evening (17) or night (22) for an hour 0-23."""
+    if hour is None:
+        return None
+    for limit, name in ((5, "night"), (12, "morning"), (17, "afternoon"), (22, "evening")):
+        if hour < limit:
+            return name
+    return "night"

@@ -1,0 +1,147 @@
+"""Which room of the package stands above which; docs/architecture.md draws it."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.server import ROOT
+
+# From the ground up, a floor a line. A room (a module, or a folder with all that is in it) imports
+# only from rooms below it; inside a room imports form no circle.
+FLOORS = """
+vocabulary errors
+config instance strict_json
+films
+requests
+store perception
+log_csv recommend
+learning
+recommendation
+station
+doctor simulation demo
+web cli
+__init__
+serving
+"""
+# Who may import a library; all others go through these.
+OWNERS = {
+    "flask": "web cli store.database serving __init__",
+    "flask_cors": "web",
+    "itsdangerous": "web",
+    "ollama": "recommend.llm",
+    "httpx": "recommend.llm",
+    "sklearn": "recommend.catalogue recommend.learned",
+    "scipy": "recommend.learned",
+    "sqlalchemy": "store",
+    "alembic": "store.migration",
+    "click": "cli",
+    "rapidfuzz": "films.fuzzy",
+    "PIL": "perception.face",
+    "av": "perception.audio",
+    "benchmarks": "",
+}
+# Imports that still break the rules above; each is to go.
+KNOWN_BREACHES: set[tuple[str, str]] = {
+    ("demo", "sqlalchemy"),
+    ("films.film_lists", "store.films"),
+    ("station", "sqlalchemy"),
+    ("store.films", "recommend.query"),
+    ("store.stats", "learning.files"),
+    ("web.dashboard", "sqlalchemy"),
+    ("web.feedback", "sqlalchemy"),
+}
+PACKAGE = ROOT / "moodflix"
+FLOOR = {room: floor for floor, line in enumerate(FLOORS.split("\n")) for room in line.split()}
+
+
+def modules() -> dict[str, Path]:
+    """Dotted name below the package -> file; the package itself is `__init__`."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        if parts[0] != "data":
+            found[".".join(parts).removesuffix(".__init__")] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Every module that a file imports, wherever the import stands."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            members = [f"{node.module}.{alias.name}" for alias in node.names]
+            own = [each for each in members if each.removeprefix("moodflix.") in MODULES]
+            yield from own
+            if len(own) < len(members):
+                yield node.module
+
+
+def own_imports(name: str) -> set[str]:
+    """The modules of the package that one of them imports."""
+    dotted = (each.removeprefix("moodflix.") for each in imported(MODULES[name]))
+    return {each for each in dotted if each in MODULES} - {name}
+
+
+def room(name: str) -> str:
+    return name.partition(".")[0]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_it_imports_only_from_rooms_below(name: str) -> None:
+    above = {
+        each
+        for each in own_imports(name)
+        if room(each) != room(name) and FLOOR[room(each)] >= FLOOR[room(name)]
+    }
+    known = {each for who, each in KNOWN_BREACHES if who == name}
+    assert above == known & MODULES.keys()
+
+
+def test_no_imports_form_a_circle() -> None:
+    graph = {name: own_imports(name) for name in MODULES}
+    tuple(graphlib.TopologicalSorter(graph).static_order())
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_it_leaves_each_library_to_its_owner(name: str) -> None:
+    for library in {each.split(".")[0] for each in imported(MODULES[name])} & OWNERS.keys():
+        owners = OWNERS[library].split()
+        allowed = any(name == owner or name.startswith(f"{owner}.") for owner in owners)
+        assert allowed or (name, library) in KNOWN_BREACHES, f"{name} imports {library}"
+
+
+@pytest.mark.parametrize(
+    ("command", "unwanted"),
+    [
+        ("import moodflix", ("flask", "sqlalchemy", "pydantic", "ollama", "sklearn")),
+        ("import wsgi", ("sklearn", "numpy", "scipy")),
+        ("from moodflix.store import migration", ("sklearn", "numpy", "ollama")),
+    ],
+)
+def test_it_leaves_heavy_libraries_alone(command: str, unwanted: tuple[str, ...]) -> None:
+    script = f"import sys; {command}; print(*(sys.modules.keys() & set({unwanted!r})))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
+
+
+def test_it_keeps_files_short() -> None:
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for folder in ("moodflix", "migrations", "tests", "samples", "benchmarks")
+        for path in (ROOT / folder).rglob("*.py")
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 400
+    }
+    assert long == {}
