@@ -83,8 +83,8 @@ def compare(name: str, size: tuple[int, int]) -> dict[str, dict[str, float]]:
     """Return each model's figures on rows held out: at random, the last if tastes drift."""
     warnings.simplefilter("ignore")  # solvers that were told to stop early say so
     planted = Planted(PLANS[name.removesuffix(AT_RANDOM)](size[0] + HELD, size[1]), SEED)
-    chance = np.random.default_rng(SEED)
-    held = np.sort(chance.choice(size[0] + HELD, HELD, replace=False))
+    rng = np.random.default_rng(SEED)
+    held = np.sort(rng.choice(size[0] + HELD, HELD, replace=False))
     if planted.plan.drift and not name.endswith(AT_RANDOM):
         held = np.arange(size[0], size[0] + HELD)
     known = np.setdiff1d(np.arange(size[0] + HELD), held)
@@ -116,15 +116,15 @@ def compare(name: str, size: tuple[int, int]) -> dict[str, dict[str, float]]:
 
 
 def _batches(rows: int, films: int) -> Iterator[tuple[list[dict[str, str]], list[str]]]:
-    chance = np.random.default_rng(SEED)
+    rng = np.random.default_rng(SEED)
     fame = (1 / np.arange(1, films + 1) ** 0.8).cumsum()
-    shift = chance.integers(films, size=1_000)
+    shift = rng.integers(films, size=1_000)
     planted = Planted(PLANS["one city"](_BATCH, 2), SEED)
     for _ in range(rows // _BATCH):
-        city = np.minimum(chance.zipf(1.3, _BATCH) - 1, 999)
-        film = np.searchsorted(fame, chance.random(_BATCH) * fame[-1])
-        film = np.where(chance.random(_BATCH) < _HABIT, (film + shift[city]) % films, film)
-        chance.shuffle(planted.contexts)
+        city = np.minimum(rng.zipf(1.3, _BATCH) - 1, 999)
+        film = np.searchsorted(fame, rng.random(_BATCH) * fame[-1])
+        film = np.where(rng.random(_BATCH) < _HABIT, (film + shift[city]) % films, film)
+        rng.shuffle(planted.contexts)
         places = [{"city": f"City {at}", "lat": f"{at / 20}", "lon": f"{at / 9}"} for at in city]
         contexts = [{**row, **place} for row, place in zip(planted.contexts, places, strict=True)]
         yield contexts, [f"Film {at:05d}" for at in film]

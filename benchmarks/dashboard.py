@@ -78,13 +78,13 @@ STRAIGHT: Final = {
 }
 
 
-def days_ago(chance: random.Random, count: int) -> Iterator[str]:
+def days_ago(rng: random.Random, count: int) -> Iterator[str]:
     """Yield moments in order, most of them in the evening, as the database writes them."""
-    hours = chance.choices(range(24), [1, *[0] * 6, *[1] * 9, 2, 3, 5, 8, 9, 8, 5, 3], k=count)
-    days = sorted(chance.choices(range(DAYS), k=count))
+    hours = rng.choices(range(24), [1, *[0] * 6, *[1] * 9, 2, 3, 5, 8, 9, 8, 5, 3], k=count)
+    days = sorted(rng.choices(range(DAYS), k=count))
     start = datetime.combine(FIRST, datetime.min.time())
     for day, hour in zip(days, hours, strict=True):
-        at = start + timedelta(days=day, hours=hour, seconds=chance.random() * 3600)
+        at = start + timedelta(days=day, hours=hour, seconds=rng.random() * 3600)
         yield at.isoformat(" ", "microseconds")
 
 
@@ -101,7 +101,7 @@ class Made:
 
     def __init__(self, choices: int, answers: int) -> None:
         """Take the numbers of rows."""
-        self.chance = random.Random(SEED)  # noqa: S311 - the same rows at every run
+        self.rng = random.Random(SEED)  # noqa: S311 - the same rows at every run
         self.choices, self.answers = choices, answers
         # Some films are chosen far more often than others.
         self.weights = list(accumulate(1 / (place + 30) ** 0.8 for place in range(FILMS)))
@@ -110,21 +110,19 @@ class Made:
 
     def films(self, count: int) -> list[int]:
         """Draw films by their places in popularity."""
-        return self.chance.choices(self.places, cum_weights=self.weights, k=count)
+        return self.rng.choices(self.places, cum_weights=self.weights, k=count)
 
     def moods(self, count: int) -> list[str]:
         """Draw moods."""
-        return self.chance.choices(list(MOODS), list(MOODS.values()), k=count)
+        return self.rng.choices(list(MOODS), list(MOODS.values()), k=count)
 
     def answered(self) -> Iterator[tuple[Any, ...]]:
         """Yield answers."""
-        sources = self.chance.choices(
-            ["hand", "words", "face", "none"], [4, 4, 4, 1], k=self.answers
-        )
+        sources = self.rng.choices(["hand", "words", "face", "none"], [4, 4, 4, 1], k=self.answers)
         moods = self.moods(self.answers)
-        for number, at in enumerate(days_ago(self.chance, self.answers)):
-            status = self.chance.choice(["used", "used", "used", "partial", "unavailable", "off"])
-            seconds = self.chance.lognormvariate(1.5, 0.7) if status == "used" else 0.02
+        for number, at in enumerate(days_ago(self.rng, self.answers)):
+            status = self.rng.choice(["used", "used", "used", "partial", "unavailable", "off"])
+            seconds = self.rng.lognormvariate(1.5, 0.7) if status == "used" else 0.02
             context = json.dumps({"mood": moods[number]})
             # Each twentieth puts right what the one before it read.
             corrects = None
@@ -140,7 +138,7 @@ class Made:
         for number in range(self.answers):
             answer, films = f"{number:032x}", self.films(10)
             if number % 3 == 0:
-                self.taken.append((answer, films[int(10 * self.chance.random() ** 2)]))
+                self.taken.append((answer, films[int(10 * self.rng.random() ** 2)]))
             for position, film in enumerate(dict.fromkeys(films), start=1):
                 sources = {"context": 1 + film % 12, "catalogue": position}
                 if film % 3 == 0:
@@ -155,7 +153,7 @@ class Made:
         # Each mood has favourites of its own.
         shift = {mood: 101 * at for at, mood in enumerate(MOODS)}
         step = max(1, self.choices // max(1, len(self.taken)))
-        for number, at in enumerate(days_ago(self.chance, self.choices)):
+        for number, at in enumerate(days_ago(self.rng, self.choices)):
             mood, answer = moods[number], None
             film = (places[number] + shift[mood]) % FILMS
             if number % step == 0 and number // step < len(self.taken):

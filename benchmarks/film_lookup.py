@@ -38,24 +38,22 @@ _SYLLABLES = (
 )
 
 
-def made_up(chance: random.Random, count: int) -> list[Listed]:
+def made_up(rng: random.Random, count: int) -> list[Listed]:
     """Return ``count`` films of two to four words; words and years are shared as in real ones."""
-    words = ["".join(chance.choices(_SYLLABLES, k=chance.randint(2, 4))) for _ in range(3_000)]
+    words = ["".join(rng.choices(_SYLLABLES, k=rng.randint(2, 4))) for _ in range(3_000)]
     named: dict[tuple[str, int], Listed] = {}
     while len(named) < count:
         # The earlier a word, the more titles have it.
-        picked = [
-            words[int(len(words) * chance.random() ** 2)] for _ in range(chance.randint(2, 4))
-        ]
-        title, year = " ".join(picked).title(), 2025 - int(100 * chance.random() ** 2)
+        picked = [words[int(len(words) * rng.random() ** 2)] for _ in range(rng.randint(2, 4))]
+        title, year = " ".join(picked).title(), 2025 - int(100 * rng.random() ** 2)
         named[title, year] = Listed(title, year)
     return list(named.values())
 
 
-def misspelt(chance: random.Random, title: str) -> str:
+def misspelt(rng: random.Random, title: str) -> str:
     """Return a title with one letter of its longest word left out."""
     word = max(title.split(), key=len)
-    place = chance.randrange(1, len(word))
+    place = rng.randrange(1, len(word))
     return title.replace(word, word[:place] + word[place + 1 :], 1)
 
 
@@ -69,11 +67,11 @@ def timed(calls: Sequence[Callable[[], Any]]) -> dict[str, float]:
     return {"median_ms": statistics.median(took), "p99_ms": statistics.quantiles(took, n=100)[98]}
 
 
-def measure(session: Session, asked: Sequence[Listed], chance: random.Random) -> dict[str, Any]:
+def measure(session: Session, asked: Sequence[Listed], rng: random.Random) -> dict[str, Any]:
     """Time each kind of look-up on the same films; count how many are found as they should be."""
     newest = session.scalar(select(func.max(Film.id))) or 0
-    ids = [chance.randint(1, newest) for _ in asked]
-    wrong = [misspelt(chance, film.title) for film in asked]
+    ids = [rng.randint(1, newest) for _ in asked]
+    wrong = [misspelt(rng, film.title) for film in asked]
     found: dict[str, list[Film | None]] = {"exact": [], "close": [], "unknown": []}
 
     def look(kind: str, title: str, year: int) -> None:
@@ -116,8 +114,8 @@ def _share_right(kind: str, found: Sequence[Film | None], asked: Sequence[Listed
 
 def main() -> int:
     """Print a table, write JSON, and return 1 if a goal is missed."""
-    chance = random.Random(SEED)  # noqa: S311 - the same films at every run
-    listed = made_up(chance, FILMS)
+    rng = random.Random(SEED)  # noqa: S311 - the same films at every run
+    listed = made_up(rng, FILMS)
     with tempfile.TemporaryDirectory() as folder:
         database = Database(f"sqlite:///{folder}/films.sqlite3")
         migration.upgrade(database)
@@ -127,7 +125,7 @@ def main() -> int:
             session.commit()
         imported = time.perf_counter() - started
         with database.read() as session:
-            timings = measure(session, chance.sample(listed, LOOKS), chance)
+            timings = measure(session, rng.sample(listed, LOOKS), rng)
         database.engine.dispose()
     click.echo(f"{FILMS} films, imported in {imported:.1f} s; {LOOKS} look-ups of each kind")
     click.echo(f"{'':12} {'median ms':>10} {'p99 ms':>10} {'x key read':>11} {'right':>7}")

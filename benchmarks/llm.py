@@ -243,7 +243,7 @@ def _lateness(station: Served) -> float:
     return late
 
 
-class Probe:
+class SampledSoftmax:
     """Logs and reads at a steady rate until told to stop, and times each.
 
     In processes of their own: the crowd's threads would keep them from asking in time.
@@ -304,7 +304,7 @@ def crowd(folder: Path, label: str, **settings: object) -> Iterator[Figure]:
     """Time logs and reads alone, then while a crowd asks for films."""
     with FakeOllama() as fake, served(folder, fake, **settings) as station:
         fake.default = paced
-        probe = Probe(station)
+        probe = SampledSoftmax(station)
         time.sleep(QUIET_SECONDS)
         yield from figures_of(f"quiet, {label}", probe.stop(), None)
         limits = httpx.Limits(max_connections=CROWD)
@@ -312,7 +312,7 @@ def crowd(folder: Path, label: str, **settings: object) -> Iterator[Figure]:
             httpx.Client(base_url=station.url, timeout=120, limits=limits, trust_env=False) as http,
             ThreadPoolExecutor(CROWD) as people,
         ):
-            probe = Probe(station)
+            probe = SampledSoftmax(station)
             asked = [people.submit(http.post, "/inference", json=EVENING) for _ in range(CROWD)]
             answers = [each.result() for each in asked]
             busy = probe.stop()

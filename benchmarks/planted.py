@@ -62,36 +62,36 @@ class Planted:
 
     def __init__(self, plan: Plan, seed: int = 0) -> None:
         """Draw everything."""
-        chance = np.random.default_rng(seed)
+        rng = np.random.default_rng(seed)
         self.plan = plan
         self.films = [f"Film {place:05d}" for place in range(plan.films)]
         fame = -plan.fame * np.log(np.arange(1, plan.films + 1))
-        steps = chance.normal(size=(_PERIODS, plan.films)) * plan.drift / np.sqrt(_PERIODS)
+        steps = rng.normal(size=(_PERIODS, plan.films)) * plan.drift / np.sqrt(_PERIODS)
         self._fame = fame + steps.cumsum(axis=0)
         sizes = {name: len(words) for name, words in WORDS.items()} | {"city": plan.cities}
         self._drawn = {
-            name: chance.integers(size, size=plan.rows)
+            name: rng.integers(size, size=plan.rows)
             for name, size in sizes.items()
             if name != "city"
         }
         crowd = 1 / np.arange(1, plan.cities + 1) ** 0.7
-        self._drawn["city"] = chance.choice(plan.cities, size=plan.rows, p=crowd / crowd.sum())
+        self._drawn["city"] = rng.choice(plan.cities, size=plan.rows, p=crowd / crowd.sum())
         self._tilts = {
-            name: strength * self._taste(chance, sizes[name])
+            name: strength * self._taste(rng, sizes[name])
             for name, strength in plan.effects.items()
         }
         self._own = {
-            name: np.exp(2.5 * self._taste(chance, sizes[name]) + fame) for name in plan.shares
+            name: np.exp(2.5 * self._taste(rng, sizes[name]) + fame) for name in plan.shares
         }
-        self._pairs = plan.pairs * self._taste(chance, sizes["mood"] * sizes["weather_desc"])
+        self._pairs = plan.pairs * self._taste(rng, sizes["mood"] * sizes["weather_desc"])
         self.chosen = np.empty(plan.rows, dtype=np.int64)
         for begin in range(0, plan.rows, _CHUNK):
             rows = np.arange(begin, min(begin + _CHUNK, plan.rows))
             reach = self.oracle(rows).cumsum(axis=1)
-            drawn = chance.random((len(rows), 1)) * reach[:, -1:]
+            drawn = rng.random((len(rows), 1)) * reach[:, -1:]
             self.chosen[rows] = np.minimum((reach < drawn).sum(axis=1), plan.films - 1)
         self.titles = [self.films[film] for film in self.chosen]
-        self.contexts = self._contexts(chance)
+        self.contexts = self._contexts(rng)
 
     def oracle(self, rows: Array) -> Array:
         """Return the true probabilities (rows x films) of some rows."""
@@ -112,10 +112,10 @@ class Planted:
             made += share * own / own.sum(axis=1, keepdims=True)
         return made
 
-    def _taste(self, chance: np.random.Generator, values: int) -> Array:
-        return chance.normal(size=(values, self.plan.films)).astype(np.float32)
+    def _taste(self, rng: np.random.Generator, values: int) -> Array:
+        return rng.normal(size=(values, self.plan.films)).astype(np.float32)
 
-    def _contexts(self, chance: np.random.Generator) -> list[dict[str, str]]:
+    def _contexts(self, rng: np.random.Generator) -> list[dict[str, str]]:
         plan = self.plan
         city = self._drawn["city"]
         columns = {
@@ -128,7 +128,7 @@ class Planted:
             columns[name] = [f"ITEM-{at}" if plan.codes else words[at] for at in drawn]
         if plan.missing:
             for values in columns.values():
-                for at in np.flatnonzero(chance.random(plan.rows) < plan.missing):
+                for at in np.flatnonzero(rng.random(plan.rows) < plan.missing):
                     values[at] = ""
         rows = zip(*columns.values(), strict=True)
         return [dict(zip(columns, row, strict=True)) for row in rows]

@@ -76,14 +76,12 @@ class Visit:
 
 def visits(seed: int) -> Iterator[Visit]:
     """Yield the visits of a station's first 90 days; tastes are its visitors' own."""
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     shipped = bundled.films()
     many = len(shipped)
-    fame = np.array([0.5 * (film.renown - 3) for film in shipped]) + chance.normal(0, 0.6, many)
+    fame = np.array([0.5 * (film.renown - 3) for film in shipped]) + rng.normal(0, 0.6, many)
     tastes = {
-        name: dict(
-            zip(WORDS[name], chance.normal(0, spread, (len(WORDS[name]), many)), strict=True)
-        )
+        name: dict(zip(WORDS[name], rng.normal(0, spread, (len(WORDS[name]), many)), strict=True))
         for name, spread in (("mood", 0.8), ("weather_desc", 0.5), ("weekday", 0.4))
     }
     for mood in WORDS["mood"]:
@@ -92,8 +90,8 @@ def visits(seed: int) -> Iterator[Visit]:
     shares = np.array(list(_MOODS.values())) / sum(_MOODS.values())
     for day in range(DAYS):
         of_late *= 0.9
-        of_late[chance.choice(many, 3)] += 3
-        weather = str(chance.choice(WORDS["weather_desc"]))
+        of_late[rng.choice(many, 3)] += 3
+        weather = str(rng.choice(WORDS["weather_desc"]))
         for visitor in range(VISITORS):
             now = _FIRST + timedelta(days=day, minutes=50 * visitor)
             context = dict.fromkeys(("lat", "lon", "today_status", "tomorrow_status", "tone"), "")
@@ -101,14 +99,14 @@ def visits(seed: int) -> Iterator[Visit]:
                 "city": "Seoul",
                 "weekday": f"{now:%A}",
                 "weather_desc": weather,
-                "temperature": str(chance.integers(-5, 30)),
-                "mood": str(chance.choice(list(_MOODS), p=shares)),
+                "temperature": str(rng.integers(-5, 30)),
+                "mood": str(rng.choice(list(_MOODS), p=shares)),
             }
-            liking = fame + of_late + chance.normal(0, 1.2, many)
+            liking = fame + of_late + rng.normal(0, 1.2, many)
             liking += sum(taste[context[name]] for name, taste in tastes.items())
             takes = np.argsort(-liking)[: int(_TAKEN * many)]
-            own = int(chance.choice(takes)) if chance.random() < _NAMES_OWN else None
-            yield Visit(now, context, takes.tolist(), int(chance.geometric(1 - _READS_ON)), own)
+            own = int(rng.choice(takes)) if rng.random() < _NAMES_OWN else None
+            yield Visit(now, context, takes.tolist(), int(rng.geometric(1 - _READS_ON)), own)
 
 
 class Planted:
@@ -118,7 +116,7 @@ class Planted:
         """Start with nobody there."""
         self.quality = quality
         self.visit: Visit
-        self._chance = np.random.default_rng(seed)
+        self._rng = np.random.default_rng(seed)
         self._all = bundled.films()
 
     def __call__(self, handler: Handler) -> None:
@@ -128,20 +126,20 @@ class Planted:
         takes = [self._all[film] for film in self.visit.takes]
         good = {f"{film.title} ({film.year})" for film in takes}
         n = wanted["chosen" if offered else "films"]["maxItems"]
-        hits = int((self._chance.random(n) < self.quality).sum())
-        order = self._chance.permutation(list(offered)) if offered else ()
+        hits = int((self._rng.random(n) < self.quality).sum())
+        order = self._rng.permutation(list(offered)) if offered else ()
         liked = [int(each) for each in order if offered[each] in good][:hits]
         other = [int(each) for each in order if offered[each] not in good]
         # What isn't among the candidates it names itself, as far as it may.
         most = wanted["others"]["maxItems"] if offered else n
-        named = [takes[at] for at in self._chance.choice(len(takes), min(hits - len(liked), most))]
+        named = [takes[at] for at in self._rng.choice(len(takes), min(hits - len(liked), most))]
         chosen = [*liked, *other[: n - len(liked) - len(named)]]
         if not offered:
-            missed = self._chance.choice(len(self._all), n - len(named))
+            missed = self._rng.choice(len(self._all), n - len(named))
             named += [self._all[at] for at in missed if at not in set(self.visit.takes)]
-            named = [named[at] for at in self._chance.permutation(len(named))]
+            named = [named[at] for at in self._rng.permutation(len(named))]
         films = [{"title": film.title, "year": film.year, "why": ""} for film in named]
-        choices = [{"number": int(at), "why": ""} for at in self._chance.permutation(chosen)]
+        choices = [{"number": int(at), "why": ""} for at in self._rng.permutation(chosen)]
         reading = {"mood": "neutral", "tone": "neutral"}
         lists = {"chosen": choices, "others": films} if offered else {"films": films}
         says(json.dumps({**reading, **lists}))(handler)
@@ -211,7 +209,7 @@ class Whole:
                 self._rows += zip(contexts, names, strict=True)
         self.station.context.model = _learned(self.station.context.model, self._rows)
         if len(self._rows) % _REWEIGH == 0:
-            self.station.relearn_weights()
+            self.station.refit_weights()
 
 
 def _learned(model: ChoiceModel, rows: Sequence[tuple[Mapping[str, str], str]]) -> ChoiceModel:

@@ -36,7 +36,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     station = Station(database, Catalogue(), context, llm.build(settings), settings)
     app.extensions["moodflix.station"] = station
     app.extensions["moodflix.trainer"] = Trainer(
-        settings, database, context, app.instance_path, station.relearn_weights
+        settings, database, context, app.instance_path, station.refit_weights
     )
     web.init_app(app)
     cli.init_app(app)

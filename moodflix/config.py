@@ -98,7 +98,7 @@ class Settings(BaseSettings):
     )
     log_format: Literal["text", "json"] = Field("text", description="how log lines are written")
     retrain_rows: Annotated[int, Ge(1)] = Field(
-        20, description="new choices after which the context model learns anew what they are worth"
+        20, description="new choices after which the model's weights are refitted"
     )
     retrain_hours: Annotated[float, Ge(0)] = Field(
         24, description="hours after which fewer new choices will do; 0 is never"

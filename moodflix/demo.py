@@ -20,10 +20,10 @@ from sqlalchemy.orm import Session
 from moodflix import vocabulary
 from moodflix.films import shipped, titles
 from moodflix.learning import training
-from moodflix.learning.files import About
+from moodflix.learning.files import ModelInfo
 from moodflix.recommend import fusion
 from moodflix.recommend.catalogue.ranker import Catalogue
-from moodflix.recommend.fusion import Fused, RankedList, explored, fuse
+from moodflix.recommend.fusion import Fused, RankedList, fuse, with_exploration
 from moodflix.recommend.learned.model import ChoiceModel, LearnedRecommender
 from moodflix.recommend.llm import recommender as llm
 from moodflix.recommend.query import Pick, Query, Recommender
@@ -131,34 +131,34 @@ def load(
 class _Tastes:
     """How visitors like films: by fame, by what is new to them, and by the evening."""
 
-    def __init__(self, chance: Generator) -> None:
+    def __init__(self, rng: Generator) -> None:
         import numpy as np
 
         films = shipped.films()
         self._lately = np.zeros(len(films))
-        self._fame = [0.5 * film.renown for film in films] + chance.normal(0, 0.6, len(films))
+        self._fame = [0.5 * film.renown for film in films] + rng.normal(0, 0.6, len(films))
         self._moods = {
-            mood: [film.moods.get(mood, 0) for film in films] + chance.normal(0, 0.8, len(films))
+            mood: [film.moods.get(mood, 0) for film in films] + rng.normal(0, 0.8, len(films))
             for mood in _MOODS
         }
         occasions = (*_WEATHER, *vocabulary.DAYS)
-        self._occasions = {word: chance.normal(0, 0.5, len(films)) for word in occasions}
+        self._occasions = {word: rng.normal(0, 0.5, len(films)) for word in occasions}
 
-    def another_day(self, chance: Generator) -> None:
+    def another_day(self, rng: Generator) -> None:
         """Let what was liked of late fade, and something else come up."""
         self._lately *= 0.9
-        self._lately[chance.choice(len(self._lately), 3)] += 3
+        self._lately[rng.choice(len(self._lately), 3)] += 3
 
     def seen(self, place: int) -> None:
         """Let those who saw a film have no need of it for some days."""
         self._lately[place] -= _SEEN
 
-    def of(self, context: Mapping[str, str], chance: Generator) -> Array:
+    def of(self, context: Mapping[str, str], rng: Generator) -> Array:
         """Return how one visitor likes each film."""
         liking: Array = self._fame + self._lately + self._moods[context["mood"]]
         for name in ("weather_desc", "today_status"):
             liking = liking + self._occasions[context[name]]
-        return liking + chance.normal(0, _OWN, len(liking))
+        return liking + rng.normal(0, _OWN, len(liking))
 
 
 class _Made:
@@ -174,8 +174,8 @@ class _Made:
         self._learned: Mapping[str, float] = fusion.PRIORS
         self._counted = self._trained = 0
         self._own: dict[str, tuple[list[RankedList], list[int]]] = {}
-        self._chance = np.random.default_rng(seed)
-        self._tastes = _Tastes(self._chance)
+        self._rng = np.random.default_rng(seed)
+        self._tastes = _Tastes(self._rng)
         self._llm = _GOOD_DAY
 
     def live(self, number: int, day: date) -> None:
@@ -184,12 +184,12 @@ class _Made:
 
         self._day = number
         # Of its own: how far today has come changes no other day.
-        chance = self._chance = np.random.default_rng([self._seed, number])
+        rng = self._rng = np.random.default_rng([self._seed, number])
         self._own.clear()
-        self._tastes.another_day(chance)
+        self._tastes.another_day(rng)
         self._llm = _BAD_DAY if number % 30 == self._seed % 30 else _GOOD_DAY
         with self._session.no_autoflush:
-            for moment, context in _visitors(day, chance):
+            for moment, context in _visitors(day, rng):
                 if moment > self._now:
                     break
                 self._visit(moment, context)
@@ -197,23 +197,23 @@ class _Made:
         self._learn(night, anew=number % _LEARNS_EVERY == _LEARNS_EVERY - 1)
 
     def _visit(self, moment: datetime, context: Mapping[str, str]) -> None:
-        chance, mood = self._chance, context["mood"]
-        liking = self._tastes.of(context, chance)
-        signal = _one_of(_SIGNALS, chance)
-        right = chance.random() < _RIGHT[signal]
-        read = {**context, "mood": mood if right else str(chance.choice(_TAKEN_FOR[mood]))}
+        rng, mood = self._rng, context["mood"]
+        liking = self._tastes.of(context, rng)
+        signal = _one_of(_SIGNALS, rng)
+        right = rng.random() < _RIGHT[signal]
+        read = {**context, "mood": mood if right else str(rng.choice(_TAKEN_FOR[mood]))}
         answer, shown = self._answer(moment, read, signal, liking)
-        if not right and chance.random() < _CORRECTED:
-            moment, read = _later(moment, 8, 30, chance), {**context}
+        if not right and rng.random() < _CORRECTED:
+            moment, read = _later(moment, 8, 30, rng), {**context}
             answer, shown = self._answer(moment, read, HAND, liking, corrects=answer)
         best = (-liking).argsort()[: int(_TAKEN * len(liking))]
-        looked_at = [each.pick for each in shown[: chance.geometric(1 - _READS_ON)]]
+        looked_at = [each.pick for each in shown[: rng.geometric(1 - _READS_ON)]]
         good = {self._films[place].key for place in best}
         title = next((pick.title for pick in looked_at if pick.key in good), None)
-        if title is None and chance.random() < _NAMES_OWN:
+        if title is None and rng.random() < _NAMES_OWN:
             title = self._films[best[0]].title
         if title is not None:
-            moment = _later(moment, 15, 150, chance)
+            moment = _later(moment, 15, 150, rng)
             row = LogRow(client_sent_at=moment.isoformat(), movie_title=title, **read)
             logs.add(self._session, row, moment, answer)
             self._tastes.seen(self._places[titles.key(title)])
@@ -227,18 +227,18 @@ class _Made:
         corrects: str | None = None,
     ) -> tuple[str, list[Fused]]:
         """Store what the station answers; return the answer's id and its films."""
-        chance = self._chance
+        rng = self._rng
         query = Query(context, hour=moment.hour, seed=self._day)
         own, candidates = self._ranked(query)
-        status = _one_of(self._llm, chance)
+        status = _one_of(self._llm, rng)
         named = [] if status == llm.UNAVAILABLE else self._named(candidates, liking)
         if status == llm.PARTIAL:
             del named[2:]
         fused = fuse([RankedList(LLM, named, self._learned[LLM]), *own], _SHOWN * 3)
-        shown = explored(fused, _SHOWN, query)
-        numbers = _numbers(status, chance)
+        shown = with_exploration(fused, _SHOWN, query)
+        numbers = _numbers(status, rng)
         answer = {
-            "id": (name := chance.bytes(16).hex()),
+            "id": (name := rng.bytes(16).hex()),
             "answered_at": moment,
             "context": dict(context),
             "corrects": corrects,
@@ -246,7 +246,7 @@ class _Made:
             "tone_source": VOICE if signal == FACE else signal,
             "llm_status": status,
             "llm_numbers": numbers.as_json(),
-            "seconds": numbers.total + float(chance.uniform(0.02, 0.08)),
+            "seconds": numbers.total + float(rng.uniform(0.02, 0.08)),
         }
         picks = [
             {"film_key": pick.key, "title": pick.title, "year": pick.year, "sources": each.sources}
@@ -276,8 +276,8 @@ class _Made:
 
     def _named(self, candidates: list[int], liking: Array) -> list[Pick]:
         """Return what the LLM names: of the candidates and two others, what it thinks is liked."""
-        places = [*candidates, *self._chance.choice(len(liking), 2)]
-        guessed = liking[places] + self._chance.normal(0, _LLM_ERRS, len(places))
+        places = [*candidates, *self._rng.choice(len(liking), 2)]
+        guessed = liking[places] + self._rng.normal(0, _LLM_ERRS, len(places))
         best = [self._films[places[at]] for at in (-guessed).argsort()[: llm.MAX_FILMS]]
         return [Pick(film.title, film.year) for film in best]
 
@@ -288,10 +288,10 @@ class _Made:
             model = model.updated(contexts, chosen)
         first, self._counted = logs.id_range(session)
         if anew and model.rows:
-            chosen_among = answers.chosen_among(session, 2_000)
-            self._learned = fusion.learn([fusion.Shown(*each) for each in chosen_among])
+            choice_sets = answers.choice_sets(session, 2_000)
+            self._learned = fusion.learn([fusion.ChoiceSet(*each) for each in choice_sets])
             model = ChoiceModel().fit_stream(logs.choices(session))
-            about = About(
+            about = ModelInfo(
                 made_at=now,
                 rows=model.rows,
                 first_id=first,
@@ -307,7 +307,7 @@ class _Made:
         self._context.model = model
 
 
-def _visitors(day: date, chance: Generator) -> Iterator[tuple[datetime, dict[str, str]]]:
+def _visitors(day: date, rng: Generator) -> Iterator[tuple[datetime, dict[str, str]]]:
     """Yield when people come on a day, and in what context, in their order."""
     free, free_tomorrow = (each.weekday() in _FREE for each in (day, day + timedelta(1)))
     season = math.cos(2 * math.pi * (day.timetuple().tm_yday - 20) / 365)
@@ -315,11 +315,11 @@ def _visitors(day: date, chance: Generator) -> Iterator[tuple[datetime, dict[str
         "today_status": vocabulary.DAYS[free],
         "tomorrow_status": vocabulary.DAYS[free_tomorrow],
         "weekday": f"{day:%A}",
-        "weather_desc": str(chance.choice(_WEATHER)),
-        "temperature": str(round(12 - 14 * season + chance.normal(0, 3))),
+        "weather_desc": str(rng.choice(_WEATHER)),
+        "temperature": str(round(12 - 14 * season + rng.normal(0, 3))),
     }
-    hours = [_one_of(_HOURS[free], chance) for _ in range(chance.poisson(_VISITORS[free]))]
-    seconds = [3600 * hour + int(chance.integers(3600)) for hour in hours]
+    hours = [_one_of(_HOURS[free], rng) for _ in range(rng.poisson(_VISITORS[free]))]
+    seconds = [3600 * hour + int(rng.integers(3600)) for hour in hours]
     midnight = datetime.combine(day, time())
     for moment in (midnight + timedelta(seconds=each) for each in sorted(seconds)):
         late = moment.hour >= _NIGHT
@@ -328,30 +328,30 @@ def _visitors(day: date, chance: Generator) -> Iterator[tuple[datetime, dict[str
             mood: share * math.prod(tilt.get(mood, 1.0) for tilt in tilts)
             for mood, share in _MOODS.items()
         }
-        mood = _one_of(shares, chance)
-        tone = str(chance.choice(_TONES.get(mood, (vocabulary.NEUTRAL,))))
+        mood = _one_of(shares, rng)
+        tone = str(rng.choice(_TONES.get(mood, (vocabulary.NEUTRAL,))))
         yield moment.astimezone(), {**context, "mood": mood, "tone": tone}
 
 
-def _numbers(status: str, chance: Generator) -> llm.Numbers:
+def _numbers(status: str, rng: Generator) -> llm.Numbers:
     """Return what an answer of the LLM cost."""
     if status == llm.UNAVAILABLE:
-        return llm.Numbers(total=float(chance.uniform(2, 60)))
-    total = 60.0 if status == llm.PARTIAL else float(chance.lognormal(2, 0.35))
+        return llm.Numbers(total=float(rng.uniform(2, 60)))
+    total = 60.0 if status == llm.PARTIAL else float(rng.lognormal(2, 0.35))
     return llm.Numbers(
-        queue=float(chance.exponential(0.5)),
+        queue=float(rng.exponential(0.5)),
         first_film=total / 3,
         total=total,
-        tokens_per_second=float(chance.normal(21, 2)),
-        prompt_tokens=int(chance.integers(700, 900)),
+        tokens_per_second=float(rng.normal(21, 2)),
+        prompt_tokens=int(rng.integers(700, 900)),
     )
 
 
-def _one_of(shares: Mapping[Choice, float], chance: Generator) -> Choice:
+def _one_of(shares: Mapping[Choice, float], rng: Generator) -> Choice:
     """Return one of some things, each as likely as its share says."""
     reached = list(accumulate(shares.values()))
-    return list(shares)[bisect(reached, chance.random() * reached[-1])]
+    return list(shares)[bisect(reached, rng.random() * reached[-1])]
 
 
-def _later(moment: datetime, least: int, most: int, chance: Generator) -> datetime:
-    return moment + timedelta(seconds=int(chance.integers(least, most)))
+def _later(moment: datetime, least: int, most: int, rng: Generator) -> datetime:
+    return moment + timedelta(seconds=int(rng.integers(least, most)))

@@ -1,4 +1,4 @@
-"""An answer of the station, whole and in pieces."""
+"""The result of one recommendation request, complete or as stream events."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from moodflix.recommend.query import Pick
 
 
 @dataclass(frozen=True)
-class Given:
-    """One answer of the station, ready to be sent."""
+class Recommendation:
+    """The complete result of one recommendation request."""
 
     id: str | None
     movies: list[str]
@@ -46,7 +46,7 @@ class Given:
 
 @dataclass(frozen=True)
 class Event:
-    """One piece of a streamed answer; ``data`` is JSON, a ``Given`` or an exception."""
+    """One stream event; ``data`` is JSON, a ``Recommendation`` or an exception."""
 
     name: str
     data: Any = None
@@ -55,8 +55,8 @@ class Event:
 HEARTBEAT = Event("heartbeat")
 
 
-class Told(Listener):
-    """Puts what the LLM's call tells into a queue of events."""
+class StreamEvents(Listener):
+    """Puts the progress of an LLM call into a queue of events."""
 
     def __init__(
         self, events: SimpleQueue[Event], checked: Callable[[Sequence[Pick]], list[Pick]]

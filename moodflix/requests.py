@@ -52,7 +52,7 @@ def _as_text(value: object) -> object:
 
 
 def _storable(text: str) -> str:
-    problem = strict_json.unfit(text)
+    problem = strict_json.text_problem(text)
     if problem:
         raise _complain(problem)
     return text

@@ -26,14 +26,14 @@ from moodflix.recommend import fusion
 from moodflix.recommend.catalogue import wishes
 from moodflix.recommend.catalogue.ranker import Catalogue
 from moodflix.recommend.catalogue.reasons import Reasons
-from moodflix.recommend.fusion import Fused, RankedList, evidence_weight, explored, fuse
+from moodflix.recommend.fusion import Fused, RankedList, evidence_weight, fuse, with_exploration
 from moodflix.recommend.learned.model import LearnedRecommender
 from moodflix.recommend.llm import recommender as llm
 from moodflix.recommend.llm.client import Deadline
 from moodflix.recommend.llm.prompt import MAX_CANDIDATES
 from moodflix.recommend.llm.recommender import Listener, LlmAnswer
 from moodflix.recommend.query import Pick, Query, Recommender, admissible
-from moodflix.recommendation import HEARTBEAT, Event, Given, Told
+from moodflix.recommendation import HEARTBEAT, Event, Recommendation, StreamEvents
 from moodflix.requests import CONTEXT, Environment, InferenceRequest, LogRequest
 from moodflix.store import answers, feedback, films, logs
 from moodflix.store.database import Database
@@ -50,7 +50,7 @@ _HEARTBEAT_SECONDS = 1.0
 
 
 @dataclass
-class _Asking:
+class RequestContext:
     """One request on its way: what is known before the LLM is asked."""
 
     request: InferenceRequest
@@ -83,20 +83,20 @@ class Station:
         self._keep_unknown = settings.unknown_films == "keep"
         self._repeat_after = timedelta(days=settings.repeat_days)
         self._learned: Mapping[str, float] = fusion.PRIORS
-        self._occasions = logs.Occasions()
+        self._occasions = logs.ChoiceCounts()
         # Under one GIL many at once are no faster, and logs would wait for all of them.
-        self.turn = threading.RLock()
+        self.ranking_lock = threading.RLock()
         self._storing = threading.Lock()
 
-    def relearn_weights(self) -> None:
+    def refit_weights(self) -> None:
         """Learn what each recommender's word counts, from what was chosen among what was shown.
 
         Raises:
             DatabaseUnavailableError: the answers can't be read.
         """
         with self._database.read() as session:
-            shown = answers.chosen_among(session, _LEARNED_FROM)
-        self._learned = fusion.learn([fusion.Shown(*each) for each in shown])
+            shown = answers.choice_sets(session, _LEARNED_FROM)
+        self._learned = fusion.learn([fusion.ChoiceSet(*each) for each in shown])
 
     def weights(self) -> dict[str, float]:
         """Return what each recommender's word counts now."""
@@ -104,7 +104,9 @@ class Station:
         evidence = evidence_weight(self.context.model.rows)
         return {**self._learned, CONTEXT_MODEL: evidence * self._learned[CONTEXT_MODEL]}
 
-    def answer(self, request: InferenceRequest, now: datetime, *, remember: bool = True) -> Given:
+    def answer(
+        self, request: InferenceRequest, now: datetime, *, remember: bool = True
+    ) -> Recommendation:
         """Recommend films for one evening, and store the answer unless told not to.
 
         Raises:
@@ -129,7 +131,7 @@ class Station:
         deadline = Deadline(self.llm.timeout)
         events: SimpleQueue[Event] = SimpleQueue()
 
-        told = Told(events, lambda picks: self._checked(picks, asking.query))
+        told = StreamEvents(events, lambda picks: self._checked(picks, asking.query))
 
         def work() -> None:
             events.put(self._last_event(asking, deadline, told))
@@ -149,7 +151,7 @@ class Station:
             deadline.cancel()
             worker.join()
 
-    def _last_event(self, asking: _Asking, deadline: Deadline, listener: Listener) -> Event:
+    def _last_event(self, asking: RequestContext, deadline: Deadline, listener: Listener) -> Event:
         try:
             asked = self._ask(asking, deadline, listener)
             if deadline.cancelled:
@@ -160,16 +162,16 @@ class Station:
             return Event("error", error)
         return Event("answer", given)
 
-    def _begin(self, request: InferenceRequest, now: datetime) -> _Asking:
-        begun = perception.begin(request)
-        with self.turn:
+    def _begin(self, request: InferenceRequest, now: datetime) -> RequestContext:
+        pending = perception.begin(request)
+        with self.ranking_lock:
             asking = self._prepared(request, now)
-        if begun:
-            asking.perceived = perception.perceive(request, begun)
+        if pending:
+            asking.perceived = perception.perceive(request, pending)
             asking.query, asking.own = self._revised(asking, asking.perceived)
         return asking
 
-    def _prepared(self, request: InferenceRequest, now: datetime) -> _Asking:
+    def _prepared(self, request: InferenceRequest, now: datetime) -> RequestContext:
         env, warnings = Environment.lenient(request.environment)
         perceived = perception.perceive(request)
         query = _query(request, env, perceived, now)
@@ -179,11 +181,13 @@ class Station:
             loved=taste.loved,
             excluded=taste.excluded.union(query.excluded, self._held_back(now, warnings)),
         )
-        asking = _Asking(request, env, now, perceived, query, [], warnings)
+        asking = RequestContext(request, env, now, perceived, query, [], warnings)
         asking.own = self._own(query, request.limit, warnings)
         return asking
 
-    def _revised(self, asking: _Asking, perceived: Perceived) -> tuple[Query, list[RankedList]]:
+    def _revised(
+        self, asking: RequestContext, perceived: Perceived
+    ) -> tuple[Query, list[RankedList]]:
         """Return the query with what was perceived since, and the station's own lists for it."""
         query = replace(asking.query, context=_context(asking.env, perceived))
         same = query == asking.query
@@ -210,7 +214,7 @@ class Station:
                 warnings.append(f"what this visitor said of films is not known: {error}")
         return feedback.Taste()
 
-    def _ask(self, asking: _Asking, deadline: Deadline, listener: Listener) -> LlmAnswer:
+    def _ask(self, asking: RequestContext, deadline: Deadline, listener: Listener) -> LlmAnswer:
         def candidates() -> list[Pick]:
             return [each.pick for each in fuse(asking.own, MAX_CANDIDATES)]
 
@@ -222,9 +226,11 @@ class Station:
             model = getattr(self.llm, "model", None)
             return llm.unavailable(model, str(error), deadline.seconds - deadline.left())
 
-    def _finish(self, asking: _Asking, asked: LlmAnswer, *, remember: bool = True) -> Given:
+    def _finish(
+        self, asking: RequestContext, asked: LlmAnswer, *, remember: bool = True
+    ) -> Recommendation:
         perceived = asking.perceived.or_read_by_llm(asked.mood, asked.tone)
-        with self.turn:
+        with self.ranking_lock:
             query, own = self._revised(asking, perceived)
             asked = replace(asked, picks=self._checked(asked.picks, query))
             lists = [RankedList(LLM, asked.picks, self._learned[LLM]), *own]
@@ -244,7 +250,7 @@ class Station:
             "seconds": time.monotonic() - asking.started,
             "corrects": asking.request.corrects,
         }
-        return Given(
+        return Recommendation(
             id=self._remember(answer, picks, asking.warnings) if remember else None,
             movies=[pick["title"] for pick in picks],
             primary_llm=[pick.title for pick in asked.picks],
@@ -273,7 +279,7 @@ class Station:
         lists = []
         for recommender in recommenders:
             try:
-                with self.turn:
+                with self.ranking_lock:
                     picks = recommender.rank(query, max(limit * _DEPTH, MAX_CANDIDATES))
             except RecommenderError as error:
                 logger.warning("%s can't answer: %s", recommender.name, error)
@@ -285,12 +291,12 @@ class Station:
     def _fused(
         self, lists: Sequence[RankedList], request: InferenceRequest, query: Query
     ) -> list[Fused]:
-        return explored(fuse(lists, request.limit * _DEPTH), request.limit, query)
+        return with_exploration(fuse(lists, request.limit * _DEPTH), request.limit, query)
 
     def _described(
         self, fused: Sequence[Fused], request: InferenceRequest, query: Query
     ) -> list[dict[str, Any]]:
-        with self.turn:
+        with self.ranking_lock:
             told = Reasons(query, request.language or "en")
             known, chosen = self._facts(fused)
             return [
@@ -361,7 +367,7 @@ def log_choice(session: Session, request: LogRequest, now: datetime) -> None:
     """Add a choice to the log, linked to the answer it came from."""
     row = request.row()
     key = titles.key(row.movie_title)
-    answer_id = answers.chosen_from(session, key, now, request.inference_id)
+    answer_id = answers.answer_of_choice(session, key, now, request.inference_id)
     logs.add(session, row, now, answer_id)
 
 

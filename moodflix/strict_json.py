@@ -59,12 +59,14 @@ def check(parsed: dict[str, Any]) -> None:
     while open_values:
         path, items = open_values[-1]
         for name, value in items:
-            if isinstance(name, str) and unfit(name):
-                raise InvalidInputError(INVALID, [FieldProblem(path, f"a name {unfit(name)}")])
+            if isinstance(name, str) and text_problem(name):
+                raise InvalidInputError(
+                    INVALID, [FieldProblem(path, f"a name {text_problem(name)}")]
+                )
             if isinstance(value, _Refused):
                 raise InvalidInputError(INVALID, [FieldProblem(_join(path, name), value.why)])
             if isinstance(value, str):
-                problem = unfit(value)
+                problem = text_problem(value)
                 if problem:
                     where = _join(path, name)
                     raise InvalidInputError(f"{where}: {problem}", [FieldProblem(where, problem)])
@@ -80,8 +82,8 @@ def check(parsed: dict[str, Any]) -> None:
             open_values.pop()
 
 
-def unfit(text: str) -> str | None:
-    """Say why a text can't be stored, or return ``None`` when it can."""
+def text_problem(text: str) -> str | None:
+    """Return why a text can't be stored, ``None`` if it can."""
     if "\0" in text:
         return "must not contain NUL characters"
     try:

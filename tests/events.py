@@ -15,7 +15,7 @@ COMMENT = "comment"
 STREAM = {"Accept": "text/event-stream"}
 
 
-class Told(NamedTuple):
+class StreamEvents(NamedTuple):
     """One event: its name and its data; a comment line has no data."""
 
     name: str
@@ -29,20 +29,20 @@ class Listening:
         self.response = response
         self._lines = response.iter_lines()
 
-    def everything(self) -> Iterator[Told]:
+    def everything(self) -> Iterator[StreamEvents]:
         """What comes until the end, comments included."""
         name = ""
         for line in self._lines:
             if line.startswith(":"):
-                yield Told(COMMENT)
+                yield StreamEvents(COMMENT)
             elif line.startswith("event: "):
                 name = line.removeprefix("event: ")
             elif line.startswith("data: "):
-                yield Told(name, json.loads(line.removeprefix("data: ")))
+                yield StreamEvents(name, json.loads(line.removeprefix("data: ")))
             else:
                 assert line == "", line
 
-    def next(self) -> Told:
+    def next(self) -> StreamEvents:
         """The next event."""
         return next(told for told in self.everything() if told.name != COMMENT)
 
@@ -50,7 +50,7 @@ class Listening:
         """The data of the next event of that name."""
         return next(told.data for told in self.everything() if told.name == name)
 
-    def rest(self) -> list[Told]:
+    def rest(self) -> list[StreamEvents]:
         """The events that are left."""
         return [told for told in self.everything() if told.name != COMMENT]
 
@@ -66,7 +66,7 @@ def listening(served: Served, body: Any, patience: float = 30) -> Iterator[Liste
         yield Listening(response)
 
 
-def streamed(served: Served, body: Any) -> list[Told]:
+def streamed(served: Served, body: Any) -> list[StreamEvents]:
     """All events of one streamed answer."""
     with listening(served, body) as stream:
         return stream.rest()

@@ -33,7 +33,7 @@ def readers(pid: int) -> Iterator[int]:
     """The processes below one that read frames and clips."""
     for task in Path(f"/proc/{pid}/task").iterdir():
         for child in map(int, (task / "children").read_text().split()):
-            if b"apart.serve" in Path(f"/proc/{child}/cmdline").read_bytes():
+            if b"worker.serve" in Path(f"/proc/{child}/cmdline").read_bytes():
                 yield child
             yield from readers(child)
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import Result
 from flask.testing import FlaskClient, FlaskCliRunner
 
-from moodflix.learning.files import About, ModelStore
+from moodflix.learning.files import ModelInfo, ModelStore
 from moodflix.recommend.learned.model import ChoiceModel
 from tests.conftest import MakeApp
 from tests.server import ROOT
@@ -46,7 +46,7 @@ def sample(cli: FlaskCliRunner) -> None:
 
 
 def put(store: ModelStore, *, worse: bool = False) -> int:
-    about = About(rows=1, first_id=1, last_id=1, seconds=0, figures={}, worse=worse)
+    about = ModelInfo(rows=1, first_id=1, last_id=1, seconds=0, figures={}, worse=worse)
     return store.save(about, *ChoiceModel().fit([{}], ["Mother"]).to_arrays())
 
 

@@ -20,7 +20,7 @@ TONE = np.sin(2 * np.pi * 200 * np.arange(4 * voices.RATE) / voices.RATE) / 2
 STARTS = (b"\x1aE\xdf\xa3", b"\0\0\0\x18ftypisom", b"OggS", b"ID3", b"\xff\xfb", b"")
 
 
-def refusal(data: bytes) -> str:
+def rejected(data: bytes) -> str:
     with pytest.raises(audio.ClipError) as refused:
         audio.decode(data)
     return str(refused.value)
@@ -43,7 +43,7 @@ def test_a_wav_needs_no_extra(rate: int, channels: int, monkeypatch: pytest.Monk
 def test_other_containers_need_the_extra(by: str, monkeypatch: pytest.MonkeyPatch) -> None:
     recorded = voices.recorded(by, voices.wav(TONE))
     monkeypatch.setitem(sys.modules, "av", None)
-    assert refusal(recorded) == "extra_missing"
+    assert rejected(recorded) == "extra_missing"
 
 
 @pytest.mark.parametrize(
@@ -106,13 +106,13 @@ def test_it_decodes_no_more_than_it_was_told(by: str) -> None:
     ],
 )
 def test_what_is_no_clip_is_refused(data: bytes) -> None:
-    assert refusal(data) == "bad_audio"
+    assert rejected(data) == "bad_audio"
 
 
 def test_a_list_of_files_opens_none_of_them(tmp_path: Path) -> None:
     (tmp_path / "secret.wav").write_bytes(voices.wav(TONE))
     for path in (tmp_path / "secret.wav", "secret.wav"):
-        assert refusal(f"ffconcat version 1.0\nfile {path}\n".encode()) == "bad_audio"
+        assert rejected(f"ffconcat version 1.0\nfile {path}\n".encode()) == "bad_audio"
 
 
 def test_a_clip_without_sound_is_refused() -> None:
@@ -121,7 +121,7 @@ def test_a_clip_without_sound_is_refused() -> None:
         stream = file.add_stream("ffv1", rate=10, width=16, height=16, pix_fmt="yuv420p")
         file.mux(stream.encode(av.VideoFrame(16, 16, "yuv420p")))
         file.mux(stream.encode(None))
-    assert refusal(out.getvalue()) == "bad_audio"
+    assert rejected(out.getvalue()) == "bad_audio"
 
 
 def false_count(data: bytes, box: bytes, at: int) -> bytes:

@@ -27,25 +27,25 @@ Row = tuple[dict[str, str], str]
 
 def planted(seed: int, rows: int) -> list[Row]:
     """Choices where the mood decides half of them, the weather a quarter, fame the rest."""
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     fame = [1 / (place + 1) for place in range(12)]
     made: list[Row] = []
     for _ in range(rows):
-        mood, weather = chance.choice(MOODS), chance.choice(WEATHERS)
+        mood, weather = rng.choice(MOODS), rng.choice(WEATHERS)
         context = {
-            "city": chance.choice(("Seoul", "Busan")),
-            "weekday": chance.choice(("Monday", "Friday", "Sunday")),
+            "city": rng.choice(("Seoul", "Busan")),
+            "weekday": rng.choice(("Monday", "Friday", "Sunday")),
             "weather_desc": weather,
-            "temperature": str(chance.randint(-10, 35)),
+            "temperature": str(rng.randint(-10, 35)),
             "mood": mood,
         }
-        drawn = chance.random()
+        drawn = rng.random()
         if drawn < 0.5:
-            film = f"For the {mood} {chance.randint(1, 2)}"
+            film = f"For the {mood} {rng.randint(1, 2)}"
         elif drawn < 0.75:
             film = f"For {weather}"
         else:
-            film = f"Famous {chance.choices(range(12), fame)[0]}"
+            film = f"Famous {rng.choices(range(12), fame)[0]}"
         made.append((context, film))
     return made
 

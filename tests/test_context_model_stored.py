@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from benchmarks.planted import PLANS, Plan, Planted
 from moodflix.recommend.learned.model import ChoiceModel
 
-Told = tuple[dict[str, Any], dict[str, Any]]
+StreamEvents = tuple[dict[str, Any], dict[str, Any]]
 PLAN = Plan(1_500, 40, {"city": 1.5, "mood": 0.5}, cities=12, pairs=1.0, drift=2.0)
 
 
@@ -27,7 +27,7 @@ def model(planted: Planted) -> ChoiceModel:
     return ChoiceModel().fit(planted.contexts, planted.titles)
 
 
-def through_a_file(told: Told) -> Told:
+def through_a_file(told: StreamEvents) -> StreamEvents:
     arrays, meta = told
     file = io.BytesIO()
     np.savez_compressed(file, allow_pickle=False, **arrays)
@@ -66,7 +66,7 @@ def test_what_learned_nothing_is_not_stored() -> None:
         ChoiceModel().to_arrays()
 
 
-def refused(told: Told) -> str:
+def refused(told: StreamEvents) -> str:
     with pytest.raises(ValueError, match=r"\A[^\n]+\Z") as caught:
         ChoiceModel.from_arrays(*told)
     assert type(caught.value) is ValueError

@@ -15,7 +15,7 @@ from moodflix.recommend.learned.counts import Counts, Rows, Weights
 from moodflix.recommend.learned.counts import Plan as CountPlan
 from moodflix.recommend.learned.encoding import COLUMNS, NAMES, Clean, Encode
 from moodflix.recommend.learned.estimator import FEW, ChoiceEstimator
-from moodflix.recommend.learned.fitting import Held
+from moodflix.recommend.learned.fitting import HeldOut
 from moodflix.recommend.learned.likelihood import em, judge, newton, slope
 from moodflix.recommend.learned.model import ChoiceModel
 from moodflix.requests import CONTEXT
@@ -84,20 +84,20 @@ def test_a_place_never_seen_gets_what_is_popular_everywhere() -> None:
     cities = [f"City {at}" for at in range(20)]
     rows = [({"city": city}, f"Only in {city}") for city in cities for _ in range(30)]
     rows += [({"city": city}, "Everywhere") for city in cities for _ in range(15)]
-    chance = np.random.default_rng(6)
-    mixed = [rows[at] for at in chance.permutation(len(rows))]
+    rng = np.random.default_rng(6)
+    mixed = [rows[at] for at in rng.permutation(len(rows))]
     model = ChoiceModel().fit([context for context, _ in mixed], [film for _, film in mixed])
     assert model.top({"city": "City 3"}, 1)[0][0] == "Only in City 3"
     assert model.top({"city": "Atlantis"}, 1)[0][0] == "Everywhere"
 
 
 def test_values_alike_recommend_each_others_films() -> None:
-    chance = np.random.default_rng(7)
+    rng = np.random.default_rng(7)
     crowd = [(at, at % 2) for at in range(60)]
     rows = []
     for _ in range(1_500):
-        city, kind = crowd[chance.integers(60)]
-        rows.append(({"city": f"City {city}"}, f"{'AB'[kind]} {chance.integers(25)}"))
+        city, kind = crowd[rng.integers(60)]
+        rows.append(({"city": f"City {city}"}, f"{'AB'[kind]} {rng.integers(25)}"))
     known = {film for context, film in rows if context["city"] == "City 0"}
     model = ChoiceModel().fit([context for context, _ in rows], [film for _, film in rows])
     unseen = [film for film, _ in model.top({"city": "City 0"}, 50) if film not in known]
@@ -242,9 +242,9 @@ def test_counts_are_what_they_say() -> None:
 
 
 def some_rows(count: int) -> Rows:
-    chance = np.random.default_rng(12)
-    codes, films = chance.integers(4, size=(count, 2)), chance.integers(9, size=count)
-    return Rows(codes, np.minimum(films, chance.integers(9, size=count)), np.ones(count))
+    rng = np.random.default_rng(12)
+    codes, films = rng.integers(4, size=(count, 2)), rng.integers(9, size=count)
+    return Rows(codes, np.minimum(films, rng.integers(9, size=count)), np.ones(count))
 
 
 def test_what_is_popular_of_late_is_what_is_popular_unless_tastes_drift() -> None:
@@ -261,7 +261,7 @@ def test_a_share_is_the_same_when_learned_and_when_asked_for(
 ) -> None:
     rows, one = some_rows(60), np.ones(1)
     counts = Counts.of(CountPlan(9, None, (0.1,) * 4, (at,)), rows)
-    [learned] = Held(counts, rows).shares(at, [shrink])
+    [learned] = HeldOut(counts, rows).shares(at, [shrink])
     alpha, discount = np.array(shrink).reshape(2, 1)
     weights = Weights(np.zeros(6), (at,), one, alpha, discount, 0 * one, one)
     asked = weights.mixed(counts, rows.codes, [counts.rows(rows.codes, at)])
@@ -270,17 +270,17 @@ def test_a_share_is_the_same_when_learned_and_when_asked_for(
 
 
 def test_mixture_and_exponents_are_those_that_made_the_rows() -> None:
-    chance = np.random.default_rng(11)
-    parts = chance.dirichlet(np.ones(3), size=(4_000, 3))
-    which = chance.choice(3, size=4_000, p=[0.6, 0.3, 0.1])
-    drawn = np.array([chance.choice(3, p=parts[row, part]) for row, part in enumerate(which)])
+    rng = np.random.default_rng(11)
+    parts = rng.dirichlet(np.ones(3), size=(4_000, 3))
+    which = rng.choice(3, size=4_000, p=[0.6, 0.3, 0.1])
+    drawn = np.array([rng.choice(3, p=parts[row, part]) for row, part in enumerate(which)])
     likely = parts[np.arange(4_000), :, drawn]
     assert em(likely, np.full(4_000, 1 / 4_000)) == pytest.approx([0.6, 0.3, 0.1], abs=0.06)
 
-    features = chance.normal(size=(4_000, 7, 3)).astype(np.float32)
+    features = rng.normal(size=(4_000, 7, 3)).astype(np.float32)
     score = features[:, :-1] @ np.array([1.0, 0.0, 0.5])
     shares = np.exp(score) / np.exp(score).sum(axis=1, keepdims=True)
-    drawn = np.array([chance.choice(6, p=row) for row in shares])
+    drawn = np.array([rng.choice(6, p=row) for row in shares])
     features[:, -1] = features[np.arange(4_000), drawn]
     say = np.full(4_000, 1 / 4_000, dtype=np.float32)
     flat = np.zeros((4_000, 6), dtype=np.float32)

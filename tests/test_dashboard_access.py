@@ -98,9 +98,9 @@ def test_with_a_token_the_keeper_logs_in_and_out(serve: Serve) -> None:
         assert refused.status_code == 401
         assert "That is not the token" in refused.text
         assert "Set-Cookie" not in refused.headers
-    let_in = log_in(served)
-    assert (let_in.status_code, let_in.headers["Location"]) == (303, "/dashboard")
-    [given] = SimpleCookie(let_in.headers["Set-Cookie"]).values()
+    set_session = log_in(served)
+    assert (set_session.status_code, set_session.headers["Location"]) == (303, "/dashboard")
+    [given] = SimpleCookie(set_session.headers["Set-Cookie"]).values()
     assert TOKEN not in given.value
     assert given["httponly"]
     assert not given["secure"]

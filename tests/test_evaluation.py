@@ -34,14 +34,14 @@ def context(**told: str) -> Context:
 
 def planted(rows: int, seed: int = 1) -> tuple[list[Context], list[str]]:
     """Choices where the mood decides all but one in ten."""
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     contexts, chosen = [], []
     for _ in range(rows):
-        mood = chance.choice(("happy", "sad", "angry", "fear"))
-        place = chance.randrange(5)
+        mood = rng.choice(("happy", "sad", "angry", "fear"))
+        place = rng.randrange(5)
         contexts.append(context(mood=mood, city=f"City {place}", lat=f"{place}.5", lon="7"))
-        film = f"For the {mood} {chance.randint(1, 3)}"
-        chosen.append(film if chance.random() < 0.9 else f"Any {chance.randint(1, 20)}")
+        film = f"For the {mood} {rng.randint(1, 3)}"
+        chosen.append(film if rng.random() < 0.9 else f"Any {rng.randint(1, 20)}")
     return contexts, chosen
 
 

@@ -278,13 +278,13 @@ def test_search_shows_what_a_title_means(cli: FlaskCliRunner, make_file: MakeFil
 def test_a_hundred_thousand_films_are_imported_in_bounded_memory(
     instance: Path, tmp_path: Path
 ) -> None:
-    chance = random.Random(4)
+    rng = random.Random(4)
     path = tmp_path / "title.basics.tsv.gz"
     with gzip.open(path, "wt", encoding="utf-8", compresslevel=1) as out:
         out.write(IMDB_HEADER)
         for place in range(100_000):
-            title = f"{chance.randbytes(5).hex()} {chance.randbytes(4).hex()}"
-            year = chance.randrange(1900, 2026)
+            title = f"{rng.randbytes(5).hex()} {rng.randbytes(4).hex()}"
+            year = rng.randrange(1900, 2026)
             cells = ("movie", title, f"{title} autre", "0", year, r"\N", 90, "Drama")
             out.write("\t".join(map(str, (f"tt{place}", *cells))) + "\n")
     env = os.environ | {"MOODFLIX_INSTANCE": str(instance)}

@@ -32,10 +32,10 @@ def scores(fused: Sequence[Fused]) -> dict[str, float]:
 
 @given(lists(), st.randoms(use_true_random=False))
 def test_the_order_of_the_lists_does_not_change_scores(
-    given: list[RankedList], chance: random.Random
+    given: list[RankedList], rng: random.Random
 ) -> None:
     shuffled = list(given)
-    chance.shuffle(shuffled)
+    rng.shuffle(shuffled)
     assert scores(fuse(shuffled, 100)) == pytest.approx(scores(fuse(given, 100)))
 
 

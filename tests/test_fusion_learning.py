@@ -11,12 +11,12 @@ from moodflix.recommend.fusion import (
     LEAST,
     MOST,
     PRIORS,
+    ChoiceSet,
     Fused,
     RankedList,
-    Shown,
-    explored,
     fuse,
     learn,
+    with_exploration,
 )
 from moodflix.recommend.query import Pick, Query
 
@@ -25,22 +25,22 @@ RANKS = st.dictionaries(st.sampled_from(NAMES), st.integers(1, 50), min_size=1)
 
 
 @st.composite
-def answers(draw: st.DrawFn) -> Shown:
+def answers(draw: st.DrawFn) -> ChoiceSet:
     sources = draw(st.lists(RANKS, min_size=1, max_size=10))
-    return Shown(sources, draw(st.integers(0, len(sources) - 1)))
+    return ChoiceSet(sources, draw(st.integers(0, len(sources) - 1)))
 
 
-def chosen_by(liking: Mapping[str, float], answers: int, seed: int = 0) -> list[Shown]:
+def chosen_by(liking: Mapping[str, float], answers: int, seed: int = 0) -> list[ChoiceSet]:
     """Answers of a film a recommender in turn, read from the top, each film taken by its list."""
-    chance = random.Random(seed)
-    found: list[Shown] = []
+    rng = random.Random(seed)
+    found: list[ChoiceSet] = []
     while len(found) < answers:
-        order = chance.sample(list(liking), len(liking)) * 3
+        order = rng.sample(list(liking), len(liking)) * 3
         sources = [{name: at // len(liking) + 1} for at, name in enumerate(order)]
-        taken = (at for at, name in enumerate(order) if chance.random() < liking[name])
+        taken = (at for at, name in enumerate(order) if rng.random() < liking[name])
         at = next(taken, None)
         if at is not None:
-            found.append(Shown(sources, at))
+            found.append(ChoiceSet(sources, at))
     return found
 
 
@@ -55,23 +55,23 @@ def test_without_a_choice_the_priors_stand() -> None:
 
 
 @given(st.lists(answers(), max_size=30))
-def test_weights_stay_within_bounds(shown: list[Shown]) -> None:
+def test_weights_stay_within_bounds(shown: list[ChoiceSet]) -> None:
     weights = learn(shown)
     assert weights.keys() == PRIORS.keys()
     assert all(LEAST <= weight <= MOST for weight in weights.values())
 
 
 @given(answers())
-def test_one_choice_moves_little(shown: Shown) -> None:
+def test_one_choice_moves_little(shown: ChoiceSet) -> None:
     weights = learn([shown])
     assert all(abs(weights[name] - PRIORS[name]) < 0.45 for name in NAMES)
 
 
 @given(st.lists(answers(), max_size=10), st.randoms(use_true_random=False))
 def test_the_order_of_the_answers_does_not_matter(
-    shown: list[Shown], chance: random.Random
+    shown: list[ChoiceSet], rng: random.Random
 ) -> None:
-    assert learn(chance.sample(shown, len(shown))) == pytest.approx(learn(shown), abs=1e-6)
+    assert learn(rng.sample(shown, len(shown))) == pytest.approx(learn(shown), abs=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -94,7 +94,7 @@ def test_more_choices_say_it_more_clearly() -> None:
 
 def test_a_choice_of_the_first_place_says_less_than_one_of_the_last() -> None:
     sources = [{"llm": 1}, {"context": 1}, {"llm": 2}, {"context": 2}]
-    first, last = (learn([Shown(sources, at)] * 5) for at in (0, 2))
+    first, last = (learn([ChoiceSet(sources, at)] * 5) for at in (0, 2))
     assert last["llm"] - last["context"] > first["llm"] - first["context"] > 0
 
 
@@ -106,7 +106,7 @@ def test_who_was_never_shown_keeps_its_word_beside_equals() -> None:
 def test_one_place_in_ten_explores() -> None:
     fused = lists("context", "catalogue")
     for limit in (5, 10, 20, 50):
-        shown = [explored(fused, limit, Query(seed=seed)) for seed in range(400)]
+        shown = [with_exploration(fused, limit, Query(seed=seed)) for seed in range(400)]
         share = sum(each.explore for answer in shown for each in answer) / (400 * limit)
         # Fifty films from a hundred leave fewer to explore than from more.
         assert share == pytest.approx(0.1, abs=0.015), limit
@@ -116,7 +116,7 @@ def test_ten_places_always_have_one_and_five_have_it_every_second_time() -> None
     fused = lists("context", "catalogue")
     counts = {
         limit: [
-            sum(each.explore for each in explored(fused, limit, Query(seed=seed)))
+            sum(each.explore for each in with_exploration(fused, limit, Query(seed=seed)))
             for seed in range(400)
         ]
         for limit in (5, 10)
@@ -129,7 +129,7 @@ def test_ten_places_always_have_one_and_five_have_it_every_second_time() -> None
 @given(st.integers(0, 50), st.integers(), st.integers(0, 30))
 def test_what_is_explored_would_not_be_shown(limit: int, seed: int, films: int) -> None:
     fused = lists("llm", "catalogue", films=films)
-    shown = explored(fused, limit, Query(seed=seed))
+    shown = with_exploration(fused, limit, Query(seed=seed))
     assert len(shown) == min(limit, len(fused))
     assert len({each.pick.key for each in shown}) == len(shown)
     assert shown[:3] == fused[:3][:limit]
@@ -146,7 +146,9 @@ def test_a_film_nobody_knows_is_not_explored() -> None:
     known = [Pick(f"Known {at}") for at in range(10)]
     odd = [Pick(f"Odd {at}", known=False) for at in range(20)]
     for seed in range(20):
-        shown = explored(fuse([RankedList("catalogue", known + odd)], 30), 10, Query(seed=seed))
+        shown = with_exploration(
+            fuse([RankedList("catalogue", known + odd)], 30), 10, Query(seed=seed)
+        )
         assert not any(each.explore for each in shown)
 
 
@@ -154,7 +156,7 @@ def test_an_evening_explores_the_same_film_again_and_another_evening_others() ->
     fused = lists("context", "catalogue")
 
     def found(query: Query) -> str:
-        [title] = [each.pick.title for each in explored(fused, 10, query) if each.explore]
+        [title] = [each.pick.title for each in with_exploration(fused, 10, query) if each.explore]
         return title
 
     evening = Query({"mood": "sad", "city": "Seoul"}, date="2026-01-05")

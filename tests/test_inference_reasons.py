@@ -71,28 +71,28 @@ def occasions(client: FlaskClient) -> dict[str, Counter[str]]:
 def test_every_reason_holds_on_many_evenings(make_app: MakeApp) -> None:
     app = make_app()
     client = app.test_client()
-    chance = random.Random(5)
+    rng = random.Random(5)
     kinds: Counter[str] = Counter()
     for _ in range(4):
         for _ in range(20):
             log(
                 client,
-                chance.choice(CHOSEN),
-                mood=chance.choice(MOODS),
-                weather_desc=chance.choice(WEATHERS),
-                weekday=chance.choice(WEEKDAYS),
+                rng.choice(CHOSEN),
+                mood=rng.choice(MOODS),
+                weather_desc=rng.choice(WEATHERS),
+                weekday=rng.choice(WEEKDAYS),
             )
         app.extensions["moodflix.trainer"].learn()
         chosen = occasions(client)
         for _ in range(5):
-            env = {"weather_desc": chance.choice(WEATHERS), "weekday": chance.choice(WEEKDAYS)}
+            env = {"weather_desc": rng.choice(WEATHERS), "weekday": rng.choice(WEEKDAYS)}
             body: dict[str, Any] = {
-                "mood": chance.choice(MOODS),
-                "text": chance.choice(["", "food please", "under 2 hours"]),
+                "mood": rng.choice(MOODS),
+                "text": rng.choice(["", "food please", "under 2 hours"]),
                 "env": env,
-                "seed": chance.randrange(99),
+                "seed": rng.randrange(99),
                 "limit": 20,
-                "language": chance.choice(LANGUAGES),
+                "language": rng.choice(LANGUAGES),
             }
             for pick in ask(client, body)["picks"]:
                 said = {
@@ -172,9 +172,9 @@ def test_one_of_ten_is_explored_and_stays_the_same_all_evening(client: FlaskClie
     first = ask(client, body)["picks"]
     assert [pick["explore"] for pick in first].count(True) == 1
     assert not any(pick["explore"] for pick in first[:3])
-    [explored] = [pick for pick in first if pick["explore"]]
+    [with_exploration] = [pick for pick in first if pick["explore"]]
     # It stands deeper in every list than those that would be shown.
-    assert all(rank > 10 for rank in explored["sources"].values())
+    assert all(rank > 10 for rank in with_exploration["sources"].values())
     assert ask(client, body)["picks"] == first
 
 

@@ -42,7 +42,7 @@ def test_what_people_choose_weighs_more(two: Flask) -> None:
     client = two.test_client()
     for seed in range(12):
         choose(client, "llm", seed)
-    station(two).relearn_weights()
+    station(two).refit_weights()
     weights = station(two).weights()
     assert weights["llm"] > 1 > weights["catalogue"]
 
@@ -52,7 +52,7 @@ def test_films_nobody_was_shown_change_nothing(two: Flask) -> None:
     client.post("/inference", json={})
     for _ in range(5):
         log(client, "A Film of Ours")
-    station(two).relearn_weights()
+    station(two).refit_weights()
     weights = station(two).weights()
     assert (weights["llm"], weights["catalogue"]) == (PRIORS["llm"], PRIORS["catalogue"])
 
@@ -64,7 +64,7 @@ def test_one_answer_is_one_choice_however_often_it_is_logged(
     choose(client, "llm", 1, times=30)
     choose(client, "catalogue", 2)
     with database.read() as session:
-        shown = answers.chosen_among(session, 100)
+        shown = answers.choice_sets(session, 100)
     assert len(shown) == 2
     for sources, place in shown:
         assert len(sources) == 10
@@ -77,7 +77,7 @@ def test_only_the_newest_answers_are_looked_at(two: Flask, database: Database) -
         choose(client, "llm", seed)
     client.post("/inference", json={})
     with database.read() as session:
-        assert [len(answers.chosen_among(session, n)) for n in (0, 1, 2, 100)] == [0, 0, 1, 4]
+        assert [len(answers.choice_sets(session, n)) for n in (0, 1, 2, 100)] == [0, 0, 1, 4]
 
 
 def test_the_context_model_weighs_by_its_evidence(app: Flask, client: FlaskClient) -> None:
@@ -100,5 +100,5 @@ def test_learned_weights_change_the_list(two: Flask) -> None:
     before = places()
     for seed in range(15):
         choose(client, "llm", seed)
-    station(two).relearn_weights()
+    station(two).refit_weights()
     assert sum(places()) < sum(before)

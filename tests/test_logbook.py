@@ -120,9 +120,9 @@ def test_it_counts_how_often_a_film_was_chosen_under_any_spelling(database: Data
     add(database, row('"Mother"'), row("MOTHER"), row("Mother (2009)"), row("Amélie"))
     keys = [titles.key(each) for each in ("mother", "Amelie", "Burning")]
     with database.read() as session:
-        chosen = logs.Occasions().of(session, keys)
+        chosen = logs.ChoiceCounts().of(session, keys)
         assert {key: counted[""] for key, counted in chosen.items()} == {keys[0]: 3, keys[1]: 1}
-        assert logs.Occasions().of(session, []) == {}
+        assert logs.ChoiceCounts().of(session, []) == {}
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -247,7 +247,7 @@ def test_the_newest_rows_cost_the_same_however_many_there_are(
 def test_bounds_and_films_are_found_by_their_indexes(database: Database, instance: Path) -> None:
     with statements(database) as seen, database.read() as session:
         logs.count(session, since=NOW)
-        logs.Occasions().of(session, ["mother"])
+        logs.ChoiceCounts().of(session, ["mother"])
     found = [step for each in seen if "logs" in each[0] for step in plan(instance, *each)]
     assert found == [
         "SEARCH logs USING COVERING INDEX ix_logs_event_at (event_at>?)",

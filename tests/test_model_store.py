@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moodflix.learning.files import FORMAT, KEEP, About, ModelFileError, ModelStore
+from moodflix.learning.files import FORMAT, KEEP, ModelFileError, ModelInfo, ModelStore
 from tests.server import ROOT
 
 ARRAYS = {"counts": np.arange(60).reshape(12, 5), "weights": np.array([0.5, 0.25])}
@@ -22,9 +22,9 @@ META = {"titles": ["Mother", "기생충"], "kind": 1}
 FIGURES = {"rows": 20.0, "hit10": 0.5, "popularity_hit10": 0.25}
 
 
-def about(**told: Any) -> About:
+def about(**told: Any) -> ModelInfo:
     given = {"rows": 7, "first_id": 2, "last_id": 9, "seconds": 0.5, "figures": FIGURES}
-    return About(**(given | told))
+    return ModelInfo(**(given | told))
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def by_hand(rows: Sequence[Row]) -> dict[str, Counter[str]]:
 def test_counting_on_is_counting_anew(database: Database, parts: list[list[Row]]) -> None:
     with database.write() as session:
         session.execute(delete(LogEntry))
-    kept, logged = logs.Occasions(), []
+    kept, logged = logs.ChoiceCounts(), []
     for part in parts:
         add(database, part)
         logged += part
@@ -57,12 +57,12 @@ def test_counting_on_is_counting_anew(database: Database, parts: list[list[Row]]
             expected = {key: each for key, each in by_hand(logged).items() if key in keys}
             with database.read() as session:
                 assert kept.of(session, keys) == expected
-                assert logs.Occasions().of(session, keys) == expected
+                assert logs.ChoiceCounts().of(session, keys) == expected
 
 
 @pytest.mark.parametrize("rows", [3, 5_000])
 def test_it_follows_a_few_rows_and_many(database: Database, rows: int) -> None:
-    occasions = logs.Occasions()
+    occasions = logs.ChoiceCounts()
     for times in (1, 2):
         add(database, [("A", "sad", "rain", "Friday")] * rows)
         with database.read() as session:
@@ -75,7 +75,7 @@ def test_it_follows_a_few_rows_and_many(database: Database, rows: int) -> None:
 def test_films_counted_before_cost_one_small_statement(database: Database) -> None:
     add(database, [("A", "sad", "rain", "Friday")] * 10)
     seen: list[str] = []
-    occasions = logs.Occasions()
+    occasions = logs.ChoiceCounts()
     with database.read() as session:
         occasions.of(session, ["a", "b"])
         event.listen(

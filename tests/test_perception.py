@@ -19,12 +19,12 @@ SAD, VERY_SAD, CALM_WORDS = "I feel sad", "I am so sad and lonely", "I feel fine
 def read(
     face: Reading | None = None, voice: Reading | None = None, **request: str
 ) -> perception.Perceived:
-    begun: dict[str, Future[Reading]] = {}
+    pending: dict[str, Future[Reading]] = {}
     for name, reading in ((FACE, face), (VOICE, voice)):
         if reading:
-            begun[name] = Future()
-            begun[name].set_result(reading)
-    return perception.perceive(InferenceRequest.model_validate(request), begun)
+            pending[name] = Future()
+            pending[name].set_result(reading)
+    return perception.perceive(InferenceRequest.model_validate(request), pending)
 
 
 def looks(mood: str, confidence: float) -> Reading:

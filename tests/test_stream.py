@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.events import COMMENT, STREAM, Told, listening, streamed
+from tests.events import COMMENT, STREAM, StreamEvents, listening, streamed
 from tests.fake_ollama import (
     FakeOllama,
     Handler,
@@ -293,7 +293,7 @@ def test_who_finds_the_queue_full_is_told_so_in_the_stream(
         if mode == "ollama":
             assert last.data.pop("retry_after") >= 1
             expected = {"error": f"Ollama failed: {CROWD}", "status": 503}
-            assert last == Told("error", expected)
+            assert last == StreamEvents("error", expected)
         else:
             assert last.name == "answer"
             assert last.data["llm"]["detail"] == CROWD

@@ -9,7 +9,7 @@ import pytest
 
 from moodflix.config import Settings
 from moodflix.errors import RecommenderError
-from moodflix.learning.files import About, ModelStore
+from moodflix.learning.files import ModelInfo, ModelStore
 from moodflix.learning.training import Trainer
 from moodflix.recommend.learned.model import ChoiceModel, LearnedRecommender
 from moodflix.store import migration
@@ -88,7 +88,7 @@ def test_learning_rests_ten_times_as_long_as_it_took(make_app: MakeApp, store: M
     settle()
     model = ChoiceModel().fit([{}], ["Mother"])
     for seconds, numbers in ((1e9, [1]), (0, [1, 2, 3])):
-        about = About(rows=1, first_id=1, last_id=1, seconds=seconds, figures={})
+        about = ModelInfo(rows=1, first_id=1, last_id=1, seconds=seconds, figures={})
         store.use(store.save(about, *model.to_arrays()))
         choose(make_app(retrain_rows=1).test_client(), "Burning")
         settle()
@@ -102,7 +102,7 @@ def test_old_models_are_replaced_by_the_clock(make_app: MakeApp, store: ModelSto
     model = ChoiceModel().fit([{}], ["Mother"])
     for hours, numbers in ((1, [1]), (3, [1, 2, 3])):
         made_at = datetime.now(timezone.utc) - timedelta(hours=hours)
-        about = About(rows=1, first_id=1, last_id=1, seconds=0, figures={}, made_at=made_at)
+        about = ModelInfo(rows=1, first_id=1, last_id=1, seconds=0, figures={}, made_at=made_at)
         store.use(store.save(about, *model.to_arrays()))
         choose(app.test_client(), "Burning")
         settle()
@@ -169,7 +169,7 @@ def test_a_stored_model_is_used_while_the_database_is_away(
     make_app: MakeApp, store: ModelStore, instance: Path
 ) -> None:
     model = ChoiceModel().fit([{}] * 9, ["A Film Of Ours"] * 9)
-    store.save(About(rows=9, first_id=1, last_id=9, seconds=0, figures={}), *model.to_arrays())
+    store.save(ModelInfo(rows=9, first_id=1, last_id=9, seconds=0, figures={}), *model.to_arrays())
     store.use(1)
     (instance / "moodflix.sqlite3").unlink()
     app = make_app()
@@ -194,7 +194,7 @@ def test_what_else_is_to_learn_is_learned_with_each_model(
         trainer.learn()
         assert len(calls) == expected
     model = ChoiceModel().fit([{}], ["A Film Of Ours"])
-    store.save(About(rows=1, first_id=1, last_id=1, seconds=0, figures={}), *model.to_arrays())
+    store.save(ModelInfo(rows=1, first_id=1, last_id=1, seconds=0, figures={}), *model.to_arrays())
     store.use(1)
     for _ in range(2):
         trainer.learn()

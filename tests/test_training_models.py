@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from moodflix.learning.files import About, ModelStore
+from moodflix.learning.files import ModelInfo, ModelStore
 from moodflix.learning.training import is_worse, load_model, train
 from moodflix.recommend.learned.model import ChoiceModel
 from moodflix.store.database import Database
@@ -99,7 +99,7 @@ def test_a_better_model_takes_the_place_of_popularity(
     trainer_of(app).learn()
     assert "popularity" in trainer_of(app).remark
     better = ChoiceModel().fit([{}] * 50, ["Our Red Film"] * 50)
-    about = About(rows=50, first_id=1, last_id=120, seconds=0, figures={})
+    about = ModelInfo(rows=50, first_id=1, last_id=120, seconds=0, figures={})
     store.use(store.save(about, *better.to_arrays()))
     trainer_of(app).learn()
     assert (trainer_of(app).remark, model_of(app).rows) == ("", 50)
@@ -110,7 +110,7 @@ def test_the_station_goes_on_without_a_model_that_cannot_be_read(
 ) -> None:
     fill(make_app(retrain_rows=1000), 10)
     store.save(
-        About(rows=1, first_id=1, last_id=10, seconds=0, figures={}),
+        ModelInfo(rows=1, first_id=1, last_id=10, seconds=0, figures={}),
         *ChoiceModel().fit([{}], ["Mother"]).to_arrays(),
     )
     store.use(1)
@@ -129,7 +129,7 @@ def test_a_file_whose_arrays_make_no_model_is_refused(
 ) -> None:
     arrays, meta = ChoiceModel().fit([{}], ["Mother"]).to_arrays()
     arrays.pop(min(arrays))
-    store.save(About(rows=1, first_id=1, last_id=1, seconds=0, figures={}), arrays, meta)
+    store.save(ModelInfo(rows=1, first_id=1, last_id=1, seconds=0, figures={}), arrays, meta)
     store.use(1)
     trainer_of(make_app()).learn()
     assert [each for each in caplog.messages if each.startswith("models/000001.npz is refused")]
@@ -137,7 +137,7 @@ def test_a_file_whose_arrays_make_no_model_is_refused(
 
 def test_a_model_of_another_log_is_not_used(make_app: MakeApp, store: ModelStore) -> None:
     model = ChoiceModel().fit([{}] * 9, ["A Film Of Theirs"] * 9)
-    store.save(About(rows=9, first_id=1, last_id=9, seconds=0, figures={}), *model.to_arrays())
+    store.save(ModelInfo(rows=9, first_id=1, last_id=9, seconds=0, figures={}), *model.to_arrays())
     store.use(1)
     app = make_app(retrain_rows=2)
     trainer_of(app).learn()

@@ -27,7 +27,7 @@ _COLORS = {doctor.OK: "green", doctor.WARNING: "yellow", doctor.BROKEN: "red"}
 @click.pass_context
 @with_appcontext
 def command(context: click.Context, *, as_json: bool, pull: bool) -> None:
-    """Say of each part of the station if it is well, and which command helps if not.
+    """Check every part of the station; name the command that helps where one is broken.
 
     Exits with 1 when something is broken.
     """

@@ -18,7 +18,7 @@ from moodflix import log_csv
 from moodflix.cli.common import bar, migrated_database, one_line_errors
 from moodflix.errors import RecommenderError
 from moodflix.learning import evaluation, training
-from moodflix.learning.files import About, ModelFileError, ModelStore
+from moodflix.learning.files import ModelFileError, ModelInfo, ModelStore
 from moodflix.requests import CONTEXT, LogRow
 from moodflix.store import logs
 
@@ -159,7 +159,7 @@ def evaluate(file: Path | None, split: evaluation.Split, seeds: int, *, as_json:
             click.echo(f"{each.model}: {each.note}")
 
 
-def _described(number: int, about: About, *, in_use: bool) -> dict[str, Any]:
+def _described(number: int, about: ModelInfo, *, in_use: bool) -> dict[str, Any]:
     summary = about.summary(number)
     if about.stands_in_for is not None:
         summary = f"model {number} is popularity, in place of model {about.stands_in_for}"

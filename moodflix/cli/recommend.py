@@ -12,7 +12,7 @@ from flask.cli import with_appcontext
 
 from moodflix.cli.common import migrated_database, one_line_errors
 from moodflix.learning.training import Trainer
-from moodflix.recommendation import Given
+from moodflix.recommendation import Recommendation
 from moodflix.requests import InferenceRequest, read
 from moodflix.station import Station
 
@@ -60,7 +60,7 @@ def command(*, as_json: bool, **options: Any) -> None:
     trainer: Trainer = current_app.extensions["moodflix.trainer"]
     trainer.learn()
     trainer.close()  # the server learns, if that is due
-    station.relearn_weights()
+    station.refit_weights()
     answer = station.answer(request, datetime.now(timezone.utc), remember=False)
     weights = {name: round(weight, 3) for name, weight in station.weights().items()}
     if as_json:
@@ -70,14 +70,14 @@ def command(*, as_json: bool, **options: Any) -> None:
         _print(answer, weights)
 
 
-def _print(answer: Given, weights: dict[str, float]) -> None:
+def _print(answer: Recommendation, weights: dict[str, float]) -> None:
     click.echo(f"Mood {answer.perceived.mood.label}, tone {answer.perceived.tone.label}.")
     for place, pick in enumerate(answer.picks, start=1):
         year = f" ({pick['year']})" if pick["year"] else ""
         ranks = ", ".join(f"{name} {rank}" for name, rank in pick["sources"].items())
-        explored = ", explored" if pick["explore"] else ""
+        with_exploration = ", explored" if pick["explore"] else ""
         click.secho(f"{place:2}. {pick['title']}{year}", bold=True)
-        click.echo(f"    {pick['why']}\n    score {pick['score']:.3f}: {ranks}{explored}")
+        click.echo(f"    {pick['why']}\n    score {pick['score']:.3f}: {ranks}{with_exploration}")
     said = ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
     click.echo(f"Weights: {said}. LLM: {answer.llm.status}.")
     for warning in answer.warnings:

@@ -119,7 +119,7 @@ def _checked(title: str, year: str, others: Sequence[str] = ()) -> Row:
 
 
 def _fit(title: str) -> bool:
-    return len(title) <= titles.MAX_TITLE and not strict_json.unfit(title)
+    return len(title) <= titles.MAX_TITLE and not strict_json.text_problem(title)
 
 
 def _cells(line: str) -> list[str]:

@@ -80,22 +80,22 @@ def cut(split: Split, contexts: Sequence[Context], seed: int) -> tuple[list[int]
     Raises:
         InvalidInputError: there are too few rows or places.
     """
-    count, chance = len(contexts), random.Random(seed)  # noqa: S311 - no secret
+    count, rng = len(contexts), random.Random(seed)  # noqa: S311 - no secret
     if count < _FEWEST:
         raise InvalidInputError(f"{_FEWEST} choices or more are needed to hold some out")
     few = max(1, int(count * _HELD_OUT))
     if split == "random":
-        held = set(chance.sample(range(count), few))
+        held = set(rng.sample(range(count), few))
     elif split == "temporal":
-        begin = count - few if seed == 0 else chance.randint(count // 2, count - few)
+        begin = count - few if seed == 0 else rng.randint(count // 2, count - few)
         held = set(range(begin, begin + few))
         return list(range(begin)), sorted(held)
     else:
-        held = _places(contexts, few, chance)
+        held = _places(contexts, few, rng)
     return [row for row in range(count) if row not in held], sorted(held)
 
 
-def _places(contexts: Sequence[Context], few: int, chance: random.Random) -> set[int]:
+def _places(contexts: Sequence[Context], few: int, rng: random.Random) -> set[int]:
     rows = defaultdict(list)
     for row, context in enumerate(contexts):
         where = (context["city"].strip().casefold(), "")
@@ -103,7 +103,7 @@ def _places(contexts: Sequence[Context], few: int, chance: random.Random) -> set
     if len(rows) == 1:
         raise InvalidInputError("all choices are from one place; none can be held out")
     places = sorted(rows)
-    chance.shuffle(places)
+    rng.shuffle(places)
     held = set(rows[places.pop()])
     while len(places) > 1 and len(held) < few:
         held.update(rows[places.pop()])
@@ -190,8 +190,8 @@ def summary(done: Iterable[Run]) -> list[Result]:
         if note or not len(rows):
             results.append(Result(model, note=note))
             continue
-        chance = np.random.default_rng(0)
-        drawn = [_mean(rows[chance.integers(len(rows), size=len(rows))]) for _ in range(_RESAMPLES)]
+        rng = np.random.default_rng(0)
+        drawn = [_mean(rows[rng.integers(len(rows), size=len(rows))]) for _ in range(_RESAMPLES)]
         low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
         figures = zip(_mean(rows).tolist(), low.tolist(), high.tolist(), strict=True)
         covered = (sum(run.coverage for run in its_runs) / len(its_runs),) * 3

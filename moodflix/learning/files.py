@@ -27,7 +27,7 @@ class ModelFileError(MoodflixError):
     """A model file can't be used or written; one line names it and says why."""
 
 
-class About(BaseModel, frozen=True, allow_inf_nan=False):
+class ModelInfo(BaseModel, frozen=True, allow_inf_nan=False):
     """What a model file says of its model.
 
     Attributes:
@@ -97,7 +97,7 @@ class ModelStore:
         stems = (path.stem for path in self._folder.glob("*.npz"))
         return sorted(int(stem) for stem in stems if stem.isdecimal())
 
-    def newest(self) -> About | None:
+    def newest(self) -> ModelInfo | None:
         """Return what the newest readable file says, in use or not."""
         for number in reversed(self.numbers()):
             try:
@@ -108,7 +108,7 @@ class ModelStore:
 
     def load(
         self, number: int, *, arrays: bool = True
-    ) -> tuple[About, dict[str, Any], dict[str, Any]]:
+    ) -> tuple[ModelInfo, dict[str, Any], dict[str, Any]]:
         """Return what a file says of its model, the arrays, and the values beside them.
 
         Raises:
@@ -125,8 +125,8 @@ class ModelStore:
                 told = json.loads(file[_ABOUT].tobytes())
                 if told["format"] > FORMAT:
                     why = f"made by a newer version (format {told['format']}, not {FORMAT})"
-                    raise self.refusal(number, why)  # noqa: TRY301 - told nowhere else
-                about = About.model_validate(told)
+                    raise self.rejected(number, why)  # noqa: TRY301 - told nowhere else
+                about = ModelInfo.model_validate(told)
                 if not arrays:
                     return about, {}, {}
                 meta = json.loads(file[_META].tobytes())
@@ -135,15 +135,15 @@ class ModelStore:
         except ModelFileError:
             raise
         except FileNotFoundError as error:
-            raise self.refusal(number, "there is no such file") from error
+            raise self.rejected(number, "there is no such file") from error
         except Exception as error:  # reading a damaged file may raise anything
-            raise self.refusal(number, "damaged, or no model of this station") from error
+            raise self.rejected(number, "damaged, or no model of this station") from error
 
-    def refusal(self, number: int, why: str) -> ModelFileError:
+    def rejected(self, number: int, why: str) -> ModelFileError:
         """Return the error that a file is of no use."""
         return ModelFileError(f"models/{self._path(number).name} is refused: {why}")
 
-    def save(self, about: About, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> int:
+    def save(self, about: ModelInfo, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> int:
         """Store a model beside the last ``KEEP`` and return its number; it isn't in use yet.
 
         Raises:

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from moodflix.config import Settings, load, variable
 from moodflix.errors import DatabaseUnavailableError, MoodflixError, RecommenderError
-from moodflix.learning.files import About, ModelFileError, ModelStore
+from moodflix.learning.files import ModelFileError, ModelInfo, ModelStore
 from moodflix.recommend.learned.model import ChoiceModel, LearnedRecommender
 from moodflix.store import feedback, logs, stats
 from moodflix.store.database import Database
@@ -42,7 +42,7 @@ Batches = Iterable[tuple[Any, ...]]
 
 def train(
     database: Database, store: ModelStore, shown: Callable[[Batches], Batches] = iter
-) -> tuple[int, About]:
+) -> tuple[int, ModelInfo]:
     """Learn all choices and verdicts, store and use the model; return its number and figures.
 
     One that does worse than popularity on held-out rows is stored too, but popularity is put in
@@ -65,7 +65,7 @@ def train(
             raise RecommenderError("the log holds no choice to learn from")
         worse = is_worse(model.figures)
         in_use = popularity(evidence()) if worse else model
-    about = About(
+    about = ModelInfo(
         rows=model.rows,
         first_id=first,
         last_id=last,
@@ -102,7 +102,7 @@ def is_worse(figures: Mapping[str, float]) -> bool:
     return max(lost) > 0.5 / math.sqrt(max(figures["rows"], 1))
 
 
-def load_model(store: ModelStore, number: int) -> tuple[ChoiceModel, About]:
+def load_model(store: ModelStore, number: int) -> tuple[ChoiceModel, ModelInfo]:
     """Return a stored model and what its file says of it.
 
     Raises:
@@ -112,7 +112,7 @@ def load_model(store: ModelStore, number: int) -> tuple[ChoiceModel, About]:
     try:
         return ChoiceModel.from_arrays(arrays, meta), about
     except ValueError as error:
-        raise store.refusal(number, str(error)) from error
+        raise store.rejected(number, str(error)) from error
 
 
 class Trainer:
@@ -145,7 +145,7 @@ class Trainer:
         self._state: object = self  # unlike any state of the store
         self._model = ChoiceModel()
         self._counted = 0  # id of the newest row in it
-        self._newest: About | None = None  # of the newest model, in use or not
+        self._newest: ModelInfo | None = None  # of the newest model, in use or not
         self._complaint = ""
 
     def watch(self) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from moodflix import vocabulary
 from moodflix.perception import words
 from moodflix.perception.reading import Reading
-from moodflix.perception.worker import Apart, finished
+from moodflix.perception.worker import MediaWorker, collect
 from moodflix.vocabulary import FACE, HAND, LLM, NONE, VOICE, WORDS
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _SUPPORTED = {
     ("excited", "angry"): "angry",
     ("subdued", "sad"): "sad",
 }
-_apart = Apart()
+_apart = MediaWorker()
 
 
 class Judged(NamedTuple):
@@ -78,7 +78,7 @@ def begin(request: InferenceRequest) -> dict[str, Future[Reading]]:
 
 
 def perceive(
-    request: InferenceRequest, begun: Mapping[str, Future[Reading]] | None = None
+    request: InferenceRequest, pending: Mapping[str, Future[Reading]] | None = None
 ) -> Perceived:
     """Merge labels given by hand, words, and what was begun, which is waited for.
 
@@ -94,7 +94,7 @@ def perceive(
         WORDS: words.read(request.text) if request.text else _NOT_SENT,
         FACE: _NOT_SENT,
         VOICE: _NOT_SENT,
-        **finished(begun or {}),
+        **collect(pending or {}),
     }
     mood, tone = (Judged(label, HAND, 1.0) for label in (request.mood, request.tone))
     if not request.mood:

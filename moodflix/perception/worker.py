@@ -37,8 +37,8 @@ _ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 logger = logging.getLogger(__name__)
 
 
-class Apart:
-    """Hands frames and clips, one after the other, to a process that starts with the first."""
+class MediaWorker:
+    """Reads frames and clips, one at a time, in a worker process started with the first one."""
 
     def __init__(self) -> None:
         self._queue = ThreadPoolExecutor(1, thread_name_prefix="perception")
@@ -98,10 +98,10 @@ class Apart:
         self._process = self._connection = None
 
 
-def finished(begun: Mapping[str, Future[Reading]]) -> dict[str, Reading]:
+def collect(pending: Mapping[str, Future[Reading]]) -> dict[str, Reading]:
     """Return what was read of each; ``missing`` is ``failed`` if that broke or took too long."""
     end = time.monotonic() + SECONDS
-    return {name: _result(future, end - time.monotonic()) for name, future in begun.items()}
+    return {name: _result(future, end - time.monotonic()) for name, future in pending.items()}
 
 
 def _result(future: Future[Reading], seconds: float) -> Reading:

@@ -52,7 +52,7 @@ class Fused:
 
 
 @dataclass(frozen=True)
-class Shown:
+class ChoiceSet:
     """An answer that led to a choice: the ranks of its films by place, and who was chosen."""
 
     sources: Sequence[Mapping[str, int]]
@@ -94,7 +94,7 @@ def fuse(lists: Iterable[RankedList], n: int) -> list[Fused]:
     return [Fused(picks[key], scores[key], sources[key], whys[key]) for key in best]
 
 
-def explored(fused: Sequence[Fused], n: int, query: Query) -> list[Fused]:
+def with_exploration(fused: Sequence[Fused], n: int, query: Query) -> list[Fused]:
     """Return the best ``n``, a tenth of them replaced by films from further down.
 
     Which evening explores what follows from the evening alone. The first three stay, and so does
@@ -102,20 +102,20 @@ def explored(fused: Sequence[Fused], n: int, query: Query) -> list[Fused]:
     """
     shown = list(fused[:n])
     deeper = [each for each in fused[n : n * _REACH] if each.pick.known]
-    chance = random.Random(query.evening_seed)  # noqa: S311 - no secret
+    rng = random.Random(query.evening_seed)  # noqa: S311 - no secret
     # Five places of one in ten are one place every second evening.
-    for _ in range(int(n * _EXPLORED + chance.random())):
+    for _ in range(int(n * _EXPLORED + rng.random())):
         own = [at for at in range(_SAFE, len(shown)) if LLM not in shown[at].sources]
         fresh = [at for at in own if not shown[at].explore]
         if not fresh or not deeper:
             break
         del shown[fresh[-1]]
-        found = deeper.pop(chance.randrange(len(deeper)))
-        shown.insert(chance.randint(_SAFE, len(shown)), replace(found, explore=True))
+        found = deeper.pop(rng.randrange(len(deeper)))
+        shown.insert(rng.randint(_SAFE, len(shown)), replace(found, explore=True))
     return shown
 
 
-def learn(shown: Sequence[Shown]) -> dict[str, float]:
+def learn(shown: Sequence[ChoiceSet]) -> dict[str, float]:
     """Return what each recommender's word counts, by what people chose among what was shown.
 
     A conditional logit (McFadden 1974) over the films of each answer: the log-odds of a choice

@@ -41,7 +41,7 @@ def _reading(session: Session, answer_id: str | None) -> str | None:
     return named.corrects if named.mood_source in (HAND, NONE) else named.id
 
 
-def chosen_from(
+def answer_of_choice(
     session: Session, film_key: str, now: datetime, inference_id: str | None = None
 ) -> str | None:
     """Return the id of the answer a choice came from, or ``None``.
@@ -62,7 +62,7 @@ def chosen_from(
     )
 
 
-def chosen_among(session: Session, n: int) -> Sequence[tuple[Sequence[Mapping[str, int]], int]]:
+def choice_sets(session: Session, n: int) -> Sequence[tuple[Sequence[Mapping[str, int]], int]]:
     """Return which film was chosen among those shown, of the answers that led to a choice.
 
     Each is the sources of its films by place, and the place of the chosen one, from 0. An answer

@@ -18,7 +18,7 @@ from moodflix.store.models import Answer, Feedback
 
 NOT_TONIGHT: Final = timedelta(hours=12)
 COLUMNS: Final = ("saidAt", "visitor", "movieTitle", "verdict", "inferenceId")
-# A taste is told by the newest loves; all of a life would be everybody's taste.
+# Use only the 10 newest loved films as taste: with more, tastes grow alike.
 _TOLD = 10
 _BATCH = 2_000
 

@@ -109,7 +109,7 @@ def count(session: Session, since: datetime | None = None, until: datetime | Non
     return session.scalar(counted) or 0
 
 
-class Occasions:
+class ChoiceCounts:
     """In which moods, weathers and weekdays films were chosen: counted once, then kept up."""
 
     def __init__(self) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from moodflix import vocabulary
 from moodflix.films import titles
-from moodflix.learning.files import About
+from moodflix.learning.files import ModelInfo
 from moodflix.store.models import THIRDS, Film, LogEntry, Training, film_tallies, tallies
 
 _Rows = list[tuple[Any, ...]]
@@ -62,7 +62,7 @@ def span(session: Session) -> tuple[date, date] | None:
     return date.fromisoformat(first), date.fromisoformat(last)
 
 
-def remember_training(session: Session, number: int, about: About) -> None:
+def remember_training(session: Session, number: int, about: ModelInfo) -> None:
     """Keep the figures of a model past its file."""
     figures = about.figures
     # A row held out twice is measured twice.

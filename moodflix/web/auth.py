@@ -1,4 +1,4 @@
-"""Who may see the dashboard: whoever is at the station itself, or who knows the token."""
+"""Access to the dashboard: from the station itself, or with the token."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def has_token() -> bool:
     return _token() is not None
 
 
-def is_at_the_station() -> bool:
+def is_local() -> bool:
     """Whether the request comes from this machine, to it by a name that no stranger can have."""
     if any(name in request.headers for name in _FORWARDED):
         return False
@@ -49,7 +49,7 @@ def is_at_the_station() -> bool:
     return _is_loopback(request.remote_addr) and (host == "localhost" or _is_loopback(host))
 
 
-def is_known() -> bool:
+def is_authenticated() -> bool:
     """Whether the request carries the token, or the cookie of somebody who did.
 
     Raises:
@@ -72,8 +72,8 @@ def is_token(given: str) -> bool:
     return token is not None and hmac.compare_digest(given.encode(), token)
 
 
-def let_in(response: Response) -> None:
-    """Give the cookie that is as good as the token, until the token changes.
+def set_session(response: Response) -> None:
+    """Set the session cookie, valid until the token changes.
 
     Raises:
         KeyFileError: the key can't be made or read.
@@ -89,8 +89,8 @@ def let_in(response: Response) -> None:
     )
 
 
-def let_out(response: Response) -> None:
-    """Take the cookie back."""
+def clear_session(response: Response) -> None:
+    """Delete the session cookie."""
     response.delete_cookie(
         _COOKIE, path=PATH, secure=request.is_secure, httponly=True, samesite="Strict"
     )

@@ -74,23 +74,23 @@ class RangeQuery(BaseModel):
 
 
 @blueprint.before_request
-def guard() -> Response | None:
-    """Turn away whoever may not see the dashboard; with a token, its page asks to log in."""
+def require_admin() -> Response | None:
+    """Refuse requests without access; with a token set, the page asks to log in."""
     is_data = "name" in (request.view_args or {})
     if auth.has_token():
-        if not is_data or auth.is_known():
+        if not is_data or auth.is_authenticated():
             return None
         response = reply_error("Log in at /dashboard, or send the token as a bearer's", 401)
         response.headers["WWW-Authenticate"] = "Bearer"
         return response
-    if auth.is_at_the_station():
+    if auth.is_local():
         return None
-    return reply_error(_FORBIDDEN, 403) if is_data else _door("forbidden", 403)
+    return reply_error(_FORBIDDEN, 403) if is_data else _login_page("forbidden", 403)
 
 
 @blueprint.after_request
-def seal(response: Response) -> Response:
-    """Let nobody frame, keep or share what is answered."""
+def add_security_headers(response: Response) -> Response:
+    """Add security and no-store headers."""
     response.headers.update(rendering.HEADERS | _HEADERS)
     return response
 
@@ -104,8 +104,8 @@ def no_key(error: auth.KeyFileError) -> Response:
 @blueprint.get("")
 def show() -> Response:
     """Show the charts, or the form to log in."""
-    if auth.has_token() and not auth.is_known():
-        return _door("log-in", 200)
+    if auth.has_token() and not auth.is_authenticated():
+        return _login_page("log-in", 200)
     has_samples = demo.path(current_app.instance_path).exists()
     is_empty = _is_empty()
     is_sample = has_samples and (is_empty or request.args.get("sample") == "1")
@@ -128,10 +128,10 @@ def show() -> Response:
 def log_in() -> Response:
     """Take the token and give a cookie for it."""
     if request.method == "POST" and not auth.is_token(request.form.get("token", "")):
-        return _door("wrong", 401)
+        return _login_page("wrong", 401)
     response = _to_the_charts()
     if request.method == "POST":
-        auth.let_in(response)
+        auth.set_session(response)
     return response
 
 
@@ -139,7 +139,7 @@ def log_in() -> Response:
 def log_out() -> Response:
     """Take the cookie back."""
     response = _to_the_charts()
-    auth.let_out(response)
+    auth.clear_session(response)
     return response
 
 
@@ -166,7 +166,7 @@ def as_csv(name: str) -> Response:
     return response
 
 
-def _door(state: str, status: int) -> Response:
+def _login_page(state: str, status: int) -> Response:
     response = rendering.page("login.html", {}, state=state, kept=_kept())
     response.status_code = status
     return response

@@ -24,7 +24,7 @@ def say() -> Response:
 
     def note(session: Session) -> None:
         key = titles.key(said.movie_title)
-        answer_id = answers.chosen_from(session, key, now, said.inference_id)
+        answer_id = answers.answer_of_choice(session, key, now, said.inference_id)
         feedback.note(session, said, answer_id, now)
 
     db.current().commit(note)

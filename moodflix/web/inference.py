@@ -13,7 +13,7 @@ from flask import Blueprint, Response, current_app, request, stream_with_context
 from moodflix.errors import LlmError
 from moodflix.perception import merge as perception
 from moodflix.recommend.llm.recommender import UNAVAILABLE
-from moodflix.recommendation import HEARTBEAT, Event, Given
+from moodflix.recommendation import HEARTBEAT, Event, Recommendation
 from moodflix.requests import InferenceRequest, Language, read
 from moodflix.station import Station
 from moodflix.web import request_log
@@ -58,7 +58,7 @@ def perceive() -> Response:
 def _asked(station: Station, message_type: str) -> InferenceRequest:
     # All of it first: a slow sender must not keep others waiting.
     request.get_data()
-    with station.turn:
+    with station.ranking_lock:
         return read(InferenceRequest, receive(message_type))
 
 
@@ -81,7 +81,7 @@ def _lines(first: Event, events: Iterator[Event]) -> Iterator[str]:
 
 def _line(event: Event) -> str:
     data = event.data
-    if isinstance(data, Given):
+    if isinstance(data, Recommendation):
         _note(data)
         data = enveloped(data.as_json(), _MESSAGE_TYPE)
     elif isinstance(data, Exception):
@@ -94,5 +94,5 @@ def _line(event: Event) -> str:
     return f"event: {event.name}\ndata: {current_app.json.dumps(data)}\n\n"
 
 
-def _note(given: Given) -> None:
+def _note(given: Recommendation) -> None:
     request_log.note(llm=given.llm.status, **given.llm.numbers.as_json())

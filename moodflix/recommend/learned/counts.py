@@ -36,7 +36,7 @@ class Rows(NamedTuple):
     films: Array
     weights: Array
 
-    def some(self, which: Array | slice) -> Rows:
+    def take(self, which: Array | slice) -> Rows:
         """Return some of the rows."""
         return Rows(*(each[which] for each in self))
 
@@ -88,7 +88,7 @@ class Counts:
         self.chosen = {
             at: np.maximum(np.asarray(each.sum(axis=0), dtype=np.float32).ravel(), TINY)
             for at, each in self.tables.items()
-            if walks(at)
+            if is_random_walk(at)
         }
 
     @classmethod
@@ -100,14 +100,14 @@ class Counts:
         chosen = np.bincount(films, weights, plan.films)
         late = np.ones((2, len(plan.drifts), plan.films))
         late[1] = chosen.sum() / np.maximum(chosen, 1)
-        late = _followed(late, plan, rows.some(slice(-_WALKED, None)))
+        late = _followed(late, plan, rows.take(slice(-_WALKED, None)))
         place = codes[:, plan.place] if plan.place is not None else np.zeros(len(codes), dtype=int)
         by_place = _table(place, films, weights, plan.films)
         totals = np.asarray(by_place.sum(axis=1)).ravel()
         spread = (1 / np.maximum(totals, 1)) @ by_place if by_place.nnz else chosen
         tables = {}
         for at in plan.fields:
-            newest = slice(-_WALKED if walks(at) else 0, None)
+            newest = slice(-_WALKED if is_random_walk(at) else 0, None)
             values = _values(codes, at, combos)[newest]
             tables[at] = _table(values, films[newest], weights[newest], plan.films)
         return cls(plan, np.array([chosen, spread]), late, tables, combos, totals > 0)
@@ -145,7 +145,7 @@ class Counts:
             if value < table.shape[0]:
                 span = slice(table.indptr[value], table.indptr[value + 1])
                 dense[row, table.indices[span]] = table.data[span]
-        if not walks(at):
+        if not is_random_walk(at):
             return dense
         reached = table @ (dense / self.chosen[at]).T
         reached /= np.maximum(self.totals[at], TINY)[:, None]
@@ -192,9 +192,9 @@ class Weights:
         """Return the same weights without the fields that make no difference."""
         kept = (self.mixture + self.lifts > 0) & (self.blend[0] < 1)
         lists = ("mixture", "alphas", "discounts", "lifts", "kappas")
-        some = {name: getattr(self, name)[kept] for name in lists}
+        take = {name: getattr(self, name)[kept] for name in lists}
         fields = tuple(at for at, keep in zip(self.fields, kept, strict=True) if keep)
-        return replace(self, fields=fields, **some)
+        return replace(self, fields=fields, **take)
 
     def probabilities(self, counts: Counts, codes: Array) -> Array:
         """Return the probability of each film (rows x films) for rows of value codes."""
@@ -207,9 +207,9 @@ class Weights:
             chunk = codes[begin : begin + step]
             seen = [counts.rows(chunk, at) for at in self.fields]
             mixed = self.mixed(counts, chunk, seen)
-            lifted = mixed * self._lifted(counts, chunk, seen)
-            lifted /= lifted.sum(axis=1, keepdims=True)
-            parts = self.blend[1] * mixed + self.blend[2] * lifted
+            fit_lifts = mixed * self._lifted(counts, chunk, seen)
+            fit_lifts /= fit_lifts.sum(axis=1, keepdims=True)
+            parts = self.blend[1] * mixed + self.blend[2] * fit_lifts
             made[begin : begin + step] = self.blend[0] * popular + parts
         return made
 
@@ -222,7 +222,7 @@ class Weights:
             if share:
                 scale = np.float32(share) / (counts.total(codes, at) + alpha)
                 kept, rest = chosen, alpha
-                if discount and not walks(at):
+                if discount and not is_random_walk(at):
                     kept = np.maximum(chosen - discount, 0)
                     rest = alpha + np.minimum(chosen, discount).sum(axis=1, keepdims=True)
                 mixed += scale * kept
@@ -236,8 +236,8 @@ class Weights:
             if exponent:
                 expected = counts.total(codes, at) * counts.shares[ALL_TIME]
                 score += np.float32(exponent) * log_lift(chosen, expected, kappa)
-        lifted: Array = np.exp(score - score.max(axis=1, keepdims=True))
-        return lifted
+        fit_lifts: Array = np.exp(score - score.max(axis=1, keepdims=True))
+        return fit_lifts
 
 
 def log_lift(chosen: Array, expected: Array, kappa: Any) -> Array:
@@ -247,7 +247,7 @@ def log_lift(chosen: Array, expected: Array, kappa: Any) -> Array:
     return lift
 
 
-def walks(at: Field) -> bool:
+def is_random_walk(at: Field) -> bool:
     """Return whether a field is what values like a row's own go with."""
     return len(at) > 1 and at[0] == at[-1]
 

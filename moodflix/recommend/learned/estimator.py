@@ -58,7 +58,7 @@ class ChoiceEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.seen_, self.unseen_ = Weights(), Weights()
         self.figures_: dict[str, float] = {}
         if len(films) >= FEW and len(self.classes_) > 1:
-            learner = Learner(plan, rows.some(slice(-_WINDOW, None)), self.seed, self.places)
+            learner = Learner(plan, rows.take(slice(-_WINDOW, None)), self.seed, self.places)
             self.seen_, self.unseen_, self.figures_ = learner.learn()
             used = {*self.seen_.fields, *self.unseen_.fields}
             plan = replace(plan, fields=tuple(sorted(used)))

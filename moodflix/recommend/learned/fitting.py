@@ -1,4 +1,4 @@
-"""What each count is worth, learned on held-out rows: at random, the last ones, unseen places."""
+"""Fits the weights of the counts on held-out rows: random ones, the last ones, unseen places."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from moodflix.recommend.learned.counts import (
     Plan,
     Rows,
     Weights,
+    is_random_walk,
     log_lift,
-    walks,
 )
 from moodflix.recommend.learned.likelihood import em, judge, newton, partition
 
@@ -46,15 +46,15 @@ _COMPARED: Final = 20_000  # rows that tell whether two columns are one
 
 
 @dataclass
-class Held:
+class HeldOut:
     """Held-out rows, their weights adding up to how much they have to say; counts of the others."""
 
     counts: Counts
     rows: Rows
 
-    def some(self, which: Array | slice) -> Held:
+    def take(self, which: Array | slice) -> HeldOut:
         """Return some of the rows."""
-        return Held(self.counts, self.rows.some(which))
+        return HeldOut(self.counts, self.rows.take(which))
 
     def popular(self) -> Array:
         """Return the share of each row's film."""
@@ -67,7 +67,7 @@ class Held:
         table, values = self.counts.tables[at], self.counts.values(self.rows.codes, at)
         for alpha, discount in shrinks:
             kept, rest = chosen, np.float32(alpha)
-            if discount and not walks(at):
+            if discount and not is_random_walk(at):
                 taken = np.minimum(table.data, discount).cumsum()
                 ends = np.append(0, taken)[table.indptr]
                 kept = np.maximum(chosen - discount, 0)
@@ -80,7 +80,7 @@ class Held:
         codes, films, _ = self.rows
         table, values = self.counts.tables[at], self.counts.values(codes, at).astype(np.int32)
         total = self.counts.total(codes, at)[:, 0]
-        if not walks(at):
+        if not is_random_walk(at):
             inside = np.where(values < table.shape[0], values, 0)
             chosen = table[inside, films] if len(films) else np.zeros(0)
             return np.asarray(chosen, dtype=np.float32).ravel(), total
@@ -95,13 +95,13 @@ class Held:
 
 
 class Learner:
-    """Learns how much to make of the counts of one data set; see ``learn``."""
+    """Fits the weights of one data set's counts on held-out rows; see ``learn``."""
 
     def __init__(self, plan: Plan, rows: Rows, seed: int, alike: Collection[int]) -> None:
         """Take rows to learn from, and the columns whose values may resemble each other."""
         self.plan, self.rows, self.seed, self.alike = plan, rows, seed, alike
         self.shrinks: dict[Field, tuple[float, float]] = {}
-        self.chance = np.random.default_rng(seed)
+        self.rng = np.random.default_rng(seed)
 
     def learn(self) -> tuple[Weights, Weights, dict[str, float]]:
         """Return weights for seen and unseen places, held-out figures.
@@ -111,11 +111,11 @@ class Learner:
         """
         plan = replace(self.plan, fields=self._screened())
         known = [*self._held("random", plan), *self._held("last", plan)]
-        seen = [held.some(held.counts.seen(held.rows.codes)) for held in known]
+        seen = [held.take(held.counts.seen(held.rows.codes)) for held in known]
         weights, figures = self._weighed(seen, plan.fields)
         if plan.place is None:
             return weights, weights, figures
-        unseen = [held.some(~held.counts.seen(held.rows.codes)) for held in known]
+        unseen = [held.take(~held.counts.seen(held.rows.codes)) for held in known]
         unseen += self._held("place", plan)
         elsewhere, others = self._weighed(unseen, plan.fields)
         # Where each row has a place of its own, none is seen twice.
@@ -136,18 +136,18 @@ class Learner:
         for fold in range(folds):
             yield every[fold_of != fold], every[fold_of == fold]
 
-    def _held(self, part: str, plan: Plan) -> list[Held]:
+    def _held(self, part: str, plan: Plan) -> list[HeldOut]:
         made = []
         for counted, held in self._splits(part):
             if not len(counted):
                 continue
-            counts = Counts.of(plan, self.rows.some(counted))
+            counts = Counts.of(plan, self.rows.take(counted))
             # No weight makes a film likely that was never chosen before.
             kept = held[counts.kinds[ALL_TIME, self.rows.films[held]] > 0]
             if len(kept) > _HELD:
                 kept = np.random.default_rng(self.seed).choice(kept, _HELD, replace=False)
             if len(kept):
-                made.append(Held(counts, self.rows.some(kept)))
+                made.append(HeldOut(counts, self.rows.take(kept)))
         total = sum(float(held.rows.weights.sum()) for held in made)
         for each in made:
             each.rows = each.rows._replace(weights=each.rows.weights / max(total, TINY))
@@ -200,7 +200,7 @@ class Learner:
                     gains[at], self.shrinks[at] = mean, shrink
         return gains
 
-    def _parts(self, held: Held, fields: Sequence[Field]) -> Array:
+    def _parts(self, held: HeldOut, fields: Sequence[Field]) -> Array:
         """Return the probability of each row's film under each part of the mixture."""
         parts = [*held.counts.shares[:, held.rows.films]]
         for at in fields:
@@ -208,30 +208,30 @@ class Learner:
         return np.stack(parts, axis=1)
 
     def _weighed(
-        self, parts: Sequence[Held], fields: tuple[Field, ...]
+        self, parts: Sequence[HeldOut], fields: tuple[Field, ...]
     ) -> tuple[Weights, dict[str, float]]:
         """Return weights, popularity's unless they beat it on rows they were not learned on."""
         rows = sum(len(held.rows.films) for held in parts)
         if rows < _ENOUGH:
             return Weights(), {}
         few = _CELLS / (_SAMPLES * (len(fields) + 1)) / rows
-        sides: tuple[list[Held], list[Held]] = ([], [])
-        picked: tuple[list[Held], list[Held]] = ([], [])
+        sides: tuple[list[HeldOut], list[HeldOut]] = ([], [])
+        picked: tuple[list[HeldOut], list[HeldOut]] = ([], [])
         for held in parts:
-            side = self.chance.integers(2, size=len(held.rows.films))
-            pick = self.chance.random(len(side)) < few
+            side = self.rng.integers(2, size=len(held.rows.films))
+            pick = self.rng.random(len(side)) < few
             for which in (0, 1):
-                sides[which].append(held.some(side == which))
-                picked[which].append(held.some((side == which) & pick))
+                sides[which].append(held.take(side == which))
+                picked[which].append(held.take((side == which) & pick))
         tried = (self._tried(base, picked) for base in self._bases(parts, fields))
         _, base, probes = max(tried, key=itemgetter(0))
-        judged = [(sides[1 - at], lifted(probe, base)) for at, probe in enumerate(probes)]
+        judged = [(sides[1 - at], fit_lifts(probe, base)) for at, probe in enumerate(probes)]
         figures, beaten = self._figures(judged, _JUDGED / self.plan.films / rows)
         if not beaten:
             return Weights(), figures | {name: figures[f"popularity_{name}"] for name in _FIGURES}
-        return lifted(Probe.joined(probes), base).trimmed(), figures
+        return fit_lifts(SampledSoftmax.joined(probes), base).trimmed(), figures
 
-    def _bases(self, parts: Sequence[Held], fields: tuple[Field, ...]) -> Iterator[Weights]:
+    def _bases(self, parts: Sequence[HeldOut], fields: tuple[Field, ...]) -> Iterator[Weights]:
         """Yield what may be lifted: a mixture of popularities and all fields, or of the former.
 
         Where each of several columns is followed at times the first is likelier, where they act
@@ -248,32 +248,32 @@ class Learner:
             yield Weights(shares[:KINDS], *rest)
 
     def _tried(
-        self, base: Weights, sides: Sequence[Sequence[Held]]
-    ) -> tuple[float, Weights, list[Probe]]:
+        self, base: Weights, sides: Sequence[Sequence[HeldOut]]
+    ) -> tuple[float, Weights, list[SampledSoftmax]]:
         """Return how likely a base, when lifted, makes rows it was not lifted by."""
         probes = [
-            Probe.joined([probed(held, base, self.chance) for held in side]) for side in sides
+            SampledSoftmax.joined([probed(held, base, self.rng) for held in side]) for side in sides
         ]
-        base = replace(base, kappas=shrinkage(Probe.joined(probes).some(_TRIED)))
+        base = replace(base, kappas=shrinkage(SampledSoftmax.joined(probes).take(_TRIED)))
         gains = (
             other.say @ np.log(other.parts(weights) @ weights.blend)
             for weights, other in zip(
-                (lifted(each, base) for each in probes), probes[::-1], strict=True
+                (fit_lifts(each, base) for each in probes), probes[::-1], strict=True
             )
         )
         return float(sum(gains)), base, probes
 
     def _figures(
-        self, judged: Sequence[tuple[Sequence[Held], Weights]], few: float
+        self, judged: Sequence[tuple[Sequence[HeldOut], Weights]], few: float
     ) -> tuple[dict[str, float], bool]:
         """Return figures on some of the rows, and whether popularity is clearly beaten."""
         told = []
         for parts, weights in judged:
             for held in parts:
-                some = held.some(self.chance.random(len(held.rows.films)) < few)
-                codes, films, say = some.rows
+                take = held.take(self.rng.random(len(held.rows.films)) < few)
+                codes, films, say = take.rows
                 model, popular = (
-                    judge(each.probabilities(some.counts, codes), films)
+                    judge(each.probabilities(take.counts, codes), films)
                     for each in (weights, Weights())
                 )
                 told.append(np.stack([say, *model, *popular], axis=1))
@@ -288,7 +288,7 @@ class Learner:
 
 
 @dataclass
-class Probe:
+class SampledSoftmax:
     """Held-out rows with some films each, the row's own film as the last.
 
     Attributes:
@@ -306,7 +306,7 @@ class Probe:
     say: Array
 
     @classmethod
-    def joined(cls, probes: Sequence[Probe]) -> Probe:
+    def joined(cls, probes: Sequence[SampledSoftmax]) -> SampledSoftmax:
         """Return the rows of several probes as one."""
         return cls(*_joint(tuple(vars(probe).values()) for probe in probes))
 
@@ -317,18 +317,20 @@ class Probe:
         lift = np.exp(lifts[:, -1] @ weights.lifts - sums)
         return np.stack([self.popular, self.mixed, self.mixed * lift], axis=1)
 
-    def some(self, rows: int) -> Probe:
-        """Return every so-manieth row, about as many as asked for."""
-        return Probe(*(each[:: max(1, len(self.say) // rows)] for each in vars(self).values()))
+    def take(self, rows: int) -> SampledSoftmax:
+        """Return an evenly spaced sample of about ``rows`` rows."""
+        return SampledSoftmax(
+            *(each[:: max(1, len(self.say) // rows)] for each in vars(self).values())
+        )
 
 
-def probed(held: Held, base: Weights, chance: np.random.Generator) -> Probe:
+def probed(held: HeldOut, base: Weights, rng: np.random.Generator) -> SampledSoftmax:
     """Draw films for each row from its mixture, or take all of them when they are few."""
     size, counts = held.counts.plan.films, held.counts
     probes = []
     step = max(1, _CELLS // (size * (len(base.fields) + 1)))
     for begin in range(0, max(1, len(held.rows.films)), step):
-        part = held.some(slice(begin, begin + step))
+        part = held.take(slice(begin, begin + step))
         codes, films, say = part.rows
         seen = [counts.rows(codes, at) for at in base.fields]
         mixed = base.mixed(counts, codes, seen)
@@ -336,7 +338,7 @@ def probed(held: Held, base: Weights, chance: np.random.Generator) -> Probe:
             picks = np.tile(np.arange(size), (len(mixed), 1))
             offset = np.log(mixed + np.float32(TINY))
         else:
-            ticks = (chance.random((len(mixed), 1)) + np.arange(_SAMPLES)) / _SAMPLES
+            ticks = (rng.random((len(mixed), 1)) + np.arange(_SAMPLES)) / _SAMPLES
             reach = mixed.cumsum(axis=1)
             drawn = map(np.searchsorted, reach, ticks * reach[:, -1:])
             picks = np.array([*drawn], dtype=int).reshape(-1, _SAMPLES).clip(max=size - 1)
@@ -348,11 +350,11 @@ def probed(held: Held, base: Weights, chance: np.random.Generator) -> Probe:
             chosen[..., place] = np.take_along_axis(seen[place], picks, axis=1)
             expected[..., place] = counts.total(codes, at) * counts.shares[ALL_TIME][picks]
         own = np.take_along_axis(mixed, films[:, None], axis=1)[:, 0]
-        probes.append(Probe(chosen, expected, part.popular(), own, offset, say))
-    return Probe.joined(probes)
+        probes.append(SampledSoftmax(chosen, expected, part.popular(), own, offset, say))
+    return SampledSoftmax.joined(probes)
 
 
-def shrinkage(probe: Probe) -> Array:
+def shrinkage(probe: SampledSoftmax) -> Array:
     """Return the shrinkage of each field's lifts under which a first small step gains most."""
     best, kappas = np.full(probe.chosen.shape[2], -np.inf), np.ones(probe.chosen.shape[2])
     shares = np.exp(probe.offset)[:, None]
@@ -366,7 +368,7 @@ def shrinkage(probe: Probe) -> Array:
     return kappas
 
 
-def lifted(probe: Probe, base: Weights) -> Weights:
+def fit_lifts(probe: SampledSoftmax, base: Weights) -> Weights:
     """Return the weights with exponents of the lifts, and the blend."""
     say = probe.say / probe.say.sum()
     lifts = log_lift(probe.chosen, probe.expected, base.kappas)

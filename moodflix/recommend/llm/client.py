@@ -1,4 +1,4 @@
-"""A way to Ollama that ends on time.
+"""HTTP client for Ollama with one total deadline per call.
 
 A read timeout bounds only the gap between two bytes: a server that dribbles holds the caller for
 as long as it likes. Here every operation of a connection gets what is left until one deadline.

@@ -1,4 +1,4 @@
-"""What the LLM is told, the schema it must keep, and that both fit its context."""
+"""Builds the prompt and JSON schema, trimmed to the context window."""
 
 from __future__ import annotations
 
