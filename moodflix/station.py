@@ -50,7 +50,7 @@ _HEARTBEAT_SECONDS = 1.0
 
 
 @dataclass
-class RequestContext:
+class _Request:
     """One request on its way: what is known before the LLM is asked."""
 
     request: InferenceRequest
@@ -130,7 +130,6 @@ class Station:
         yield Event("picks", {"picks": self._described(fused, request, asking.query)})
         deadline = Deadline(self.llm.timeout)
         events: SimpleQueue[Event] = SimpleQueue()
-
         told = StreamEvents(events, lambda picks: self._checked(picks, asking.query))
 
         def work() -> None:
@@ -151,7 +150,7 @@ class Station:
             deadline.cancel()
             worker.join()
 
-    def _last_event(self, asking: RequestContext, deadline: Deadline, listener: Listener) -> Event:
+    def _last_event(self, asking: _Request, deadline: Deadline, listener: Listener) -> Event:
         try:
             asked = self._ask(asking, deadline, listener)
             if deadline.cancelled:
@@ -162,7 +161,7 @@ class Station:
             return Event("error", error)
         return Event("answer", given)
 
-    def _begin(self, request: InferenceRequest, now: datetime) -> RequestContext:
+    def _begin(self, request: InferenceRequest, now: datetime) -> _Request:
         pending = perception.begin(request)
         with self.ranking_lock:
             asking = self._prepared(request, now)
@@ -171,7 +170,7 @@ class Station:
             asking.query, asking.own = self._revised(asking, asking.perceived)
         return asking
 
-    def _prepared(self, request: InferenceRequest, now: datetime) -> RequestContext:
+    def _prepared(self, request: InferenceRequest, now: datetime) -> _Request:
         env, warnings = Environment.lenient(request.environment)
         perceived = perception.perceive(request)
         query = _query(request, env, perceived, now)
@@ -181,13 +180,11 @@ class Station:
             loved=taste.loved,
             excluded=taste.excluded.union(query.excluded, self._held_back(now, warnings)),
         )
-        asking = RequestContext(request, env, now, perceived, query, [], warnings)
+        asking = _Request(request, env, now, perceived, query, [], warnings)
         asking.own = self._own(query, request.limit, warnings)
         return asking
 
-    def _revised(
-        self, asking: RequestContext, perceived: Perceived
-    ) -> tuple[Query, list[RankedList]]:
+    def _revised(self, asking: _Request, perceived: Perceived) -> tuple[Query, list[RankedList]]:
         """Return the query with what was perceived since, and the station's own lists for it."""
         query = replace(asking.query, context=_context(asking.env, perceived))
         same = query == asking.query
@@ -214,7 +211,7 @@ class Station:
                 warnings.append(f"what this visitor said of films is not known: {error}")
         return feedback.Taste()
 
-    def _ask(self, asking: RequestContext, deadline: Deadline, listener: Listener) -> LlmAnswer:
+    def _ask(self, asking: _Request, deadline: Deadline, listener: Listener) -> LlmAnswer:
         def candidates() -> list[Pick]:
             return [each.pick for each in fuse(asking.own, MAX_CANDIDATES)]
 
@@ -227,7 +224,7 @@ class Station:
             return llm.unavailable(model, str(error), deadline.seconds - deadline.left())
 
     def _finish(
-        self, asking: RequestContext, asked: LlmAnswer, *, remember: bool = True
+        self, asking: _Request, asked: LlmAnswer, *, remember: bool = True
     ) -> Recommendation:
         perceived = asking.perceived.or_read_by_llm(asked.mood, asked.tone)
         with self.ranking_lock:

@@ -214,11 +214,11 @@ def test_a_writer_killed_midway_leaves_no_half_file(store: ModelStore, folder: P
     script = (
         "import os, signal, sys, numpy as np\n"
         "from pathlib import Path\n"
-        "from moodflix.learning.files import About, ModelStore\n"
+        "from moodflix.learning.files import ModelInfo, ModelStore\n"
         "def half(file, **arrays):\n"
         "    file.write(b'PK' * 5000); file.flush(); os.kill(os.getpid(), signal.SIGKILL)\n"
         "np.savez_compressed = half\n"
-        "about = About(rows=1, first_id=1, last_id=1, seconds=0, figures={})\n"
+        "about = ModelInfo(rows=1, first_id=1, last_id=1, seconds=0, figures={})\n"
         "ModelStore(Path(sys.argv[1])).save(about, {}, {})\n"
     )
     done = subprocess.run([sys.executable, "-c", script, folder], cwd=ROOT, check=False)
