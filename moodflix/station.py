@@ -173,16 +173,15 @@ class Station:
     def _prepared(self, request: InferenceRequest, now: datetime) -> _Request:
         env, warnings = Environment.lenient(request.environment)
         perceived = perception.perceive(request)
-        query = _query(request, env, perceived, now)
         taste = self._taste(request, now, warnings)
+        query = _query(request, env, perceived, now)
         query = replace(
             query,
             loved=taste.loved,
             excluded=taste.excluded.union(query.excluded, self._held_back(now, warnings)),
         )
-        asking = _Request(request, env, now, perceived, query, [], warnings)
-        asking.own = self._own(query, request.limit, warnings)
-        return asking
+        own = self._own(query, request.limit, warnings)
+        return _Request(request, env, now, perceived, query, own, warnings)
 
     def _revised(self, asking: _Request, perceived: Perceived) -> tuple[Query, list[RankedList]]:
         """Return the query with what was perceived since, and the station's own lists for it."""
