@@ -288,8 +288,8 @@ class _Made:
             model = model.updated(contexts, chosen)
         first, self._counted = logs.id_range(session)
         if anew and model.rows:
-            choice_sets = answers.choice_sets(session, 2_000)
-            self._learned = fusion.learn([fusion.ChoiceSet(*each) for each in choice_sets])
+            shown = answers.choice_sets(session, 2_000)
+            self._learned = fusion.learn([fusion.ChoiceSet(*each) for each in shown])
             model = ChoiceModel().fit_stream(logs.choices(session))
             about = ModelInfo(
                 made_at=now,

@@ -35,7 +35,8 @@ MAX_LOG_LIMIT: Final = 10_000
 _Blob = Annotated[str, StringConstraints(strict=True)]
 
 
-def _complain(message: str) -> PydanticCustomError:
+def field_error(message: str) -> PydanticCustomError:
+    """Return the error of a validator; ``message`` stands after the field's name."""
     # The message is a constant of this module, never a format.
     return PydanticCustomError("moodflix", message)
 
@@ -47,21 +48,26 @@ def _as_text(value: object) -> object:
     if isinstance(value, bool):
         return str(value).lower()
     if not isinstance(value, str):
-        raise _complain("must be text or a number")
+        raise field_error("must be text or a number")
     return value
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """Validate that a text can be stored.
+
+    Raises:
+        PydanticCustomError: it can't; the text says why.
+    """
     problem = strict_json.text_problem(text)
     if problem:
-        raise _complain(problem)
+        raise field_error(problem)
     return text
 
 
 def _at_most(length: int) -> AfterValidator:
     def check(text: str) -> str:
         if len(text) > length:
-            raise _complain(f"must have at most {length} characters")
+            raise field_error(f"must have at most {length} characters")
         return text
 
     return AfterValidator(check)
@@ -69,7 +75,7 @@ def _at_most(length: int) -> AfterValidator:
 
 def _not_blank(text: str) -> str:
     if not text.strip():
-        raise _complain("must not be empty")
+        raise field_error("must not be empty")
     return text
 
 
@@ -81,13 +87,13 @@ Text = Annotated[
     str,
     BeforeValidator(_as_text),
     _at_most(strict_json.MAX_TEXT),
-    AfterValidator(_storable),
+    AfterValidator(storable),
 ]
 Title = Annotated[
     str,
     BeforeValidator(_as_text),
     _at_most(titles.MAX_TITLE),
-    AfterValidator(_storable),
+    AfterValidator(storable),
     AfterValidator(_not_blank),
 ]
 Label = Annotated[
@@ -108,7 +114,7 @@ def _list_of(limit: int) -> BeforeValidator:
         items = value if isinstance(value, list) else [value]
         # Counted before any item is looked at: a body can hold millions.
         if len(items) > limit:
-            raise _complain(f"must have at most {limit} items")
+            raise field_error(f"must have at most {limit} items")
         return [item for item in items if _none_if_blank(item) is not None]
 
     return BeforeValidator(read_list)
@@ -116,7 +122,7 @@ def _list_of(limit: int) -> BeforeValidator:
 
 def _no_truth(value: object) -> object:
     if isinstance(value, bool):
-        raise _complain("must be a number")
+        raise field_error("must be a number")
     return value
 
 
@@ -194,13 +200,13 @@ def _celsius(value: object) -> object:
 
 def _known_weekday(text: str) -> str:
     if text and vocabulary.weekday(text) is None:
-        raise _complain("not a weekday")
+        raise field_error("not a weekday")
     return text
 
 
 def _arrived(text: str) -> str:
     if text and vocabulary.is_placeholder(text):
-        raise _complain("a placeholder")
+        raise field_error("a placeholder")
     return text
 
 

@@ -17,8 +17,7 @@ from sqlalchemy.orm import Session
 from moodflix import vocabulary
 from moodflix.config import Settings
 from moodflix.errors import DatabaseUnavailableError, LlmError, RecommenderError
-from moodflix.films import shipped as bundled
-from moodflix.films import titles
+from moodflix.films import shipped, titles
 from moodflix.films.shipped import ShippedFilm
 from moodflix.perception import merge as perception
 from moodflix.perception.merge import Perceived
@@ -38,8 +37,7 @@ from moodflix.requests import CONTEXT, Environment, InferenceRequest, LogRequest
 from moodflix.store import answers, feedback, films, logs
 from moodflix.store.database import Database
 from moodflix.store.models import Film
-from moodflix.vocabulary import CATALOGUE, LLM
-from moodflix.vocabulary import LEARNED as CONTEXT_MODEL
+from moodflix.vocabulary import CATALOGUE, LEARNED, LLM
 
 logger = logging.getLogger(__name__)
 # Lists longer than what is shown let films that several recommenders rank low still meet.
@@ -102,7 +100,7 @@ class Station:
         """Return what each recommender's word counts now."""
         # One look: the trainer may swap the model meanwhile.
         evidence = evidence_weight(self.context.model.rows)
-        return {**self._learned, CONTEXT_MODEL: evidence * self._learned[CONTEXT_MODEL]}
+        return {**self._learned, LEARNED: evidence * self._learned[LEARNED]}
 
     def answer(
         self, request: InferenceRequest, now: datetime, *, remember: bool = True
@@ -162,7 +160,7 @@ class Station:
         return Event("answer", given)
 
     def _begin(self, request: InferenceRequest, now: datetime) -> _Request:
-        pending = perception.begin(request)
+        pending = perception.submit(request)
         with self.ranking_lock:
             asking = self._prepared(request, now)
         if pending:
@@ -305,17 +303,17 @@ class Station:
     ) -> tuple[dict[str, ShippedFilm | Film], Mapping[str, Mapping[str, int]]]:
         """Return what is known of the films, and how often they were chosen in what."""
         keys = {each.pick.key: each.pick.year for each in fused}
-        shipped = {each.pick.key: bundled.find(each.pick.title, each.pick.year) for each in fused}
+        found = {each.pick.key: shipped.find(each.pick.title, each.pick.year) for each in fused}
         # Shown under a further name, a film would stand there twice.
         known: dict[str, ShippedFilm | Film] = {
-            key: film for key, film in shipped.items() if film and film.key == key
+            key: film for key, film in found.items() if film and film.key == key
         }
         try:
             with self._database.read() as session:
                 if others := keys.keys() - known:
                     for key, same in films.known(session, others).items():
                         if film := films.meant(same, keys[key]):
-                            known[key] = bundled.find(film.title, film.year) or film
+                            known[key] = shipped.find(film.title, film.year) or film
                 return known, self._occasions.of(session, keys)
         except DatabaseUnavailableError as error:
             logger.warning("answering without facts: %s", error)
@@ -390,7 +388,7 @@ def _query(
         hour=now.astimezone().hour,
         words=request.text,
         liked=tuple(request.movies),
-        excluded=frozenset().union(*map(bundled.spellings, named)),
+        excluded=frozenset().union(*map(shipped.spellings, named)),
         intent=request.intent,
         max_minutes=request.max_minutes,
         family=request.family,

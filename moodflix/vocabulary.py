@@ -79,6 +79,7 @@ def tone(label: str | None) -> str | None:
     return _look_up(label, VOICE_TONES, lambda entry: entry.tone)
 
 
+WEATHERS: Final = ("clear", "clouds", "rain", "snow", "storm", "fog")
 # Order matters: "thunderstorm with rain" is a storm, "snow and rain" is snow.
 _WEATHER: Final[tuple[tuple[str, str], ...]] = (
     ("storm", r"storm|thunder|typhoon|hurricane|squall|tornado|뇌우|천둥|태풍|폭풍"),

@@ -75,9 +75,9 @@ def _print(answer: Recommendation, weights: dict[str, float]) -> None:
     for place, pick in enumerate(answer.picks, start=1):
         year = f" ({pick['year']})" if pick["year"] else ""
         ranks = ", ".join(f"{name} {rank}" for name, rank in pick["sources"].items())
-        with_exploration = ", explored" if pick["explore"] else ""
+        explored = ", explored" if pick["explore"] else ""
         click.secho(f"{place:2}. {pick['title']}{year}", bold=True)
-        click.echo(f"    {pick['why']}\n    score {pick['score']:.3f}: {ranks}{with_exploration}")
+        click.echo(f"    {pick['why']}\n    score {pick['score']:.3f}: {ranks}{explored}")
     said = ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
     click.echo(f"Weights: {said}. LLM: {answer.llm.status}.")
     for warning in answer.warnings:

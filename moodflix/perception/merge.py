@@ -27,7 +27,7 @@ _SUPPORTED = {
     ("excited", "angry"): "angry",
     ("subdued", "sad"): "sad",
 }
-_apart = MediaWorker()
+_worker = MediaWorker()
 
 
 class Judged(NamedTuple):
@@ -72,15 +72,15 @@ class Perceived:
         }
 
 
-def begin(request: InferenceRequest) -> dict[str, Future[Reading]]:
+def submit(request: InferenceRequest) -> dict[str, Future[Reading]]:
     """Have frames and clip read in the background; empty if there are none."""
-    return _apart.begin(request.images, request.audio)
+    return _worker.submit(request.images, request.audio)
 
 
 def perceive(
     request: InferenceRequest, pending: Mapping[str, Future[Reading]] | None = None
 ) -> Perceived:
-    """Merge labels given by hand, words, and what was begun, which is waited for.
+    """Merge labels given by hand, words, and what is pending, which is waited for.
 
     The mood is that with the highest mean of the scores of words and face, weighed by their
     confidence; calm words or a calm face count only if the other shows no mood. Its confidence is

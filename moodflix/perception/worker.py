@@ -46,7 +46,7 @@ class MediaWorker:
         self._connection: Connection | None = None
         atexit.register(self._end)
 
-    def begin(self, images: Sequence[str], audio: str | None) -> dict[str, Future[Reading]]:
+    def submit(self, images: Sequence[str], audio: str | None) -> dict[str, Future[Reading]]:
         """Queue the base64 of frames and a clip to be read; what is absent is left out."""
         sent = {FACE: list(images), VOICE: audio}
         return {

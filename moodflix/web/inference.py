@@ -51,7 +51,7 @@ def infer() -> Response:
 def perceive() -> Response:
     """Say what is read of a person; no film, no LLM, and nothing is stored."""
     asked = _asked(current_app.extensions["moodflix.station"], _READING)
-    perceived = perception.perceive(asked, perception.begin(asked))
+    perceived = perception.perceive(asked, perception.submit(asked))
     return reply({"perceived": perceived.as_json()}, _READING)
 
 

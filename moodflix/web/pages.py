@@ -11,12 +11,10 @@ from moodflix.errors import DatabaseUnavailableError
 from moodflix.films import shipped
 from moodflix.store import database as db
 from moodflix.store import logs
-from moodflix.vocabulary import MOODS, VOICE_TONES
+from moodflix.vocabulary import MOODS, VOICE_TONES, WEATHERS
 from moodflix.web import rendering
 
 blueprint = Blueprint("pages", __name__, template_folder="templates")
-# What `evening.weather` makes of weather words.
-_WEATHERS: Final = ("clear", "clouds", "rain", "snow", "storm", "fog")
 # So many films are shown of the newest choices.
 _CHOSEN: Final = 16
 _CHOICES: Final = 100
@@ -34,7 +32,7 @@ def station() -> Response:
         kiosk=kiosk,
         moods=MOODS,
         tones=VOICE_TONES,
-        weathers=_WEATHERS,
+        weathers=WEATHERS,
     )
 
 

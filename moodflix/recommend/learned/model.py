@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from moodflix.films import titles
 from moodflix.recommend.query import Pick, Query, admissible
-from moodflix.vocabulary import LEARNED as NAME
+from moodflix.vocabulary import LEARNED
 
 _BATCH = 10_000
 
@@ -200,7 +200,7 @@ class _Told(BaseModel):
 class LearnedRecommender:
     """Ranks by whichever model was learned last; says nothing before the first."""
 
-    name = NAME
+    name = LEARNED
 
     def __init__(self) -> None:
         """Start with a model that knows nothing."""

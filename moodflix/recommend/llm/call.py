@@ -12,9 +12,8 @@ import httpx
 import ollama
 
 from moodflix.errors import LlmError
-from moodflix.recommend.llm import client as wire
 from moodflix.recommend.llm import prompt
-from moodflix.recommend.llm.client import Deadline
+from moodflix.recommend.llm.client import Deadline, connect
 from moodflix.recommend.llm.ollama_errors import FAILURES, complaint
 from moodflix.recommend.llm.reply import Reply, parse
 from moodflix.recommend.query import Pick, Query, admissible
@@ -147,7 +146,7 @@ class Call:
 
     def _stream(self, temperature: float, text: list[str]) -> bool:
         """Collect what the model says in ``text``; return whether it came to its own end."""
-        with wire.client(self.deadline) as client:
+        with connect(self.deadline) as client:
             chunks = client.chat(
                 model=self._model,
                 messages=self._prompt.messages,

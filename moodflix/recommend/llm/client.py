@@ -159,7 +159,7 @@ def _as_httpx() -> Iterator[None]:
 
 
 @contextmanager
-def client(deadline: Deadline) -> Iterator[ollama.Client]:
+def connect(deadline: Deadline) -> Iterator[ollama.Client]:
     """Open the official client on a connection that ends at ``deadline`` at the latest.
 
     It goes where ``OLLAMA_HOST`` says and nowhere else (past any proxy, along no redirect): what

@@ -15,9 +15,9 @@ import httpx
 import ollama
 
 from moodflix.errors import LlmError
-from moodflix.recommend.llm import client as wire
 from moodflix.recommend.llm import prompt
 from moodflix.recommend.llm.call import Call, Listener, Numbers
+from moodflix.recommend.llm.client import Deadline, connect
 from moodflix.recommend.llm.ollama_errors import FAILURES, complaint
 from moodflix.recommend.query import Query
 
@@ -91,7 +91,7 @@ def version(seconds: float) -> tuple[str, float]:
         OllamaProblemError: it didn't within ``seconds``.
     """
     started = time.monotonic()
-    with _asking("", wire.Deadline(seconds)) as client:
+    with _asking("", Deadline(seconds)) as client:
         # The official client has no call for this.
         answer = _http(client).get("/api/version")
         answer.raise_for_status()
@@ -107,7 +107,7 @@ def model(name: str, seconds: float) -> Model:
     Raises:
         OllamaProblemError: it isn't pulled, or Ollama didn't answer within ``seconds``.
     """
-    with _asking(name, wire.Deadline(seconds)) as client:
+    with _asking(name, Deadline(seconds)) as client:
         shown = client.show(name)
         sizes = {_full(each.model): each.size for each in client.list().models}
     info = shown.modelinfo or {}
@@ -127,7 +127,7 @@ def loaded(name: str, seconds: float) -> Loaded:
     Raises:
         OllamaProblemError: Ollama didn't say within ``seconds``.
     """
-    with _asking(name, wire.Deadline(seconds)) as client:
+    with _asking(name, Deadline(seconds)) as client:
         models = client.ps().models
     found = Loaded()
     for each in models:
@@ -145,7 +145,7 @@ def ask_for_one_film(name: str, seconds: float) -> Numbers:
         OllamaProblemError: no film came within ``seconds``.
     """
     query = Query(context={"mood": "happy", "weekday": "Friday"})
-    deadline = wire.Deadline(seconds)
+    deadline = Deadline(seconds)
     try:
         return Call(name, query, deadline, Listener()).run(prompt.build(query, 1)).numbers
     except LlmError as error:
@@ -175,18 +175,18 @@ def pull(name: str) -> Iterator[Step]:
                         return
             raise OllamaProblemError("the pull broke off", again)
         except _TooLongError as error:
-            # So much was said about a long pull that the wire closed it; Ollama resumes.
+            # So much was said about a long pull that the client closed it; Ollama resumes.
             if not heard:
                 raise OllamaProblemError("the pull broke off", again) from error
 
 
 def is_local() -> bool:
     """Whether Ollama runs on this machine, as far as its address tells."""
-    with wire.client(wire.Deadline(1)) as client:
+    with connect(Deadline(1)) as client:
         return _http(client).base_url.host in _LOCAL
 
 
-class _Patience(wire.Deadline):
+class _Patience(Deadline):
     """A deadline that moves on with each sign of life."""
 
     def __init__(self, seconds: float) -> None:
@@ -201,13 +201,13 @@ class _Patience(wire.Deadline):
 
 
 class _TooLongError(OllamaProblemError):
-    """The wire closed an answer that was longer than any."""
+    """The client closed an answer that was longer than any."""
 
 
 @contextmanager
-def _asking(name: str, deadline: wire.Deadline) -> Iterator[ollama.Client]:
+def _asking(name: str, deadline: Deadline) -> Iterator[ollama.Client]:
     try:
-        with wire.client(deadline) as client:
+        with connect(deadline) as client:
             yield client
     except FAILURES as error:
         kind = _TooLongError if isinstance(error, httpx.DecodingError) else OllamaProblemError

@@ -7,7 +7,6 @@ from typing import Final
 
 from moodflix.config import Settings, variable
 from moodflix.errors import ConfigError, LlmBusyError, LlmError
-from moodflix.recommend.llm import client as wire
 from moodflix.recommend.llm import prompt
 from moodflix.recommend.llm.call import (
     KEEP_ALIVE,
@@ -20,7 +19,7 @@ from moodflix.recommend.llm.call import (
     LlmAnswer,
     Numbers,
 )
-from moodflix.recommend.llm.client import Deadline
+from moodflix.recommend.llm.client import Deadline, connect
 from moodflix.recommend.llm.limits import Breaker, Queue
 from moodflix.recommend.llm.ollama_errors import FAILURES, complaint
 from moodflix.recommend.query import Pick, Query
@@ -162,7 +161,7 @@ class OllamaRecommender:
         state = self._breaker.state()
         breaker = "" if state == "closed" else f"circuit breaker {state}"
         try:
-            with wire.client(Deadline(_CHECK_SECONDS)) as client:
+            with connect(Deadline(_CHECK_SECONDS)) as client:
                 client.show(self.model)
         except FAILURES as error:
             said = complaint(error, self.model, _CHECK_SECONDS)
@@ -172,7 +171,7 @@ class OllamaRecommender:
     def warm(self) -> str:
         """Let Ollama load the model; return what is wrong, if anything."""
         try:
-            with wire.client(Deadline(_WARM_SECONDS)) as client:
+            with connect(Deadline(_WARM_SECONDS)) as client:
                 # Without a prompt Ollama only loads; another num_ctx would load it again.
                 client.generate(
                     self.model, options={"num_ctx": prompt.NUM_CTX}, keep_alive=KEEP_ALIVE

@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 
 from moodflix.films import titles
-from moodflix.requests import _complain, _storable
+from moodflix.requests import field_error, storable
 
 
 def _short(title: str) -> str:
     title = titles.tidy(title)
     if not 0 < len(title) <= titles.MAX_TITLE:
-        raise _complain("not a title")
-    return _storable(title)
+        raise field_error("not a title")
+    return storable(title)
 
 
 class LlmFilm(BaseModel):
@@ -25,14 +25,14 @@ class LlmFilm(BaseModel):
 
     title: Annotated[str, AfterValidator(_short)]
     year: Annotated[int | None, Field(ge=1880, le=2100), WithJsonSchema({"type": "integer"})] = None
-    why: Annotated[str, AfterValidator(titles.tidy), AfterValidator(_storable)] = ""
+    why: Annotated[str, AfterValidator(titles.tidy), AfterValidator(storable)] = ""
 
 
 class LlmChoice(BaseModel):
     """One film that the LLM chose from a numbered list."""
 
     number: Annotated[int, Field(ge=1), WithJsonSchema({"type": "integer"})]
-    why: Annotated[str, AfterValidator(titles.tidy), AfterValidator(_storable)] = ""
+    why: Annotated[str, AfterValidator(titles.tidy), AfterValidator(storable)] = ""
 
 
 class LlmReading(BaseModel):
