@@ -111,7 +111,7 @@ def variable(field: str) -> str:
 
 
 def allowed(field: FieldInfo) -> str:
-    """Say which values a setting takes, in words fit for an error and for the README."""
+    """Return which values a setting takes, in words for errors and documentation."""
     kind = field.annotation
     if typing.get_origin(kind) is Literal:
         return ", ".join(f"`{value}`" for value in typing.get_args(kind))

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from moodflix.requests import COLUMNS
-from tests import readme
+from tests import documents
 from tests.server import PATIENCE, ROOT, await_condition, free_port
 
 TOUR_PORT = 8000
@@ -80,7 +80,7 @@ def shell(script: str, cwd: Path) -> str:
 @pytest.mark.slow
 def test_the_two_commands_and_the_tour_work_as_written(checkout: Path) -> None:
     url = f"http://localhost:{TOUR_PORT}"
-    ask, log, csv = readme.tour()
+    ask, log, csv = documents.tour()
     with Program(["make", "run"], checkout) as running:
         running.await_answer(url)
         assert "Installing" in running.log

@@ -5,20 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from flask import Flask
 
 from moodflix import config
 from moodflix.errors import ConfigError
-from tests import readme
 from tests.server import ROOT
-
-
-def test_the_readme_lists_every_setting() -> None:
-    assert readme.section("settings") == readme.settings_table()
-
-
-def test_the_readme_lists_every_command(app: Flask) -> None:
-    assert readme.section("commands") == readme.commands_table(app)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What the README says, and what the code says it should."""
+"""What the README and docs/ state, and what the code says they should."""
 
 from __future__ import annotations
 
@@ -11,13 +11,24 @@ from moodflix.config import Settings, allowed, variable
 from tests.server import ROOT
 
 README = ROOT / "README.md"
+DOCUMENTS = (README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")))
 
 
-def section(name: str) -> str:
-    """The lines between `<!-- name -->` and `<!-- /name -->`."""
-    found = re.search(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", README.read_text(), re.DOTALL)
+def section(page: str, name: str) -> str:
+    """The lines of a page of docs/ between `<!-- name -->` and `<!-- /name -->`."""
+    text = (ROOT / "docs" / page).read_text()
+    found = re.search(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", text, re.DOTALL)
     assert found, name
     return found[1]
+
+
+def cells(page: str, name: str, column: int) -> list[str]:
+    """One column of a section that is a table, from 0."""
+    return [row.split(" | ")[column].strip("| ") for row in section(page, name).splitlines()]
+
+
+def quoted(text: str) -> list[str]:
+    return re.findall(r"`([^`]*)`", text)
 
 
 def tour() -> list[str]:
