@@ -31,9 +31,9 @@ _HEADER_NAMES: Final = {
     tuple(name.casefold() for name in header) for header in (COLUMNS, LEGACY_COLUMNS)
 }
 _LAST_NAMES: Final = {names[-1] for names in _HEADER_NAMES}
-# How a row is written that would read as a header: the first cell quoted, the second not.
+# A row that would read as a header is written with the first cell quoted and the second not.
 _NO_HEADER: Final = re.compile(rb'"[^"]*",[^"]')
-# What the csv module says of a file that it can't know came from outside.
+# Plain words for the csv module's messages.
 _PLAIN_WORDS: Final = {
     "unexpected end of data": "a quote is never closed",
     "new-line character seen": "a carriage return stands outside quotes",
@@ -57,7 +57,7 @@ def write(
     if header:
         out.write(_line(header))
     for count, row in enumerate(rows, start=1):  # noqa: B007 - counted as it streams
-        out.write(_row_line([_disarmed(cell) for cell in row] if spreadsheet_safe else row))
+        out.write(_row_line([_without_formula(cell) for cell in row] if spreadsheet_safe else row))
     return count
 
 
@@ -76,7 +76,7 @@ def _line(cells: Sequence[str]) -> str:
     return buffer.getvalue()[:-2] + "\n"
 
 
-def _disarmed(cell: str) -> str:
+def _without_formula(cell: str) -> str:
     if cell.startswith(_FORMULA) and not _PLAIN_NUMBER.fullmatch(cell):
         return "'" + cell
     return cell
@@ -84,9 +84,9 @@ def _disarmed(cell: str) -> str:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[TextIO]:
-    """Open a file for writing that takes the place of ``path`` only once it is whole.
+    """Open a file for writing that replaces ``path`` only once it is complete.
 
-    What is no regular file (``/dev/null``, a pipe) is written as it is.
+    Anything but a regular file (``/dev/null``, a pipe) is written directly.
     """
     path = path.resolve()
     if path.exists() and not path.is_file():
@@ -111,9 +111,9 @@ def replacing(path: Path) -> Iterator[TextIO]:
 
 @dataclass(frozen=True)
 class Reject:
-    """A row that can't be taken: the line it starts on, its bytes as they were, the reasons.
+    """A row that can't be read: the line it starts on, its bytes as they were, the reasons.
 
-    ``rest`` marks bytes that go with the reject before them: more of an endless line, or a blank
+    ``rest`` marks bytes that belong to the reject before them: more of an endless line, or a blank
     line inside a row.
     """
 
@@ -142,7 +142,7 @@ class Reader:
         self._again: list[bytes] = []
 
     def __iter__(self) -> Iterator[LogRow | Reject]:
-        """Yield each row, taken or rejected, in order; blank lines and headers hold none."""
+        """Yield each row, read or rejected, in order; blank lines and headers are skipped."""
         while True:
             if not self._line_ended and (piece := self._read_line()):
                 yield Reject(self._line, piece, rest=True)
@@ -180,18 +180,19 @@ class Reader:
         except StopIteration:
             return None
         except csv.Error as error:
-            said = str(error)
+            message = str(error)
             record.problem = next(
-                (plain for start, plain in _PLAIN_WORDS.items() if said.startswith(start)), said
+                (plain for start, plain in _PLAIN_WORDS.items() if message.startswith(start)),
+                message,
             )
         except _TooLongError:
             record.problem = "the row is too long; is a quote never closed?"
         return record
 
-    def _lines(self, taken: list[bytes]) -> Iterator[str]:
+    def _lines(self, raw: list[bytes]) -> Iterator[str]:
         size = 0
         while line := self._read_line():
-            taken.append(line)
+            raw.append(line)
             size += len(line)
             if size > _MAX_RECORD:
                 raise _TooLongError

@@ -167,4 +167,7 @@ def test_bytes_of_any_kind_are_bad(sent: list[bytes]) -> None:
     heads = [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b""]
     frames = [heads[place % 3] + each for place, each in enumerate(sent)]
     read = face.read(frames)
-    assert (read.missing, read.details["dropped"]) == ("bad_image", min(len(sent), face.SAMPLED))
+    assert (read.missing, read.details["dropped"]) == (
+        "bad_image",
+        min(len(sent), face.MAX_FRAMES_READ),
+    )

@@ -19,7 +19,7 @@ from moodflix.cli.common import migrated_database, one_line_errors, with_progres
 from moodflix.requests import LogRow
 from moodflix.store import logs
 
-# Fewer rows than this are done before a bar could be read.
+# Fewer rows are done before a bar could be read.
 _LONG = 20_000
 _SHOWN_REJECTS = 20
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
@@ -101,9 +101,9 @@ def export(
 @click.option(
     "--rejects",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Where rows that can't be taken go. Default: FILE.rejects.",
+    help="File for the rows that can't be read. Default: FILE.rejects.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would happen and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would happen and change nothing.")
 @with_appcontext
 @one_line_errors
 def import_(file: Path | None, rejects: Path | None, *, dry_run: bool) -> None:
@@ -119,11 +119,11 @@ def import_(file: Path | None, rejects: Path | None, *, dry_run: bool) -> None:
         source = path.open("rb")
     except OSError as error:
         raise click.ClickException(f"{path} can't be read: {error.strerror}") from error
-    refused = _Rejects(None if dry_run else rejects)
-    with source, contextlib.closing(refused), database.read() as session:
+    rejected = _Rejects(None if dry_run else rejects)
+    with source, contextlib.closing(rejected), database.read() as session:
         if rejects.exists() and rejects.samefile(path):
             raise click.ClickException(f"{rejects} is the file to import; name another")
-        rows = refused.pass_by(with_progress(log_csv.Reader(source), source, path))
+        rows = rejected.without_rejects(with_progress(log_csv.Reader(source), source, path))
         merged = logs.merge(session, rows, datetime.now(timezone.utc))
         if dry_run:
             session.rollback()
@@ -131,15 +131,15 @@ def import_(file: Path | None, rejects: Path | None, *, dry_run: bool) -> None:
             session.commit()
     would = "would be " if dry_run else ""
     click.echo(
-        f"{merged.added} rows {would}added, {merged.held} already held, {refused.count} rejected."
+        f"{merged.added} rows {would}added, {merged.held} already held, {rejected.count} rejected."
     )
-    if refused.count:
+    if rejected.count:
         kept = "" if dry_run else f"; they are in {rejects}"
-        raise click.ClickException(f"{refused.count} rows can't be taken{kept}")
+        raise click.ClickException(f"{rejected.count} rows can't be taken{kept}")
 
 
 class _Rejects:
-    """Reports rows that can't be taken and keeps their bytes in a file, made when first needed."""
+    """Reports rows that can't be read and keeps their bytes in a file, made when first needed."""
 
     def __init__(self, path: Path | None) -> None:
         self.count = 0
@@ -147,7 +147,7 @@ class _Rejects:
         self._file: BinaryIO | None = None
         self._line_ended = True
 
-    def pass_by(self, rows: Iterable[LogRow | log_csv.Reject]) -> Iterator[LogRow]:
+    def without_rejects(self, rows: Iterable[LogRow | log_csv.Reject]) -> Iterator[LogRow]:
         """Yield the good rows; keep the others."""
         for row in rows:
             if isinstance(row, log_csv.Reject):

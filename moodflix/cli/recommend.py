@@ -52,14 +52,14 @@ def command(*, as_json: bool, **options: Any) -> None:
     Nothing is stored.
     """
     migrated_database()
-    given = {name: value for name, value in options.items() if value is not None}
-    given["movies"] = list(given["movies"])
-    environment = {_ENVIRONMENT[name]: given.pop(name) for name in _ENVIRONMENT if name in given}
-    request = read(InferenceRequest, {**given, "environment": environment})
+    body = {name: value for name, value in options.items() if value is not None}
+    body["movies"] = list(body["movies"])
+    environment = {_ENVIRONMENT[name]: body.pop(name) for name in _ENVIRONMENT if name in body}
+    request = read(InferenceRequest, {**body, "environment": environment})
     station: Station = current_app.extensions["moodflix.station"]
     trainer: Trainer = current_app.extensions["moodflix.trainer"]
     trainer.learn()
-    trainer.close()  # the server learns, if that is due
+    trainer.close()  # training is the server's task
     station.refit_weights()
     answer = station.answer(request, datetime.now(timezone.utc), remember=False)
     weights = {name: round(weight, 3) for name, weight in station.weights().items()}
@@ -78,7 +78,7 @@ def _print(answer: Recommendation, weights: dict[str, float]) -> None:
         explored = ", explored" if pick["explore"] else ""
         click.secho(f"{place:2}. {pick['title']}{year}", bold=True)
         click.echo(f"    {pick['why']}\n    score {pick['score']:.3f}: {ranks}{explored}")
-    said = ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
-    click.echo(f"Weights: {said}. LLM: {answer.llm.status}.")
+    listed = ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
+    click.echo(f"Weights: {listed}. LLM: {answer.llm.status}.")
     for warning in answer.warnings:
         click.secho(warning, fg="yellow", err=True)

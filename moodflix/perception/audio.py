@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     Samples = NDArray[np.float32]
 
-LONGEST: Final = 15.0
+MAX_SECONDS: Final = 15.0
 _RATE = 16_000
 _RATES = range(8_000, 192_001)
 # Bytes of a sample.
 _PCM16 = 2
 _FULL_SCALE = 32_768
-# The label of a clip lies, and a format that is left open lets FFmpeg follow a list of files.
+# A clip's declared type can't be trusted, and without a format FFmpeg would follow playlists.
 _FORMATS = {
     re.compile(rb"\x1aE\xdf\xa3"): "matroska",
     re.compile(rb".{4}ftyp", re.DOTALL): "mp4",
@@ -29,37 +29,37 @@ _FORMATS = {
     re.compile(rb"ID3|\xff[\xe2\xe3\xf2\xf3\xfa\xfb]"): "mp3",
 }
 _CODECS = "opus libopus vorbis aac mp3float mp3 flac alac pcm_s16le pcm_s24le pcm_f32le".split()
-# Where these boxes of an MP4 say how many units of sound there are: FFmpeg makes room for all of
-# them at once, and a false number would take gigabytes.
+# Offset of the unit count in these boxes of an MP4: FFmpeg allocates for all units at once, and a
+# false count would take gigabytes.
 _COUNTS = {b"stsz": 8, b"trun": 4}
-_MOST_UNITS = 1_000_000
+_MAX_UNITS = 1_000_000
 
 
 class ClipError(Exception):
-    """A clip that cannot be read; the message is ``bad_audio`` or ``extra_missing``."""
+    """A clip that can't be read; the message is ``bad_audio`` or ``extra_missing``."""
 
 
-def decode(data: bytes, seconds: float = LONGEST) -> tuple[Samples, int]:
+def decode(data: bytes, seconds: float = MAX_SECONDS) -> tuple[Samples, int]:
     """Return the first ``seconds`` as mono samples, -1 to 1, and their rate in Hz.
 
-    The format is told by the first bytes. Of a clip that breaks off, what there is.
+    The first bytes decide the format. A clip that breaks off is decoded up to there.
 
     Raises:
-        ClipError: it is no audio that is known, or nothing in it can be decoded
-            (``bad_audio``), or PyAV is needed and not there (``extra_missing``).
+        ClipError: it is not audio of a known format, or nothing in it can be decoded
+            (``bad_audio``), or PyAV is needed and not installed (``extra_missing``).
     """
     name = next((name for start, name in _FORMATS.items() if start.match(data)), None)
     if name is None:
         raise ClipError("bad_audio")
     if name == "wav" and (found := _wav(data, seconds)):
         return found
-    if name == "mp4" and sum(_counts(data)) > _MOST_UNITS:
+    if name == "mp4" and sum(_counts(data)) > _MAX_UNITS:
         raise ClipError("bad_audio")
     return _decode(data, name, seconds), _RATE
 
 
 def _wav(data: bytes, seconds: float) -> tuple[Samples, int] | None:
-    """Read PCM of 16 bits; ``None`` when it is of another kind."""
+    """Decode 16-bit PCM; return ``None`` for other kinds of WAV."""
     import numpy as np
 
     try:
@@ -67,7 +67,7 @@ def _wav(data: bytes, seconds: float) -> tuple[Samples, int] | None:
             channels, width, rate, *_ = file.getparams()
             body = file.readframes(int(seconds * rate))
     except (wave.Error, EOFError, RuntimeError):
-        # The last for a chunk that ends behind the file.
+        # RuntimeError: a chunk that ends after the file.
         return None
     if width != _PCM16 or rate not in _RATES:
         return None
@@ -76,15 +76,15 @@ def _wav(data: bytes, seconds: float) -> tuple[Samples, int] | None:
     length = len(samples) * _RATE // rate
     if rate <= _RATE or not length:
         return samples, rate
-    # What is above 8 kHz tells nothing of a voice and costs time and memory.
+    # Frequencies above 8 kHz say nothing about a voice and cost time and memory.
     spectrum = np.fft.rfft(samples)[: length // 2 + 1]
     return (np.fft.irfft(spectrum, length) * (length / len(samples))).astype(np.float32), _RATE
 
 
 def _counts(data: bytes) -> Iterator[int]:
     for box in re.finditer(b"|".join(_COUNTS), data):
-        at = box.end() + _COUNTS[box[0]]
-        yield int.from_bytes(data[at : at + 4], "big")
+        start = box.end() + _COUNTS[box[0]]
+        yield int.from_bytes(data[start : start + 4], "big")
 
 
 def _decode(data: bytes, name: str, seconds: float) -> Samples:
@@ -95,7 +95,7 @@ def _decode(data: bytes, name: str, seconds: float) -> Samples:
     except ImportError:
         raise ClipError("extra_missing") from None
     pieces: list[Samples] = []
-    wanted, got = int(seconds * _RATE), 0
+    wanted, decoded = int(seconds * _RATE), 0
     try:
         options = {"codec_whitelist": ",".join(_CODECS), "protocol_whitelist": "none"}
         with av.open(io.BytesIO(data), format=name, options=options) as container:
@@ -105,13 +105,13 @@ def _decode(data: bytes, name: str, seconds: float) -> Samples:
                 raise ClipError("bad_audio")
             resampler = av.AudioResampler(format="flt", layout="mono", rate=_RATE)
             for frame in container.decode(stream):
-                # A false rate would make a filter of a gigabyte.
+                # A false rate would allocate a filter of a gigabyte.
                 if frame.sample_rate not in _RATES:
                     break
-                new = [one.to_ndarray()[0] for one in resampler.resample(frame)]
+                new = [each.to_ndarray()[0] for each in resampler.resample(frame)]
                 pieces += new
-                got += sum(map(len, new))
-                if got >= wanted:
+                decoded += sum(map(len, new))
+                if decoded >= wanted:
                     break
     except (av.error.FFmpegError, ValueError):
         # What was read before the clip broke off is used.

@@ -13,10 +13,10 @@ _URL_SAFE = str.maketrans("-_", "+/")
 def decode(text: str) -> bytes:
     """Return the bytes of base64, plain or URL-safe, broken into lines or not, padded or not.
 
-    A data URL's head is skipped, whatever type it claims.
+    The prefix of a data URL is skipped, whatever type it claims.
 
     Raises:
-        ValueError: Why it can't be read, to stand after a field's name.
+        ValueError: the text says why it can't be decoded, worded to follow a field's name.
     """
     head = _DATA_URL.match(text)
     if head and not head[1]:

@@ -12,19 +12,19 @@ from moodflix.perception.reading import Reading
 if TYPE_CHECKING:
     from moodflix.perception.face_nets import Face, Image
 
-SAMPLED: Final = 8
-# All sampled frames together: eight of full HD, or a photo of 12 megapixels.
-MOST_PIXELS: Final = 17_000_000
-# The nets look at 224 pixels; more than this is only memory.
-_ENOUGH_SIDE = 1280
+MAX_FRAMES_READ: Final = 8
+# For all frames together: eight of full HD, or a photo of 12 megapixels.
+MAX_PIXELS: Final = 17_000_000
+# The nets look at 224 pixels; a larger image only costs memory.
+_MAX_SIDE = 1280
 # A progressive JPEG has about ten; each costs a pass over the whole picture.
-_MOST_SCANS = 32
-# What the net says is too sure of itself; with this its probabilities are about its hit rates.
+_MAX_SCANS = 32
+# The net is overconfident; divided by this its probabilities match its hit rates.
 _TEMPERATURE = 3.2
-# It finds 6% of the fear and 14% of the disgust, so these never come first.
-_SELDOM_FOUND = ("fear", "disgust")
-# In faces' widths, between two sampled frames.
-_FARTHEST_STEP = 1.0
+# Recall is 6% for fear and 14% for disgust, so neither may rank first.
+_LOW_RECALL = ("fear", "disgust")
+# In widths of the face, between two frames that are read.
+_MAX_STEP = 1.0
 
 
 def available() -> str:
@@ -41,11 +41,11 @@ def available() -> str:
 
 
 def read(frames: Sequence[bytes]) -> Reading:
-    """Read the mood of the largest face, followed over at most ``SAMPLED`` of the frames.
+    """Read the mood of the largest face, followed over at most ``MAX_FRAMES_READ`` of the frames.
 
-    The calibrated probabilities of the frames are averaged, each weighed by how sure it is that
-    there is a face. The confidence is that of the mood that comes first, times the share of frames
-    that have the face.
+    The calibrated probabilities of the frames are averaged, each weighted by the detector's
+    score. The confidence is that of the mood that ranks first, times the share of frames that show
+    the face.
 
     Args:
         frames: JPEG or PNG files in order of time; others and damaged ones are dropped.
@@ -68,9 +68,9 @@ def read(frames: Sequence[bytes]) -> Reading:
         if face
     ]
     details = {
-        "frames": [_history(moods) for _, moods in seen],
+        "frames": [_frame_json(moods) for _, moods in seen],
         "read": len(images),
-        "dropped": min(len(frames), SAMPLED) - len(images),
+        "dropped": min(len(frames), MAX_FRAMES_READ) - len(images),
         "faces": max(map(len, found), default=0),
     }
     if frames and not images:
@@ -81,48 +81,48 @@ def read(frames: Sequence[bytes]) -> Reading:
     mean = {
         mood: sum(weight * moods[mood] for weight, moods in seen) / total for mood in EXPRESSIONS
     }
-    best = max(score for mood, score in mean.items() if mood not in _SELDOM_FOUND)
-    # Just behind the best they still add to what another signal says.
-    scores = mean | {mood: min(mean[mood], 0.99 * best) for mood in _SELDOM_FOUND}
+    best = max(score for mood, score in mean.items() if mood not in _LOW_RECALL)
+    # Kept just below the best, they still add to the scores of another signal.
+    scores = mean | {mood: min(mean[mood], 0.99 * best) for mood in _LOW_RECALL}
     return Reading(scores, best * len(seen) / len(images), details=details)
 
 
-def _history(moods: Mapping[str, float]) -> dict[str, Any]:
+def _frame_json(moods: Mapping[str, float]) -> dict[str, Any]:
     label = max(moods, key=lambda mood: moods[mood])
     return {"label": label, "confidence": round(moods[label], 3)}
 
 
 def _sampled(frames: Sequence[bytes]) -> list[bytes]:
-    """Choose frames spread evenly over all."""
-    count = min(len(frames), SAMPLED)
-    return [frames[place * len(frames) // count] for place in range(count)]
+    """Return an evenly spaced sample of the frames."""
+    count = min(len(frames), MAX_FRAMES_READ)
+    return [frames[index * len(frames) // count] for index in range(count)]
 
 
 def _followed(found: Sequence[Sequence[Face]]) -> list[Face | None]:
-    """Return of each frame the face of the person whose face is the largest in any."""
+    """Return for each frame the face of one person: whoever has the largest face in any frame."""
     track: list[Face | None] = [None] * len(found)
     _, start, largest = max(
-        ((face.area, place, face) for place, faces in enumerate(found) for face in faces),
+        ((face.area, index, face) for index, faces in enumerate(found) for face in faces),
         key=lambda each: each[0],
         default=(0, 0, None),
     )
-    for way in (range(start, len(found)), range(start, -1, -1)):
+    for indexes in (range(start, len(found)), range(start, -1, -1)):
         last = largest
-        for place in way:
-            near = min(found[place], key=last.steps_to, default=None) if last else None
-            if last and near and last.steps_to(near) <= _FARTHEST_STEP:
-                track[place] = last = near
+        for index in indexes:
+            near = min(found[index], key=last.steps_to, default=None) if last else None
+            if last and near and last.steps_to(near) <= _MAX_STEP:
+                track[index] = last = near
     return track
 
 
 def _decoded(frames: Sequence[bytes]) -> list[Image]:
-    """Decode what is a whole JPEG or PNG, as long as all together stay in bounds."""
+    """Decode the undamaged JPEGs and PNGs, up to ``MAX_PIXELS`` in total."""
     images = []
-    left = MOST_PIXELS
+    left = MAX_PIXELS
     for frame in frames:
         try:
             image, pixels = _decode(frame, left)
-        # Whatever Pillow raises of a damaged file; struct.error is among it.
+        # Pillow raises all kinds of errors for a damaged file, struct.error among them.
         except Exception:  # noqa: BLE001, S112
             continue
         left -= pixels
@@ -130,7 +130,7 @@ def _decoded(frames: Sequence[bytes]) -> list[Image]:
     return images
 
 
-def _decode(frame: bytes, most_pixels: int) -> tuple[Image, int]:
+def _decode(frame: bytes, max_pixels: int) -> tuple[Image, int]:
     import numpy as np
     from PIL import ImageOps
     from PIL.JpegImagePlugin import JpegImageFile
@@ -141,11 +141,11 @@ def _decode(frame: bytes, most_pixels: int) -> tuple[Image, int]:
         raise ValueError("neither a JPEG nor a PNG")
     with (JpegImageFile if jpeg else PngImageFile)(BytesIO(frame)) as file:
         pixels = math.prod(file.size)
-        if pixels > most_pixels or (jpeg and frame.count(b"\xff\xda") > _MOST_SCANS):
+        if pixels > max_pixels or (jpeg and frame.count(b"\xff\xda") > _MAX_SCANS):
             raise ValueError("too much to decode")
-        file.draft("RGB", (_ENOUGH_SIDE, _ENOUGH_SIDE))
-        # What is transparent has a colour all the same, and Pillow would warn of it.
+        file.draft("RGB", (_MAX_SIDE, _MAX_SIDE))
+        # Transparent pixels have a colour too; without this Pillow warns.
         file.info.pop("transparency", None)
         image = file.convert("RGB")
-    image = image.reduce(max(1, max(image.size) // _ENOUGH_SIDE))
+    image = image.reduce(max(1, max(image.size) // _MAX_SIDE))
     return np.asarray(ImageOps.exif_transpose(image)), pixels

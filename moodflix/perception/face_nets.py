@@ -24,7 +24,7 @@ EXPRESSIONS: Final = ("neutral", "happy", "sad", "angry", "fear", "disgust", "su
 Image = NDArray[np.uint8]
 Map = NDArray[np.float32]
 
-_LOADING = threading.Lock()
+_load_lock = threading.Lock()
 _DETECTOR_SIDE = 224
 _CELLS = 7
 _DETECTOR_MEAN = np.array((117.001, 114.697, 97.404), np.float32)
@@ -33,8 +33,8 @@ _ANCHORS = np.array(
     ((1.603231, 2.094468), (6.041143, 7.080126), (2.882459, 3.518061), (4.266906, 5.178857),
      (9.041765, 10.66308))
 )  # fmt: skip
-_LEAST_SCORE = 0.5
-_MOST_OVERLAP = 0.4
+_MIN_SCORE = 0.5
+_MAX_OVERLAP = 0.4
 _EXPRESSION_SIDE = 112
 _EXPRESSION_MEAN = np.array((122.782, 117.001, 104.298), np.float32)
 
@@ -122,12 +122,12 @@ def load() -> tuple[_Net, _Net]:
         OSError: They are not installed.
         ValueError: Their files are damaged.
     """
-    with _LOADING:
+    with _load_lock:
         return _load()
 
 
 def detect(image: Image) -> list[Face]:
-    """Return the faces in an image, the surest first."""
+    """Return the faces in an image, the highest score first."""
     net, _ = load()
     x = _squared(image, _DETECTOR_SIDE, _DETECTOR_MEAN, centred=False)
     x = net.pooled(net.convolve(x, "conv0"), "conv0")
@@ -142,12 +142,12 @@ def detect(image: Image) -> list[Face]:
     scale = [
         side * _DETECTOR_SIDE / max(1, _round(side * fit)) / _CELLS for side in (width, height)
     ]
-    rows, columns, anchors = np.nonzero(scores > _LEAST_SCORE)
+    rows, columns, anchors = np.nonzero(scores > _MIN_SCORE)
     found = raw[rows, columns, anchors]
     middle = (_sigmoid(found[:, :2]) + np.stack([columns, rows], 1)) * scale
     size = np.exp(found[:, 2:4]) * _ANCHORS[anchors] * scale
-    told = np.column_stack([scores[rows, columns, anchors], middle - size / 2, size])
-    faces = [Face(*each) for each in told.tolist()]
+    boxes = np.column_stack([scores[rows, columns, anchors], middle - size / 2, size])
+    faces = [Face(*each) for each in boxes.tolist()]
     return _without_overlaps(faces)
 
 
@@ -157,8 +157,8 @@ def express(image: Image, face: Face, temperature: float = 1.0) -> dict[str, flo
     Args:
         image: The image the face was found in.
         face: Its box.
-        temperature: What the net's sureness is divided by (Guo et al., On Calibration of Modern
-            Neural Networks, 2017).
+        temperature: What the logits are divided by (Guo et al., On Calibration of Modern Neural
+            Networks, 2017).
     """
     _, net = load()
     height, width = image.shape[:2]
@@ -206,18 +206,18 @@ def _squared(image: Image, side: int, mean: Map, *, centred: bool) -> Map:
     The rest is black: on both sides, or right and below only.
     """
     square = max(image.shape[:2])
-    at = np.arange(side) * (square / side)
-    low = at.astype(int)
-    share = (at - low).astype(np.float32)
+    position = np.arange(side) * (square / side)
+    low = position.astype(int)
+    share = (position - low).astype(np.float32)
     x: Any = image
     for axis, length in enumerate(image.shape[:2]):
         margin = square - length
         before = margin - _round(margin / 2) if centred else 0
         parts = []
         for step, part in ((0, 1 - share), (1, share)):
-            place = np.minimum(low + step, square - 1) - before
-            weight = np.expand_dims(part * ((place >= 0) & (place < length)), (1 - axis, 2))
-            parts.append(x.take(place.clip(0, length - 1), axis) * weight)
+            index = np.minimum(low + step, square - 1) - before
+            weight = np.expand_dims(part * ((index >= 0) & (index < length)), (1 - axis, 2))
+            parts.append(x.take(index.clip(0, length - 1), axis) * weight)
         x = parts[0] + parts[1]
     out: Map = (x - mean) / 255
     return out
@@ -226,7 +226,7 @@ def _squared(image: Image, side: int, mean: Map, *, centred: bool) -> Map:
 def _without_overlaps(faces: list[Face]) -> list[Face]:
     kept: list[Face] = []
     for face in sorted(faces, key=lambda each: each.score, reverse=True):
-        if all(face.overlap(other) <= _MOST_OVERLAP for other in kept):
+        if all(face.overlap(other) <= _MAX_OVERLAP for other in kept):
             kept.append(face)
     return kept
 

@@ -1,4 +1,4 @@
-"""What one signal says of a person's mood or tone."""
+"""What one signal says about a person's mood or tone."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class Reading:
 
     Attributes:
         scores: label -> score, 0 to 1; of moods for words and face, of tones for voice.
-        confidence: how far the signal is to be trusted, 0 (not at all) to 1.
+        confidence: how reliable the signal is, 0 (not at all) to 1.
         missing: why there is nothing to read (``no_face``, ``too_short``, ...), else empty.
-        details: what else may be told of this request, JSON-able; never stored.
+        details: further JSON-able facts for the answer; never stored.
     """
 
     scores: Mapping[str, float] = field(default_factory=dict)

@@ -23,41 +23,41 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.floating[Any]]
 
-LABEL_FROM: Final = 0.3
-# How soon the score of a tone turns around that arousal.
-_TURN = 0.1
-_SHORTEST = 1.0
-_LEAST_VOICED, _ENOUGH_VOICED = 0.4, 1.5
-_LEAST_SNR, _ENOUGH_SNR = 10.0, 25.0
+LABEL_THRESHOLD: Final = 0.3
+# Slope of a tone's logistic score around that arousal.
+_SLOPE = 0.1
+_MIN_SECONDS = 1.0
+_MIN_VOICED, _FULL_VOICED = 0.4, 1.5
+_MIN_SNR, _FULL_SNR = 10.0, 25.0
 # Seconds: what YIN compares, and from one frame to the next.
 _WINDOW, _HOP = 0.025, 0.01
-_LOWEST, _HIGHEST = 65.0, 500.0
+_MIN_PITCH, _MAX_PITCH = 65.0, 500.0
 # YIN: the first dip under the first is taken; a frame whose best is over the second has no pitch.
 _DIP, _VOICED = 0.15, 0.25
-# Power beside that of the loudest frames (-25 dB), and where there is none at all (-96 dB).
+# Quiet: 25 dB below the loudest frames; silent: -96 dB of full scale.
 _QUIET, _SILENCE = 10**-2.5, 2.5e-10
 # Between a typical man's voice and a typical woman's, in Hz.
 _TYPICAL = 155.0
 # Vowels and consonants differ; the notes of an instrument differ less (dB).
 _TIMBRE = 4.0
 _BANDS = ((50, 1000), (1000, 5000))
-# A rule of thumb is never quite sure.
-_SUREST = 0.8
-_FARTHEST = 2.0
-# dB: how deep a dip parts two syllables, and how far under the usual one may be.
+# No rule of thumb earns full confidence.
+_MAX_CONFIDENCE = 0.8
+_MAX_Z = 2.0
+# dB: how deep a dip separates two syllables, and how far below the median one may be.
 _PEAK, _SYLLABLE = 2.0, 6.0
 
 
 @dataclass(frozen=True)
 class _Cue:
-    """What is usual in calm speech, how far excited speech is from it, and the cue's weight."""
+    """Typical value in calm speech, distance of excited speech from it, and the cue's weight."""
 
     usual: float
     spread: float
     weight: float
 
     def z(self, value: float) -> float:
-        return self.weight * min(max((value - self.usual) / self.spread, -_FARTHEST), _FARTHEST)
+        return self.weight * min(max((value - self.usual) / self.spread, -_MAX_Z), _MAX_Z)
 
 
 _ALPHA = _Cue(-10, 6, 0.35)  # dB
@@ -69,7 +69,7 @@ _PACE = _Cue(4, 1.5, 0.15)  # syllables a second of speech
 def read(data: bytes) -> Reading:
     """Score the tones ``excited``, ``subdued`` and ``neutral`` of a recorded clip.
 
-    ``details`` has ``arousal`` (-1 to 1; the tone turns at +-0.3), ``seconds`` and
+    ``details`` has ``arousal`` (-1 to 1; tones change at +-0.3), ``seconds`` and
     ``voiced_seconds``. Confidence grows with the signal-to-noise ratio (full at 25 dB) and the
     voiced time (1.5 s). ``missing`` is ``bad_audio`` or ``extra_missing``, without scores, or the
     reason for a ``neutral`` at confidence 0: ``too_short`` (under 1 s, or 0.4 s voiced),
@@ -80,24 +80,24 @@ def read(data: bytes) -> Reading:
     except ClipError as error:
         return Reading(missing=str(error))
     seconds = len(samples) / rate
-    why, voiced, arousal, confidence = "too_short", 0.0, 0.0, 0.0
-    if seconds >= _SHORTEST:
-        why, voiced, arousal, confidence = _judge(samples, rate)
+    missing, voiced, arousal, confidence = "too_short", 0.0, 0.0, 0.0
+    if seconds >= _MIN_SECONDS:
+        missing, voiced, arousal, confidence = _judge(samples, rate)
     scores = {NEUTRAL: 1.0}
-    if not why:
+    if not missing:
         scores = {"excited": _beyond(arousal), "subdued": _beyond(-arousal)}
         scores[NEUTRAL] = 1 - sum(scores.values())
-    heard = {"arousal": arousal, "seconds": seconds, "voiced_seconds": voiced}
-    details = {name: round(value, 2) for name, value in heard.items()}
-    return Reading(scores, confidence, why, details)
+    measured = {"arousal": arousal, "seconds": seconds, "voiced_seconds": voiced}
+    details = {name: round(value, 2) for name, value in measured.items()}
+    return Reading(scores, confidence, missing, details)
 
 
 def _beyond(arousal: float) -> float:
-    return 1 / (1 + math.exp((LABEL_FROM - arousal) / _TURN))
+    return 1 / (1 + math.exp((LABEL_THRESHOLD - arousal) / _SLOPE))
 
 
 def _judge(samples: Array, rate: int) -> tuple[str, float, float, float]:
-    """Return why it says nothing (empty if it does), seconds voiced, arousal and confidence."""
+    """Return why nothing can be read (else empty), seconds voiced, arousal and confidence."""
     import numpy as np
 
     power, spectrum, pitch = _frames(samples, rate)
@@ -109,25 +109,25 @@ def _judge(samples: Array, rate: int) -> tuple[str, float, float, float]:
     if not level.size:
         return "no_speech", voiced, 0.0, 0.0
     snr = 10 * math.log10(level.mean() / floor)
-    if snr < _LEAST_SNR:
+    if snr < _MIN_SNR:
         return "too_noisy", voiced, 0.0, 0.0
-    if voiced < _LEAST_VOICED:
+    if voiced < _MIN_VOICED:
         return "too_short" if voiced else "no_speech", voiced, 0.0, 0.0
     noise = spectrum[np.argsort(power)[: len(power) // 10]].mean(axis=0)
     alpha, timbre = _alpha(np.maximum(spectrum[spoken] - noise, 0), rate)
     if timbre < _TIMBRE:
-        return "no_speech" if snr > _ENOUGH_SNR else "too_noisy", voiced, 0.0, 0.0
+        return "no_speech" if snr > _FULL_SNR else "too_noisy", voiced, 0.0, 0.0
     semitones = 12 * np.log2(pitch[spoken] / _TYPICAL)
     low, middle, high = np.percentile(semitones, (20, 50, 80))
     pace = _syllables(power, spoken) / (float(loud.sum()) * _HOP)
     cues = ((_ALPHA, alpha), (_PITCH, middle), (_RANGE, high - low), (_PACE, pace))
-    clear = min((snr - _LEAST_SNR) / (_ENOUGH_SNR - _LEAST_SNR), 1)
-    confidence = _SUREST * clear * min(voiced / _ENOUGH_VOICED, 1)
+    clarity = min((snr - _MIN_SNR) / (_FULL_SNR - _MIN_SNR), 1)
+    confidence = _MAX_CONFIDENCE * clarity * min(voiced / _FULL_VOICED, 1)
     return "", voiced, math.tanh(sum(cue.z(float(value)) for cue, value in cues)), confidence
 
 
 def _alpha(spectrum: Array, rate: int) -> tuple[float, float]:
-    """Return energy at 1-5 kHz over 50-1000 Hz, and how it differs between frames, in dB."""
+    """Return energy at 1-5 kHz over 50-1000 Hz, and its spread between frames, in dB."""
     import numpy as np
 
     hertz = np.linspace(0, rate / 2, spectrum.shape[1])
@@ -144,13 +144,13 @@ def _syllables(power: Array, spoken: NDArray[np.bool_]) -> int:
 
     smooth = np.convolve(power, np.hanning(9) / np.hanning(9).sum(), "same")
     level = 10 * np.log10(smooth + _SILENCE)
-    least = np.median(level[spoken]) - _SYLLABLE
-    count, rising, turn, voiced = 0, False, level[0], False
-    for now, sounds in zip(level, spoken & (level > least), strict=True):
-        turn = max(turn, now) if rising else min(turn, now)
-        if abs(now - turn) > _PEAK:
+    floor = np.median(level[spoken]) - _SYLLABLE
+    count, rising, extreme, voiced = 0, False, level[0], False
+    for now, sounds in zip(level, spoken & (level > floor), strict=True):
+        extreme = max(extreme, now) if rising else min(extreme, now)
+        if abs(now - extreme) > _PEAK:
             count += rising and voiced
-            rising, turn, voiced = not rising, now, False
+            rising, extreme, voiced = not rising, now, False
         voiced |= bool(sounds)
     return count + (rising and voiced)
 
@@ -160,7 +160,7 @@ def _frames(samples: Array, rate: int) -> tuple[Array, Array, Array]:
     import numpy as np
 
     window = int(_WINDOW * rate)
-    length = window + int(rate / _LOWEST) + 1
+    length = window + int(rate / _MIN_PITCH) + 1
     frames = np.lib.stride_tricks.sliding_window_view(samples, length)[:: int(_HOP * rate)]
     frames = frames - frames.mean(axis=1, keepdims=True)
     spectrum = np.abs(np.fft.rfft(frames * np.hanning(length))) ** 2
@@ -174,20 +174,20 @@ def _pitch(frames: Array, window: int, rate: int) -> Array:
     lags = frames.shape[1] - window
     size = 1 << (frames.shape[1] - 1).bit_length()
     product = np.fft.rfft(frames, size) * np.fft.rfft(frames[:, :window], size).conj()
-    alike = np.fft.irfft(product, size)[:, :lags]
+    correlation = np.fft.irfft(product, size)[:, :lags]
     energy = np.cumsum(np.pad(frames**2, ((0, 0), (1, 0))), axis=1)
     energy = energy[:, window:] - energy[:, : energy.shape[1] - window]
-    differ = np.maximum(energy[:, :1] + energy[:, :lags] - 2 * alike, 0)
-    differ[:, 0] = 0
-    mean = np.cumsum(differ, axis=1) / np.maximum(np.arange(lags), 1)
-    differ = np.where(mean > 0, differ / np.maximum(mean, 1e-20), 1.0)
-    first = int(rate / _HIGHEST)
-    inner = differ[:, first : lags - 1]
-    dip = (inner < differ[:, first - 1 : lags - 2]) & (inner <= differ[:, first + 1 :])
+    difference = np.maximum(energy[:, :1] + energy[:, :lags] - 2 * correlation, 0)
+    difference[:, 0] = 0
+    mean = np.cumsum(difference, axis=1) / np.maximum(np.arange(lags), 1)
+    difference = np.where(mean > 0, difference / np.maximum(mean, 1e-20), 1.0)
+    first = int(rate / _MAX_PITCH)
+    inner = difference[:, first : lags - 1]
+    dip = (inner < difference[:, first - 1 : lags - 2]) & (inner <= difference[:, first + 1 :])
     early = dip & (inner < _DIP)
-    at = np.where(early.any(axis=1), early.argmax(axis=1), inner.argmin(axis=1)) + first
+    lag = np.where(early.any(axis=1), early.argmax(axis=1), inner.argmin(axis=1)) + first
     rows = np.arange(len(frames))
-    before, here, after = (differ[rows, at + step] for step in (-1, 0, 1))
+    before, here, after = (difference[rows, lag + step] for step in (-1, 0, 1))
     bend = before - 2 * here + after
     shift = np.where(bend > 0, (before - after) / np.maximum(2 * bend, 1e-20), 0)
-    return np.where(here < _VOICED, rate / (at + np.clip(shift, -0.5, 0.5)), 0)
+    return np.where(here < _VOICED, rate / (lag + np.clip(shift, -0.5, 0.5)), 0)

@@ -1,7 +1,7 @@
-"""Reads frames and clips in a process of its own.
+"""Reads frames and clips in a separate process.
 
-The nets and the decoders hold the interpreter's lock for a good half second, and logs would wait
-for it; what a damaged file does to a decoder written in C ends that process alone.
+The nets and the decoders hold the GIL for half a second, during which logs would wait. A damaged
+file that crashes a decoder written in C ends that process alone.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from moodflix.perception.base64_media import decode
 from moodflix.perception.reading import Reading
 from moodflix.vocabulary import FACE, VOICE
 
-# For all that one request sends, the wait for those before it included.
+# For everything one request sends, the wait for earlier requests included.
 SECONDS = 10.0
-# Of one request, above what the process has when it is ready.
+# For one request, on top of what the idle process uses.
 _MEMORY: Final = 300_000_000
 _CODE: Final = "import sys; from moodflix.perception import worker; worker.serve(int(sys.argv[1]))"
-# The maps are too small for threads, which would go on spinning.
+# The matrices are too small for threads, which would spin idle.
 _ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 logger = logging.getLogger(__name__)
@@ -47,14 +47,16 @@ class MediaWorker:
         atexit.register(self._end)
 
     def submit(self, images: Sequence[str], audio: str | None) -> dict[str, Future[Reading]]:
-        """Queue the base64 of frames and a clip to be read; what is absent is left out."""
+        """Queue the base64 of frames and a clip for reading; absent ones are left out."""
         sent = {FACE: list(images), VOICE: audio}
         return {
-            name: self._queue.submit(self._ask, name, what) for name, what in sent.items() if what
+            name: self._queue.submit(self._read_in_worker, name, what)
+            for name, what in sent.items()
+            if what
         }
 
-    def _ask(self, name: str, what: Any) -> Reading:
-        # What hangs is killed, and ends what waits for it.
+    def _read_in_worker(self, name: str, what: Any) -> Reading:
+        # A reading that hangs is killed, which ends the wait below.
         limit = threading.Timer(SECONDS, self._kill)
         limit.start()
         try:
@@ -80,7 +82,7 @@ class MediaWorker:
                 env=os.environ | _ONE_THREAD,
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                # Ctrl-C is for us: it ends with its connection.
+                # Ctrl-C is for the parent; the worker ends with its connection.
                 start_new_session=True,
             )
         return self._connection
@@ -99,7 +101,7 @@ class MediaWorker:
 
 
 def collect(pending: Mapping[str, Future[Reading]]) -> dict[str, Reading]:
-    """Return what was read of each; ``missing`` is ``failed`` if that broke or took too long."""
+    """Return the reading of each; ``missing`` is ``failed`` where it broke or took too long."""
     end = time.monotonic() + SECONDS
     return {name: _result(future, end - time.monotonic()) for name, future in pending.items()}
 
@@ -113,13 +115,12 @@ def _result(future: Future[Reading], seconds: float) -> Reading:
 
 
 def serve(descriptor: int) -> None:
-    """Answer what comes through the connection until it is closed."""
+    """Answer requests on the connection until it is closed."""
     from moodflix.perception.face import available
 
-    # It loads the nets.
-    available()
-    own = int(Path("/proc/self/statm").read_text("ascii").split()[5]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_DATA, (own + _MEMORY, resource.RLIM_INFINITY))
+    available()  # loads the nets
+    idle = int(Path("/proc/self/statm").read_text("ascii").split()[5]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_DATA, (idle + _MEMORY, resource.RLIM_INFINITY))
     with Connection(descriptor) as connection:
         while True:
             try:
@@ -138,13 +139,13 @@ def _read(name: str, what: Any) -> Reading:
             return read_faces([_decoded(text) for text in what])
         return read_voice(_decoded(what))
     except Exception as error:  # noqa: BLE001 - one request fails, not the process
-        # Its words may tell what was sent.
+        # The message may quote what was sent.
         logger.warning("a %s can't be read: %s", name, type(error).__name__)
         return Reading(missing="failed")
 
 
 def _decoded(text: str) -> bytes:
-    """Decode base64; what is none is as good as a damaged file."""
+    """Decode base64; anything else counts as a damaged file."""
     try:
         return decode(text)
     except ValueError:
