@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
 
+from moodflix.perception.understanding import understand
 from moodflix.recommend.catalogue import policy
 from moodflix.recommend.catalogue.ranker import Catalogue
 from moodflix.recommend.query import Query
@@ -94,7 +95,7 @@ def evening(row: dict[str, str]) -> Query:
             "tone": row["tone"],
         },
         hour=int(row["hour"]),
-        words=row["words"],
+        words=understand(row["words"], row["mood"]),
         liked=tuple(filter(None, row["movies"].split(";"))),
         intent=row["intent"],  # type: ignore[arg-type]
         family=row["family"] or None,  # type: ignore[arg-type]

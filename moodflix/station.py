@@ -21,8 +21,8 @@ from moodflix.films import shipped, titles
 from moodflix.films.shipped import ShippedFilm
 from moodflix.perception import merge as perception
 from moodflix.perception.merge import Perceived
+from moodflix.perception.understanding import Understanding, understand
 from moodflix.recommend import fusion
-from moodflix.recommend.catalogue import wishes
 from moodflix.recommend.catalogue.ranker import Catalogue
 from moodflix.recommend.catalogue.reasons import Reasons
 from moodflix.recommend.fusion import Fused, RankedList, evidence_weight, fuse, with_exploration
@@ -164,20 +164,18 @@ class Station:
         with self.ranking_lock:
             asking = self._prepared(request, now)
         if pending:
-            asking.perceived = perception.perceive(request, pending)
+            asking.perceived = perception.perceive(request, asking.query.words, pending)
             asking.query, asking.own = self._revised(asking, asking.perceived)
         return asking
 
     def _prepared(self, request: InferenceRequest, now: datetime) -> _Request:
         env, warnings = Environment.lenient(request.environment)
-        perceived = perception.perceive(request)
+        words = understand(request.text, request.mood)
+        perceived = perception.perceive(request, words)
         taste = self._taste(request, now, warnings)
-        query = _query(request, env, perceived, now)
-        query = replace(
-            query,
-            loved=taste.loved,
-            excluded=taste.excluded.union(query.excluded, self._held_back(now, warnings)),
-        )
+        query = _query(request, words, env, perceived, now)
+        excluded = taste.excluded.union(query.excluded, self._held_back(now, warnings))
+        query = replace(query, loved=taste.loved, excluded=excluded)
         own = self._own(query, request.limit, warnings)
         return _Request(request, env, now, perceived, query, own, warnings)
 
@@ -361,8 +359,7 @@ def log_choice(session: Session, request: LogRequest, now: datetime) -> None:
     """Add a choice to the log, linked to the answer it came from."""
     row = request.row()
     key = titles.key(row.movie_title)
-    answer_id = answers.answer_of_choice(session, key, now, request.inference_id)
-    logs.add(session, row, now, answer_id)
+    logs.add(session, row, now, answers.answer_of_choice(session, key, now, request.inference_id))
 
 
 def _context(env: Environment, perceived: Perceived) -> dict[str, str]:
@@ -380,13 +377,17 @@ def _context(env: Environment, perceived: Perceived) -> dict[str, str]:
 
 
 def _query(
-    request: InferenceRequest, env: Environment, perceived: Perceived, now: datetime
+    request: InferenceRequest,
+    words: Understanding,
+    env: Environment,
+    perceived: Perceived,
+    now: datetime,
 ) -> Query:
     named = (*request.movies, *request.exclude)
-    query = Query(
+    return Query(
         context=_context(env, perceived),
         hour=now.astimezone().hour,
-        words=request.text,
+        words=words,
         liked=tuple(request.movies),
         excluded=frozenset().union(*map(shipped.spellings, named)),
         intent=request.intent,
@@ -395,4 +396,3 @@ def _query(
         seed=request.seed,
         date=now.astimezone().date().isoformat(),
     )
-    return wishes.bound(query, wishes.read(request.text))

@@ -10,6 +10,7 @@ from typing import ClassVar
 import pytest
 
 from moodflix.films import titles
+from moodflix.perception.understanding import understand
 from moodflix.recommend.query import Pick, Query, Recommender
 from moodflix.requests import CONTEXT
 
@@ -27,7 +28,7 @@ EVENING = Query(
         "tone": "subdued",
     },
     hour=21,
-    words="something warm about food, nothing scary",
+    words=understand("something warm about food, nothing scary"),
 )
 EMPTY = Query()
 ODD = {
@@ -84,7 +85,7 @@ class RecommenderContract(ABC):
         query = Query(
             context=dict.fromkeys(CONTEXT, text),
             hour=3,
-            words=text,
+            words=understand(text, text),
             liked=(text, f"{text} (2009)"),
             excluded={titles.key(text)},
         )

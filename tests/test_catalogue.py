@@ -12,6 +12,7 @@ from moodflix import vocabulary
 from moodflix.errors import RecommenderError
 from moodflix.films import shipped, titles
 from moodflix.films.shipped import FAMILIES, ShippedFilm
+from moodflix.perception.understanding import understand
 from moodflix.recommend.catalogue.ranker import Catalogue
 from moodflix.recommend.query import Pick, Query, Recommender
 from tests.recommender_contract import EVENING, RecommenderContract
@@ -35,6 +36,7 @@ class TestCatalogue(RecommenderContract):
 
 def top(catalogue: Catalogue, n: int = DEPTH, **asked: Any) -> list[ShippedFilm]:
     query = {name: asked.pop(name) for name in ASKED if name in asked}
+    query["words"] = understand(query.get("words", ""), asked.get("mood"))
     query.setdefault("excluded", frozenset(map(titles.key, query.get("liked", ()))))
     return films_of(catalogue.rank(Query(context=asked, **query), n))
 

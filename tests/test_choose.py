@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from moodflix.perception.understanding import understand
 from moodflix.recommend.llm import prompt
 from moodflix.recommend.llm.reply import parse
 from moodflix.recommend.query import Pick, Query
@@ -84,7 +85,10 @@ def test_the_largest_question_fits_with_the_candidates_that_are_kept() -> None:
     context = dict.fromkeys(("city", "weather_desc", "today_status", "mood"), long[:190])
     many = [Pick(f"{pick.title} {long}"[:200], pick.year) for pick in CANDIDATES]
     query = Query(
-        context, words=long, liked=[long[:60]] * 20, excluded={f"{n}{long}" for n in range(99)}
+        context,
+        words=understand(long),
+        liked=[long[:60]] * 20,
+        excluded={f"{n}{long}" for n in range(99)},
     )
     question = prompt.build(query, 5, many)
     size = sum(len(message["content"].encode()) for message in question.messages)

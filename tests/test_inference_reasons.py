@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 
 from moodflix import vocabulary
 from moodflix.films import shipped, titles
+from moodflix.perception.understanding import understand
 from moodflix.recommend.query import Query
 from moodflix.requests import Language
 from tests.conftest import MakeApp
@@ -38,7 +39,7 @@ def fixed_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 def evening_of(context: dict[str, str] | None = None, words: str = "") -> Query:
     """The evening as the station sees it."""
     local = NOW.astimezone()
-    return Query(context or {}, local.hour, words, date=local.date().isoformat())
+    return Query(context or {}, local.hour, understand(words), date=local.date().isoformat())
 
 
 def log(client: FlaskClient, title: str, **env: str) -> None:

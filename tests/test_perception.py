@@ -10,6 +10,7 @@ from moodflix import vocabulary
 from moodflix.perception import merge as perception
 from moodflix.perception.merge import LEAST, Judged, Perceived
 from moodflix.perception.reading import Reading
+from moodflix.perception.understanding import understand
 from moodflix.requests import InferenceRequest
 from moodflix.vocabulary import FACE, VOICE
 
@@ -24,7 +25,8 @@ def read(
         if reading:
             pending[name] = Future()
             pending[name].set_result(reading)
-    return perception.perceive(InferenceRequest.model_validate(request), pending)
+    words = understand(request.get("text", ""))
+    return perception.perceive(InferenceRequest.model_validate(request), words, pending)
 
 
 def looks(mood: str, confidence: float) -> Reading:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from moodflix import vocabulary
 from moodflix.films import shipped
 from moodflix.films.shipped import FAMILIES, FILM_TONES, GENRES, ShippedFilm
+from moodflix.perception.understanding import understand
 from moodflix.recommend.catalogue.reasons import Reasons
 from moodflix.recommend.query import Query
 from moodflix.requests import Language
@@ -92,7 +93,7 @@ def test_every_claim_holds(
     llm: bool,  # noqa: FBT001 - Hypothesis gives it
 ) -> None:
     context = {"mood": mood, "weather_desc": weather, "weekday": weekday}
-    query = Query(context, 20, words, max_minutes=minutes, family=family, intent=intent)
+    query = Query(context, 20, understand(words), max_minutes=minutes, family=family, intent=intent)
     chosen = Counter(choice for choice in choices if choice) + Counter({"": len(choices)})
     sources = ("catalogue", *["llm"] * llm)
     sentences = {
@@ -118,7 +119,7 @@ RAINY = {"mood": "sad", "weather_desc": "rain", "weekday": "Friday"}
             "슬픈 기분에 잘 어울리는 능청스러운 코미디입니다.",
         ),
         (
-            Query({"mood": "sad", "weather_desc": "drizzle"}, words="food!"),
+            Query({"mood": "sad", "weather_desc": "drizzle"}, words=understand("food!")),
             (
                 "A wry comedy that suits a sad mood well and has rain in it, like today; "
                 "about food, which you mentioned."
@@ -140,7 +141,7 @@ RAINY = {"mood": "sad", "weather_desc": "rain", "weekday": "Friday"}
             ),
         ),
         (
-            Query(words="no food"),
+            Query(words=understand("no food")),
             "A wry comedy about food and rain.",
             "음식과 비를 다룬 능청스러운 코미디입니다.",
         ),
@@ -239,7 +240,7 @@ def test_a_warm_film_is_not_said_to_have_a_warm_heart() -> None:
 @pytest.mark.parametrize("weather", WEATHERS)
 def test_no_theme_is_said_twice(weather: str) -> None:
     for found in SHIPPED[::7]:
-        query = Query({"weather_desc": weather}, words=" ".join(found.themes))
+        query = Query({"weather_desc": weather}, words=understand(" ".join(found.themes)))
         sentence = why(query, found)
         for theme in found.themes:
             assert len(re.findall(rf"(?<![\w-]){theme}(?![\w-])", sentence)) <= 1, sentence
@@ -275,4 +276,4 @@ def test_what_may_be_said_has_words_in_both_languages() -> None:
 )
 def test_korean_particles_follow_the_final_consonant(theme: str, said: str) -> None:
     found = film(themes=(theme, "city", "love"))
-    assert said in why(Query(words=theme), found, language="ko")
+    assert said in why(Query(words=understand(theme)), found, language="ko")

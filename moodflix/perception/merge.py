@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from moodflix import vocabulary
-from moodflix.perception import words
+from moodflix.perception.moods import canonical_mood
 from moodflix.perception.reading import Reading
+from moodflix.perception.understanding import Understanding
 from moodflix.perception.worker import MediaWorker, collect
 from moodflix.vocabulary import FACE, HAND, LLM, NONE, VOICE, WORDS
 
@@ -39,7 +40,7 @@ class Judged(NamedTuple):
 
     def with_mood(self, mood: Judged) -> Judged:
         """Return the tone of a voice together with a mood that another signal told."""
-        label = _SUPPORTED.get((self.label, words.canonical_mood(mood.label)))
+        label = _SUPPORTED.get((self.label, canonical_mood(mood.label)))
         if self.source != VOICE or label is None:
             return self
         return Judged(label, VOICE, min(self.confidence, mood.confidence))
@@ -78,7 +79,9 @@ def submit(request: InferenceRequest) -> dict[str, Future[Reading]]:
 
 
 def perceive(
-    request: InferenceRequest, pending: Mapping[str, Future[Reading]] | None = None
+    request: InferenceRequest,
+    words: Understanding,
+    pending: Mapping[str, Future[Reading]] | None = None,
 ) -> Perceived:
     """Merge labels given by hand, words, and what is pending, which is waited for.
 
@@ -91,7 +94,7 @@ def perceive(
     given = {label: 1.0 for label in (request.mood, request.tone) if label}
     signals = {
         HAND: Reading(given, 1.0) if given else _NOT_SENT,
-        WORDS: words.read(request.text) if request.text else _NOT_SENT,
+        WORDS: words.mood if request.text else _NOT_SENT,
         FACE: _NOT_SENT,
         VOICE: _NOT_SENT,
         **collect(pending or {}),

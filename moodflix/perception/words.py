@@ -1,92 +1,202 @@
-"""Reads moods from what a person wrote, by the lexicon in ``data/lexicon.csv``."""
+"""Splits what a person wrote into words: which clause each is in, and which are negated.
+
+Moods and wishes are both read from these words, so negation and contrast mean the same to both.
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
+from typing import Final, NamedTuple
 
 from moodflix import vocabulary
-from moodflix.perception.reading import Reading
 from moodflix.vocabulary import Entry
 
 # Names of films say nothing of the person: "Happy Feet", 'anything like "Angry Birds"'.
-_TITLE = re.compile(
+_TITLE: Final = re.compile(
     r"\"[^\"\n]*\"|[“「『《][^“「『《”」』》\n]*[”」』》]"
     r"|\b[A-Z][a-z]+(?:,?(?: (?:a|and|at|from|in|of|the|to))* [A-Z][a-z]+)+"
 )
+_WORD: Final = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+_FOLDED_WORD: Final = re.compile(r"[^\W_]+")
+_STOP: Final = r"[.,;:!?\u2026\n]"
 # Of a word; ㅠㅠ and ㅋㅋ, which follow without a space, are signs.
-_LETTER = r"[^\Wㄱ-ㆎ]"
-_KOREAN_NOT = re.compile(r"\w*지[는도가]?\s?[않못]|\w*\s없|\w*\s?\w*\s?아니")
-# Longest word, and what follows it, where that is looked for.
-_LONGEST = 12
-# 슬픈 영화 is a sad film, 슬퍼서 영화 is not: a noun follows these final consonants (ㄴ, ㄹ).
-_BEFORE_NOUN = (4, 8)
-# How many words each reaches; none reaches past a stop or a "but".
-_REACH = {"not": 3, "wish": 4, "film": 4, "self": 3}
-_STOP = 9
-# How many words there may be between a feeling and the film it tells of.
-_NEAR = 2
-# Below this a stem counts only after "I feel", and then for this much more.
-_WEAK = 0.5
-_FELT = 0.4
-_BEFORE_BUT = 0.5
-# "not happy" is a weaker "sad".
-_NEGATED = 0.8
-# Of two equal moods the later wins.
-_EARLIER = 0.99
-# What is left of doubt after one plain word.
-_DOUBT = 0.4
+_LETTER: Final = r"[^\Wㄱ-ㆎ]"
+_ACCENT: Final = re.compile("[\u0300-\u036f]")
+_DROPPED: Final = re.compile("['\u2019\u0300-\u036f]")
+# "don't want anything too scary": how many words a negation reaches, inside its clause.
+_REACH: Final = 4
+_NO: Final = ("no", "not", "nothing", "never")
+_DISLIKES: Final = ("hate", "hates", "hated", "loathe", "can't stand", "cannot stand", "despise")
+# "nothing violent, sad or scary": a list goes on after a comma.
+_OR: Final = {"or", "nor"}
+_KOREAN_BEFORE: Final = ("안", "못")
+# 무서운 거 말고: these negate the two words before them, 못 only what ends in 지.
+_KOREAN_AFTER: Final = ("말고", "싫", "빼", "제외", "않", "아닌", "아니", "없")
+_KOREAN_REACH: Final = 2
+_KOREAN_JI: Final = re.compile(r"지[는도가]?$")
+_KOREAN_WITHIN: Final = re.compile(r"지[는도가]?[않못]")
 
 
 @dataclass
-class _Reader:
-    """Goes from word to word; ``until`` is the last place that what was said before reaches."""
+class Word:
+    """One word of a text.
 
-    # Mood, weight, place, how many "but"s before, and whether a noun may follow.
-    found: list[tuple[str, float, int, int, bool]] = field(default_factory=list)
-    until: dict[str, int] = field(default_factory=dict)
-    degree: float = 1.0
-    place: int = 0
-    buts: int = 0
+    Attributes:
+        text: as it was written, without accents.
+        folded: in lower case and without apostrophes, as tables have it.
+        start: where it begins in the text.
+        clause: number of its clause; a stop or a contrast ("but") begins another.
+        contrasts: how many contrasts came before it.
+        title: number of the film title that it is a part of, 0 outside titles.
+        negated_before, negated_after: whether what stands before it, or after it, negates it.
+    """
 
-    def take(self, entry: Entry, word: str, after: str) -> None:
-        kind = entry.mood
-        if kind in vocabulary.MOODS:
-            self._feel(entry, word, after)
-        elif kind == "but":
-            self.buts += 1
-            self.place += _STOP
-        elif kind == "self":
-            self.until["wish"] = self.until["film"] = 0
-        elif kind == "film":
-            self.found = [f for f in self.found if self.place - f[2] > _NEAR or not f[4]]
-        self.degree = entry.weight if kind == "degree" else 1.0
-        self.place += word.count(" ")
-        if kind in _REACH:
-            self.until[kind] = self.place + _REACH[kind]
+    text: str
+    folded: str
+    start: int
+    clause: int = 0
+    contrasts: int = 0
+    title: int = 0
+    negated_before: bool = False
+    negated_after: bool = False
 
-    def _feel(self, entry: Entry, word: str, after: str) -> None:
-        weak = entry.weight < _WEAK
-        if (weak and not self._within("self")) or self._within("wish") or self._within("film"):
-            return
-        mood, korean = entry.mood, entry.language == "ko"
-        weight = self.degree * (entry.weight + _FELT * (weak and entry.weight > 0))
-        if self._within("not") or (korean and _KOREAN_NOT.match(after)):
-            mood, weight = "sad" if mood == "happy" else "", weight * _NEGATED
-        if mood and weight:
-            final = (ord(word[-1]) - ord("가")) % 28
-            noun_may_follow = not korean or word == entry.stem or final in _BEFORE_NOUN
-            place = self.place + word.count(" ")
-            self.found.append((mood, weight, place, self.buts, noun_may_follow))
+    @property
+    def negated(self) -> bool:
+        """Whether it is said not to be so."""
+        return self.negated_before or self.negated_after
 
-    def _within(self, kind: str) -> bool:
-        return self.place <= self.until.get(kind, 0)
+
+class Term(NamedTuple):
+    """An entry of the lexicon where it was found: its spelling there, first and last word."""
+
+    entry: Entry
+    spelling: str
+    first: int
+    last: int
+    clause: int
+    contrasts: int
+
+
+class Text(NamedTuple):
+    """A text as it was written, its words, and the lexicon's terms outside film titles."""
+
+    written: str
+    words: Sequence[Word]
+    terms: Sequence[Term]
+
+
+def flat(text: str) -> str:
+    """Return a text without accents and apostrophes."""
+    return unicodedata.normalize("NFC", _DROPPED.sub("", unicodedata.normalize("NFKD", text)))
+
+
+def fold(text: str) -> str:
+    """Return the words of a text in lower case, one space between them."""
+    return " ".join(_FOLDED_WORD.findall(flat(text).casefold()))
+
+
+def slug(text: str) -> str:
+    """Return a name as it stands in a trait: ``bong-joon-ho``."""
+    return fold(text).replace(" ", "-")
+
+
+def split(text: str) -> Text:
+    """Split a text into words and find clauses, contrasts, titles and negations."""
+    # Not NFKD, which would turn ㅠㅠ into other letters.
+    plain = _ACCENT.sub("", unicodedata.normalize("NFD", text.replace("\u2019", "'")))
+    plain = unicodedata.normalize("NFC", plain)
+    words = [Word(m[0], flat(m[0]).casefold(), m.start()) for m in _WORD.finditer(plain)]
+    terms = list(_terms(plain, words))
+    _negate(words, terms)
+    return Text(text, words, [term for term in terms if not _in_title(term, words)])
+
+
+def _in_title(term: Term, words: Sequence[Word]) -> bool:
+    return term.first < len(words) and words[term.first].title > 0
+
+
+def _terms(text: str, words: Sequence[Word]) -> Iterator[Term]:
+    """Yield the terms of the lexicon; number clauses, contrasts and titles of the words."""
+    titles = [found.span() for found in _TITLE.finditer(text)]
+    clause = contrasts = title = 0
+    done = 0
+    for match in _pattern().finditer(text.lower()):
+        start, end = match.span()
+        entry = vocabulary.lexicon()[int(match.lastgroup[1:])] if match.lastgroup else None
+        first = done
+        while done < len(words) and words[done].start < end:
+            word = words[done]
+            while title < len(titles) and titles[title][1] <= word.start:
+                title += 1
+            if title < len(titles) and titles[title][0] <= word.start:
+                word.title = title + 1
+            word.clause, word.contrasts = clause, contrasts
+            done += 1
+        if entry:
+            yield Term(entry, match[0], first, max(first, done - 1), clause, contrasts)
+            if entry.language == "sign":
+                # ":)" ends a sentence, 😢 may stand in the middle of one.
+                clause += text[start] in ":;"
+            elif entry.mood in ("but", "clause"):
+                # By two, as no list goes on after these.
+                clause += 2
+                contrasts += entry.mood == "but"
+        elif not text[start].isalnum():
+            clause += 1
+
+
+def _negate(words: Sequence[Word], terms: Sequence[Term]) -> None:
+    """Mark the words that are negated in English or Korean."""
+    negations = {
+        term.last
+        for term in terms
+        if term.entry.mood == "not" or term.entry.stem.strip("*") in _DISLIKES
+    }
+    # "not hungry" says nothing of a mood, and yet that no food is wanted.
+    idioms = {
+        place
+        for term in terms
+        if term.entry.mood != "not"
+        for place in range(term.first + 1, term.last + 1)
+        if words[term.first].folded in _NO
+    }
+    last: int | None = None
+    carried = False
+    for place, word in enumerate(words):
+        before = words[place - 1] if place else None
+        if before and word.clause != before.clause:
+            follows = {each.folded for each in words[place : place + 2]}
+            after_stop = word.clause == before.clause + 1
+            carried = (carried or last is not None) and after_stop and not follows.isdisjoint(_OR)
+            last = None
+        if last is not None and words[last].title not in (0, word.title):
+            last = None
+        reached = last is not None and place - last <= _REACH
+        korean = before is not None and before.folded in _KOREAN_BEFORE
+        word.negated_before = carried or reached or korean or place in idioms
+        word.negated_after = _negated_after(words, place)
+        if place in negations:
+            last = place
+
+
+def _negated_after(words: Sequence[Word], place: int) -> bool:
+    """Whether a Korean word is negated by its own ending or by the words behind it."""
+    word = words[place].folded
+    after = [each.folded for each in words[place + 1 : place + 1 + _KOREAN_REACH]]
+    return (
+        any(each.startswith(_KOREAN_AFTER) for each in after)
+        or bool(after and after[0].startswith("못") and _KOREAN_JI.search(word))
+        or bool(_KOREAN_WITHIN.search(word))
+    )
 
 
 @cache
 def _pattern() -> re.Pattern[str]:
-    """Return a pattern for the next word, sign or stop; it has one group for each entry."""
+    """Return a pattern for the next term, stop or word; it has one group for each entry."""
     # Under first letters, which the engine compares before it tries what follows.
     firsts: dict[str, list[str]] = {}
     for number, entry in enumerate(vocabulary.lexicon()):
@@ -98,39 +208,4 @@ def _pattern() -> re.Pattern[str]:
         beginning = "" if first else f"{_LETTER}*?"
         firsts.setdefault(first, []).append(f"(?P<_{number}>{beginning}{rest})")
     stems = "|".join(f"{re.escape(first)}(?:{'|'.join(all_)})" for first, all_ in firsts.items())
-    return re.compile(rf"{stems}|[.,;:!?\u2026\n]|\w(?:['-]|{_LETTER})*")
-
-
-def read(text: str) -> Reading:
-    """Score the moods named in ``text``; scores sum to 1 and are empty when none is named.
-
-    One plain word has confidence 0.6; several that agree have more, those that differ less.
-    """
-    text = _TITLE.sub("_", text.replace("\u2019", "'")).casefold()
-    reader = _Reader()
-    for match in _pattern().finditer(text):
-        reader.place += 1
-        start, end = match.span()
-        if match.lastgroup:
-            after = text[start : min(end, start + _LONGEST) + _LONGEST]
-            reader.take(vocabulary.lexicon()[int(match.lastgroup[1:])], match[0], after)
-        elif not match[0][0].isalnum():
-            reader.place += _STOP
-    scores: dict[str, float] = {}
-    for back, (name, weight, _, buts, _) in enumerate(reversed(reader.found)):
-        since = _BEFORE_BUT ** (reader.found[-1][3] - buts) * _EARLIER**back
-        scores[name] = scores.get(name, 0) + weight * since
-    whole, top = sum(scores.values()), max(scores.values(), default=0)
-    shares = {name: score / whole for name, score in scores.items()}
-    return Reading(shares, top / whole * (1 - _DOUBT**top) if whole else 0)
-
-
-def mood(text: str) -> str | None:
-    """Return the mood that ``text`` names, ``None`` for none or a plain "I am fine"."""
-    label = read(text).label
-    return None if label == vocabulary.NEUTRAL else label
-
-
-def canonical_mood(label: str) -> str:
-    """Map any mood label to one the recommenders know; ``neutral`` when none fits."""
-    return vocabulary.mood(label) or mood(label) or vocabulary.NEUTRAL
+    return re.compile(rf"{stems}|{_STOP}|\w(?:['-]|{_LETTER})*")

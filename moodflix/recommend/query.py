@@ -10,6 +10,7 @@ from typing import Protocol
 
 from moodflix.films import shipped, titles
 from moodflix.films.shipped import FAMILIES, Family, ShippedFilm
+from moodflix.perception.understanding import Understanding
 from moodflix.vocabulary import Intent
 
 
@@ -21,20 +22,21 @@ class Query:
         context: city, lat, lon, today_status, tomorrow_status, weekday, weather_desc,
             temperature, mood, tone.
         hour: hour of the day at the station, 0-23.
-        words: how the person puts it; never stored.
+        words: how the person puts it, and what was understood of it.
         liked: titles the person named as a hint of taste.
         loved: titles the person loved on other evenings: a milder hint.
         excluded: spelling keys that must not be recommended (the liked ones included).
-        intent: which way the mood should go.
-        max_minutes: films that are longer, or of unknown length, are not recommended.
-        family: films that are not known to suit these people are not recommended.
+        intent: which way the mood should go; one that was set is more than one read of words.
+        max_minutes: films that are longer, or of unknown length, are not recommended; the lower
+            of what was set and what the words say.
+        family: films that are not known to suit these people are not recommended; likewise.
         seed: another number brings other films; ``None`` lets the evening decide.
         date: the evening's date, as in 2025-12-24; blank is unknown.
     """
 
     context: Mapping[str, str] = field(default_factory=dict)
     hour: int | None = None
-    words: str = ""
+    words: Understanding = field(default_factory=Understanding)
     liked: Sequence[str] = ()
     loved: Sequence[str] = ()
     excluded: Collection[str] = frozenset()
@@ -44,11 +46,24 @@ class Query:
     seed: int | None = None
     date: str = ""
 
+    def __post_init__(self) -> None:
+        """Apply the limits in the words, so that whoever has the query keeps them."""
+        wishes = self.words.wishes
+        minutes = [m for m in (self.max_minutes, wishes.max_minutes) if m is not None]
+        families = [f for f in (self.family, wishes.family) if f is not None]
+        limits = {
+            "intent": wishes.intent if self.intent == "auto" else self.intent,
+            "max_minutes": min(minutes, default=None),
+            "family": min(families, key=FAMILIES.index, default=None),
+        }
+        for name, limit in limits.items():
+            object.__setattr__(self, name, limit)
+
     @property
     def evening_seed(self) -> int:
         """What chance is drawn from: the same all evening for the same wish."""
         evening = [self.date, self.context.get("city")] if self.seed is None else [self.seed]
-        spoken = [self.context.get("mood"), self.words, self.intent]
+        spoken = [self.context.get("mood"), self.words.text, self.intent]
         digest = hashlib.blake2b(json.dumps([*evening, *spoken]).encode(), digest_size=8).digest()
         return int.from_bytes(digest, "big")
 

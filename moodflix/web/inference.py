@@ -12,6 +12,7 @@ from flask import Blueprint, Response, current_app, request, stream_with_context
 
 from moodflix.errors import LlmError
 from moodflix.perception import merge as perception
+from moodflix.perception.understanding import understand
 from moodflix.recommend.llm.recommender import UNAVAILABLE
 from moodflix.recommendation import HEARTBEAT, Event, Recommendation
 from moodflix.requests import InferenceRequest, Language, read
@@ -51,7 +52,9 @@ def infer() -> Response:
 def perceive() -> Response:
     """Say what is read of a person; no film, no LLM, and nothing is stored."""
     asked = _asked(current_app.extensions["moodflix.station"], _READING)
-    perceived = perception.perceive(asked, perception.submit(asked))
+    perceived = perception.perceive(
+        asked, understand(asked.text, asked.mood), perception.submit(asked)
+    )
     return reply({"perceived": perceived.as_json()}, _READING)
 
 

@@ -6,14 +6,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from moodflix import vocabulary
 from moodflix.errors import RecommenderError
 from moodflix.films import shipped
 from moodflix.films.shipped import FAMILIES, ShippedFilm
-from moodflix.perception.words import canonical_mood
-from moodflix.recommend.catalogue import policy, wishes
+from moodflix.perception import wishes
+from moodflix.perception.moods import canonical_mood
+from moodflix.recommend.catalogue import policy
 from moodflix.recommend.catalogue.traits import NUMBERS, film_traits
-from moodflix.recommend.catalogue.wishes import Wishes
 from moodflix.recommend.query import Pick, Query
 from moodflix.vocabulary import CATALOGUE
 
@@ -113,11 +112,9 @@ class Catalogue:
             RecommenderError: there are no films to rank.
         """
         self.warm()
-        said = _read(query)
-        query = wishes.bound(query, said)
         seen = set(query.excluded)
         picks: list[Pick] = []
-        for place, score in self._diverse(self._scores(query, said), query, said):
+        for place, score in self._diverse(self._scores(query), query):
             if len(picks) == n:
                 break
             if self._keys[place] not in seen:
@@ -127,20 +124,21 @@ class Catalogue:
                 picks.append(Pick(film.title, film.year, min(score, worst)))
         return picks
 
-    def _scores(self, query: Query, said: Wishes) -> Array:
+    def _scores(self, query: Query) -> Array:
         import numpy as np
 
-        known = self._named([*query.liked, *said.liked])
+        words = query.words.wishes
+        known = self._named([*query.liked, *words.titles])
         mood = policy.for_mood(canonical_mood(query.context.get("mood", "")), query.intent)
-        share = _MOOD_BESIDE_WORDS if said.wanted or known else 1.0
+        share = _MOOD_BESIDE_WORDS if words.wanted or known else 1.0
         weights = np.zeros(len(self._columns), dtype=np.float32)
-        unwanted = {t: w for t, w in said.unwanted.items() if not said.asks_for(t)}
+        unwanted = {t: w for t, w in words.unwanted.items() if not words.asks_for(t)}
         for traits, much in ((mood, share), (policy.for_evening(query), 1.0), (unwanted, 1.0)):
             for trait, weight in traits.items():
                 if trait in self._columns:
                     weights[self._columns[trait]] += much * weight
         scores: Array = self._by_film @ weights
-        for wish in said.wanted:
+        for wish in words.wanted:
             scores += self._met(wish)
         for films, much in ((known, _LIKED), (self._named(query.loved), _LOVED)):
             if films:
@@ -183,7 +181,7 @@ class Catalogue:
         places = (self._places.get((film.key, film.year)) for film in found)
         return [place for place in places if place is not None]
 
-    def _diverse(self, scores: Array, query: Query, said: Wishes) -> Iterator[tuple[int, float]]:
+    def _diverse(self, scores: Array, query: Query) -> Iterator[tuple[int, float]]:
         """Yield place and score of the films that may be shown, best first."""
         import numpy as np
 
@@ -204,7 +202,7 @@ class Catalogue:
         limits = [
             (self._groups[kind][pool], np.zeros(len(pool), dtype=int), most)
             for kind, most in _AT_MOST.items()
-            if not said.asks_for(kind)
+            if not query.words.wishes.asks_for(kind)
         ]
         for count in range(len(pool)):
             worth = values - _VARIETY * likest
@@ -248,9 +246,3 @@ def _what_makes_alike(films: Sequence[ShippedFilm]) -> list[dict[str, float]]:
         }
         for film in films
     ]
-
-
-def _read(query: Query) -> Wishes:
-    # A label such as "heartbroken" says more than the mood it stands for.
-    label = query.context.get("mood", "")
-    return wishes.read(query.words if label in vocabulary.MOODS else f"{label}\n{query.words}")

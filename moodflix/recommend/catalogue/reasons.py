@@ -14,8 +14,8 @@ from typing import Final
 
 from moodflix import vocabulary
 from moodflix.films.shipped import FAMILIES, ShippedFilm
-from moodflix.perception.words import canonical_mood
-from moodflix.recommend.catalogue import policy, wishes
+from moodflix.perception.moods import canonical_mood
+from moodflix.recommend.catalogue import policy
 from moodflix.recommend.query import Query
 from moodflix.requests import Language
 from moodflix.vocabulary import LLM
@@ -74,9 +74,7 @@ class Reasons:
         """Read what the evening asks for, once for all films."""
         self._words = _words(language)
         self._korean = language == "ko"
-        said = wishes.read(query.words)
-        self._named = said.themes()
-        query = wishes.bound(query, said)
+        self._named = query.words.wishes.themes()
         # An unknown mood is ranked as neutral, but nobody said so.
         label = query.context.get("mood", "").strip()
         mood = canonical_mood(label) if label else ""

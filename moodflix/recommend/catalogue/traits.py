@@ -6,18 +6,15 @@ A trait is ``kind:value`` (``mood:sad``, ``theme:rain``, ``director:bong-joon-ho
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from typing import Final
 
 from moodflix.films.shipped import ShippedFilm
+from moodflix.perception.words import slug
 
 NUMBERS: Final = ("pace", "warmth", "darkness", "renown", "length", "age")
 # A trait counts less the later it stands in its list.
 _BY_PLACE: Final = (1.0, 0.95, 0.85, 0.75, 0.7, 0.65, 0.6, 0.6)
 _FURTHER: Final = 0.4
-_WORD: Final = re.compile(r"[^\W_]+")
-_DROPPED: Final = re.compile("['\u2019\u0300-\u036f]")
 
 
 def film_traits(film: ShippedFilm) -> dict[str, float]:
@@ -34,18 +31,3 @@ def film_traits(film: ShippedFilm) -> dict[str, float]:
     length = min(max((film.runtime - 110) / 40, -1.5), 2.0)
     age = min(max((1990 - film.year) / 30, -1.2), 1.5)
     return traits | dict.fromkeys(names, 1.0) | steps | {"length": length, "age": age}
-
-
-def flat(text: str) -> str:
-    """Return a text without accents and apostrophes."""
-    return unicodedata.normalize("NFC", _DROPPED.sub("", unicodedata.normalize("NFKD", text)))
-
-
-def fold(text: str) -> str:
-    """Return the words of a text in lower case, one space between them."""
-    return " ".join(_WORD.findall(flat(text).casefold()))
-
-
-def slug(text: str) -> str:
-    """Return a name as it stands in a trait: ``bong-joon-ho``."""
-    return fold(text).replace(" ", "-")

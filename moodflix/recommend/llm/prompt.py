@@ -111,7 +111,7 @@ def _evening(query: Query) -> dict[str, Any]:
     known: dict[str, Any] = {
         "mood": context.get("mood"),
         "tone_of_voice": context.get("tone"),
-        "in_their_words": query.words[:_MAX_WORDS],
+        "in_their_words": query.words.text[:_MAX_WORDS],
         "direction": _DIRECTIONS.get(query.intent),
         "at_most_minutes": query.max_minutes,
         "must_suit": query.family and _COMPANY[query.family],

@@ -1,0 +1,108 @@
+"""Reads moods from what a person wrote, by the lexicon in ``data/lexicon.csv``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from moodflix import vocabulary
+from moodflix.perception.reading import Reading
+from moodflix.perception.words import Term, Text, split
+
+# 슬픈 영화 is a sad film, 슬퍼서 영화 is not: a noun follows these final consonants (ㄴ, ㄹ).
+_BEFORE_NOUN: Final = (4, 8)
+# How many words each reaches; none reaches past the end of its clause.
+_REACH: Final = {"wish": 4, "film": 4, "self": 3}
+# How many words there may be between a feeling and the film it describes.
+_NEAR: Final = 2
+# Below this a stem counts only after "I feel", and then for this much more.
+_WEAK: Final = 0.5
+_AFTER_SELF: Final = 0.4
+_BEFORE_BUT: Final = 0.5
+# "not happy" is a weaker "sad".
+_NEGATED: Final = 0.8
+# Of two equal moods the later wins.
+_EARLIER: Final = 0.99
+# What is left of doubt after one plain word.
+_DOUBT: Final = 0.4
+
+
+class _Found(NamedTuple):
+    mood: str
+    weight: float
+    term: Term
+    noun_may_follow: bool
+
+
+def read(text: Text) -> Reading:
+    """Score the moods named in a text; scores sum to 1 and are empty when none is named.
+
+    One plain word has confidence 0.6; several that agree have more, those that differ less.
+    """
+    found: list[_Found] = []
+    # The last word that each kind of term reaches in its clause.
+    until: dict[str, int] = {}
+    degree = 1.0
+    clause = 0
+    for term in text.terms:
+        if term.clause != clause:
+            clause, until = term.clause, {}
+        kind = term.entry.mood
+        within = {each for each, last in until.items() if term.first <= last}
+        if kind in vocabulary.MOODS and within.isdisjoint(("wish", "film")):
+            found += _feeling(text, term, degree, after_self="self" in within)
+        elif kind == "self":
+            until |= {"wish": -1, "film": -1}
+        elif kind == "film":
+            found = [each for each in found if not _describes(each, term)]
+        degree = term.entry.weight if kind == "degree" else 1.0
+        if kind in _REACH:
+            until[kind] = term.last + _REACH[kind]
+    return _scored(found)
+
+
+@lru_cache(maxsize=1_000)
+def canonical_mood(label: str) -> str:
+    """Map any mood label to one the recommenders know; ``neutral`` when none fits."""
+    return vocabulary.mood(label) or read(split(label)).label or vocabulary.NEUTRAL
+
+
+def _feeling(text: Text, term: Term, degree: float, *, after_self: bool) -> Iterator[_Found]:
+    """Yield the feeling that a term names, unless it is too weak or nothing is left of it."""
+    entry = term.entry
+    weak = entry.weight < _WEAK
+    if weak and not after_self:
+        return
+    mood = entry.mood
+    weight = degree * (entry.weight + _AFTER_SELF * (weak and entry.weight > 0))
+    if _is_negated(text, term):
+        mood, weight = "sad" if mood == "happy" else "", weight * _NEGATED
+    if mood and weight:
+        final = (ord(term.spelling[-1]) - ord("가")) % 28
+        noun = entry.language != "ko" or term.spelling == entry.stem or final in _BEFORE_NOUN
+        yield _Found(mood, weight, term, noun)
+
+
+def _is_negated(text: Text, term: Term) -> bool:
+    """Whether something outside a term negates it; signs never are: "not again 😡"."""
+    if term.entry.language == "sign":
+        return False
+    return text.words[term.first].negated_before or text.words[term.last].negated_after
+
+
+def _describes(feeling: _Found, film: Term) -> bool:
+    term = feeling.term
+    near = film.clause == term.clause and film.first - term.last <= _NEAR
+    return near and feeling.noun_may_follow
+
+
+def _scored(found: Sequence[_Found]) -> Reading:
+    scores: dict[str, float] = {}
+    for back, each in enumerate(reversed(found)):
+        contrasts = found[-1].term.contrasts - each.term.contrasts
+        weight = each.weight * _BEFORE_BUT**contrasts * _EARLIER**back
+        scores[each.mood] = scores.get(each.mood, 0) + weight
+    total, top = sum(scores.values()), max(scores.values(), default=0)
+    shares = {name: score / total for name, score in scores.items()}
+    return Reading(shares, top / total * (1 - _DOUBT**top) if total else 0)

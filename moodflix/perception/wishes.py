@@ -1,0 +1,220 @@
+"""What a person's own words wish for: reads them by the table in ``data/words.csv``."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import Any, Final
+
+from moodflix.films import shipped, titles
+from moodflix.films.shipped import FAMILIES, Family
+from moodflix.perception.words import Text, Word, flat, fold, slug
+from moodflix.vocabulary import Intent
+
+Traits = Mapping[str, float]
+
+# Weight of a trait that is typed as it is; the table overrides it.
+_PLAIN: Final = {"themes": 2.5, "genres": 3.5, "directors": 8.0}
+_DECADE, _HANGUL, _UNWANTED, _NAMED = 8.0, 0.7, -1.5, 2.4
+_PARTICLES: Final = frozenset(
+    ("", *"이 가 을 를 은 는 의 에 도 과 와 로 랑 나 만 이나 으로 에서 이랑 하고".split())
+)
+_LENGTH: Final = re.compile(
+    r"(?<!half )(?<!over )(?<!more than )(?<!longer than )(?<!least )\b"
+    r"(?P<count>\d{1,3}|an?|one|two|three)[ -]?"
+    r"(?:(?P<hours>hours?|hrs?|h|시간)(?P<half>(?: and)? a half| ?반)?|minutes?|mins?|분)(?![a-z])"
+)
+_COUNTS: Final = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3}
+_MINUTES: Final = range(60, 241)
+_DECADES: Final = re.compile(
+    r"\b(?:(?:(19)|20)?([0-9]0)\s?(?:'?s\b|년대)|((?:thir|for|fif|six|seven|eigh|nine)ties))"
+)
+_TENS: Final = "thirties forties fifties sixties seventies eighties nineties".split()
+# "30s" is no decade of ours.
+_NEXT: Final = 2030
+_LIKE: Final = re.compile(r"\b(?:like|to|as|of|and|or|enjoyed|loved)\s+$", re.IGNORECASE)
+_KOREAN_LIKE: Final = re.compile("같은|처럼|비슷한|느낌")
+_STOP: Final = re.compile(r"[.,;:!?\n]")
+_LONGEST_PHRASE, _LONGEST_STEM, _LONGEST_TITLE, _SHORTEST_NAME = 4, 20, 8, 5
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """The wishes in a text.
+
+    Attributes:
+        wanted: for each wish the traits that meet it, with weights.
+        unwanted: traits and what they cost (negative).
+        intent, max_minutes, family: the limits that were set in words.
+        titles: titles of shipped films that were named.
+    """
+
+    wanted: Sequence[Traits] = ()
+    unwanted: Traits = field(default_factory=dict)
+    intent: Intent = "auto"
+    max_minutes: int | None = None
+    family: Family | None = None
+    titles: Sequence[str] = ()
+
+    def asks_for(self, trait: str) -> bool:
+        """Whether a wish names a trait, or one whose name begins so."""
+        return any(
+            name.startswith(trait) and weight > 0
+            for wish in self.wanted
+            for name, weight in wish.items()
+        )
+
+    def themes(self) -> set[str]:
+        """Return the themes that were named, not merely hinted at."""
+        best = {max(wish, key=lambda trait: wish[trait]): wish for wish in self.wanted if wish}
+        named = {trait for trait, wish in best.items() if wish[trait] >= _NAMED}
+        return {trait[6:] for trait in named - self.unwanted.keys() if trait.startswith("theme:")}
+
+
+def read(text: Text) -> Wishes:
+    """Read English and Korean words, directors, titles, decades and minutes out of a text."""
+    wanted: list[Traits] = []
+    unwanted: dict[str, float] = {}
+    limits: dict[str, Any] = {}
+    for traits, negated in _phrases(text.words):
+        weights = {trait: weight for trait, weight in traits.items() if not isinstance(weight, str)}
+        if negated:
+            for trait, weight in weights.items():
+                unwanted[trait] = min(_UNWANTED * weight, unwanted.get(trait, 0))
+            continue
+        wanted.append(weights)
+        read_limits = {name: value for name, value in traits.items() if isinstance(value, str)}
+        # The youngest decides.
+        families = [each["family"] for each in (limits, read_limits) if "family" in each]
+        limits |= read_limits
+        if families:
+            limits["family"] = min(families, key=FAMILIES.index)
+    folded = flat(text.written).casefold()
+    wanted += ({f"decade:{year}": _DECADE} for year in _decades(folded))
+    if re.search("[가-힣]", folded):
+        wanted.append({"language:ko": _HANGUL})
+    minutes = min(_minutes(folded), default=None)
+    named = tuple(dict.fromkeys(_titles(text.written)))
+    return Wishes(wanted, unwanted, max_minutes=minutes, titles=named, **limits)
+
+
+@cache
+def table() -> Mapping[str, Mapping[str, Any]]:
+    """Return the traits under each phrase of the table; ``!`` marks what counts negated only."""
+    text = (resources.files("moodflix.data") / "words.csv").read_text(encoding="utf-8")
+    found: dict[str, Mapping[str, Any]] = {}
+    for row in csv.DictReader(line for line in text.splitlines() if not line.startswith("#")):
+        traits: dict[str, Any] = {}
+        for part in filter(None, row["traits"].split(";")):
+            trait, _, weight = part.partition(" ")
+            limit, _, value = trait.partition(":")
+            traits |= {trait: float(weight)} if weight else {limit: value}
+        for phrase in row["words"].split(";"):
+            found["!" * phrase.startswith("!") + fold(phrase)] = traits
+    return found
+
+
+@cache
+def lexicon() -> Mapping[str, Mapping[str, Any]]:
+    """Return the traits under each phrase: those of the table, of the films, and directors."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for film in shipped.films():
+        for kind, weight in _PLAIN.items():
+            for value in getattr(film, kind):
+                found[fold(value)] = {f"{kind[:-1]}:{slug(value)}": weight}
+    return {**found, **table()}
+
+
+@cache
+def _last_names() -> Mapping[str, Traits]:
+    names: dict[str, dict[str, float]] = defaultdict(dict)
+    for film in shipped.films():
+        for name in film.directors:
+            names[fold(name).split()[-1]][f"director:{slug(name)}"] = _PLAIN["directors"]
+    return names
+
+
+def _phrases(words: Sequence[Word]) -> Iterator[tuple[Mapping[str, Any], bool]]:
+    """Yield the traits under each known phrase, the longest first, and whether it is negated."""
+    place = 0
+    while place < len(words):
+        first = words[place]
+        length, traits = _longest(words, place)
+        last_name = first.text[0].isupper() and len(first.folded) >= _SHORTEST_NAME
+        if length == 0 and last_name:
+            traits = _last_names().get(first.folded, {})
+        if traits:
+            yield traits, _is_negated(words, place, max(length, 1))
+        place += max(length, 1)
+
+
+def _longest(words: Sequence[Word], place: int) -> tuple[int, Mapping[str, Any]]:
+    """Return how many words the longest known phrase takes here (0: none), and its traits."""
+    known = lexicon()
+    for length in range(min(_LONGEST_PHRASE, len(words) - place), 0, -1):
+        phrase = words[place : place + length]
+        if phrase[-1].clause != phrase[0].clause:
+            continue
+        negated = _is_negated(words, place, length)
+        for stem in _stems(" ".join(word.folded for word in phrase)):
+            for entry in (f"!{stem}", stem) if negated else (stem,):
+                if entry in known:
+                    return length, known[entry]
+    return 0, {}
+
+
+def _is_negated(words: Sequence[Word], place: int, length: int) -> bool:
+    return words[place].negated_before or words[place + length - 1].negated_after
+
+
+def _stems(phrase: str) -> Iterator[str]:
+    yield phrase
+    if phrase.isascii():
+        yield phrase.removesuffix("s")
+        return
+    # Korean endings follow the stem; a stem of one syllable takes none but particles.
+    for cut in range(min(len(phrase), _LONGEST_STEM) - 1, phrase.rfind(" ") + 1, -1):
+        if cut > 1 or phrase[cut:] in _PARTICLES:
+            yield phrase[:cut]
+
+
+def _minutes(folded: str) -> Iterator[int]:
+    for found in _LENGTH.finditer(folded):
+        count = _COUNTS.get(found["count"]) or int(found["count"])
+        minutes = 60 * count + 30 * bool(found["half"]) if found["hours"] else count
+        if minutes in _MINUTES:
+            yield minutes
+
+
+def _decades(folded: str) -> Iterator[int]:
+    for century, tens, word in _DECADES.findall(folded):
+        year = 1930 + 10 * _TENS.index(word) if word else 2000 + int(tens)
+        yield year - (100 if century or year >= _NEXT else 0)
+
+
+def _titles(text: str) -> Iterator[str]:
+    """Yield the titles of shipped films that are in a text."""
+    words = [found.span() for found in re.finditer(r"[^\s,;:!?\n]+", text)]
+    place = 0
+    while place < len(words):
+        start = words[place][0]
+        cued = bool(_LIKE.search(text[max(0, start - 20) : start]))
+        length = 1
+        # Without "like" before it one capital word is no title yet.
+        for last in range(min(place + _LONGEST_TITLE, len(words)), place + (not cued), -1):
+            name = text[start : words[last - 1][1]].rstrip(".")
+            if text[start].isupper() and text[words[last - 1][0]].isupper() and shipped.find(name):
+                yield name
+                length = last - place
+                break
+        place += length
+    for before in _KOREAN_LIKE.split(text)[:-1]:
+        parts = _STOP.split(before[-titles.MAX_TITLE :])[-1].split()[-_LONGEST_TITLE:]
+        longest = (" ".join(parts[first:]) for first in range(len(parts)))
+        yield from itertools.islice(filter(shipped.find, longest), 1)
