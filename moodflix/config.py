@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     tls_key: Path | None = Field(None, description="key (PEM) of the certificate")
     workers: Annotated[int, Ge(1), Le(64)] = Field(1, description="gunicorn worker processes")
     threads: Annotated[int, Ge(4), Le(256)] = Field(
-        16, description="requests served at once by each worker"
+        64, description="requests served at once by each worker, those that wait for films included"
     )
     idle_timeout: Annotated[float, Ge(0)] = Field(
         0, description="seconds without a request after which the server stops; 0 is never"

@@ -35,6 +35,16 @@ class DatabaseUnavailableError(MoodflixError):
     """The database can't be read or written just now; the text says why."""
 
 
+class DatabaseBusyError(DatabaseUnavailableError):
+    """Something else holds the database; it may be free ``retry_after`` seconds later."""
+
+    retry_after = 10
+
+    def __init__(self, message: str = "the database is busy: something else writes to it") -> None:
+        """Store the reason."""
+        super().__init__(message)
+
+
 class SchemaError(MoodflixError):
     """The database isn't at the newest migration; the text says what to run."""
 

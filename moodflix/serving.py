@@ -13,12 +13,10 @@ import ssl
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import Value
 from typing import Any, Final
 
 from flask import Flask
-from gunicorn.workers.gthread import ThreadWorker
 
 import moodflix
 from moodflix.config import load, unknown_variables, variable
@@ -27,6 +25,7 @@ from moodflix.learning.training import Trainer
 
 # By name: gunicorn would take a module called config for its own setting.
 from moodflix.store import migration
+from moodflix.store.database import COMMIT_SECONDS
 from moodflix.web.request_log import logging_config
 
 logger = logging.getLogger(__name__)
@@ -44,10 +43,10 @@ certfile = str(_settings.tls_cert or "") or None
 keyfile = str(_settings.tls_key or "") or None
 workers = _settings.workers
 threads = _settings.threads
-worker_class = f"{__name__}.Worker"
+worker_class = "gthread"
 preload_app = True
-# A stop lets the slowest answer finish.
-graceful_timeout = int(_settings.llm_timeout) + 10
+# A stop lets the slowest answer finish and be stored.
+graceful_timeout = int(_settings.llm_timeout + COMMIT_SECONDS) + 10
 keepalive = 5
 logconfig_dict = logging_config(_settings)
 # gunicornc would need a thread in the process that forks.
@@ -55,19 +54,10 @@ control_socket_disable = True
 wsgi_app = "moodflix.serving:create_app()"
 
 _TICK: Final = 0.25
-_WAITING: Final = 64
 _SWITCH: Final = 0.0002
 # When the last request began or ended, shared by all workers (CLOCK_MONOTONIC is system-wide).
 _last_request: Any = Value("d", time.monotonic(), lock=False)
 _in_flight: set[int] = set()
-
-
-class Worker(ThreadWorker):
-    """gunicorn's gthread with threads to spare: who waits for films keeps no log waiting."""
-
-    def get_thread_pool(self) -> ThreadPoolExecutor:
-        """Return the pool; a thread that only waits its turn costs next to nothing."""
-        return ThreadPoolExecutor(self.cfg.threads + _WAITING, thread_name_prefix="request")
 
 
 def create_app() -> Flask:
@@ -113,7 +103,7 @@ def worker_exit(server: Any, worker: Any) -> None:
     del server
     extensions = worker.app.wsgi().extensions
     extensions["moodflix.trainer"].close()
-    extensions["moodflix.db"].engine.dispose()
+    extensions["moodflix.db"].close()
 
 
 def pre_request(worker: Any, req: Any) -> None:

@@ -84,7 +84,6 @@ class Station:
         self._occasions = logs.ChoiceCounts()
         # Under one GIL many at once are no faster, and logs would wait for all of them.
         self.ranking_lock = threading.RLock()
-        self._storing = threading.Lock()
 
     def refit_weights(self) -> None:
         """Learn what each recommender's word counts, from what was chosen among what was shown.
@@ -326,9 +325,7 @@ class Station:
             for pick in picks
         ]
         try:
-            # At most one answer at the writers' lock: a log waits for no more.
-            with self._storing:
-                self._database.commit(lambda session: answers.record(session, answer, rows))
+            self._database.deferred.submit(lambda session: answers.record(session, answer, rows))
         except DatabaseUnavailableError as error:
             logger.warning("an answer was not stored: %s", error)
             warnings.append(f"this answer was not stored: {error}")

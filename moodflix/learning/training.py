@@ -79,7 +79,8 @@ def train(
         used = store.save(about.model_copy(update=instead), *in_use.to_arrays())
     store.use(used)
     try:
-        database.commit(lambda session: stats.remember_training(session, number, about))
+        with database.write() as session:
+            stats.remember_training(session, number, about)
     except DatabaseUnavailableError as error:
         logger.warning("the figures of model %d are not kept: %s", number, error)
     return number, about

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,16 +15,20 @@ from flask import Flask, current_app
 from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, text
 from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.schema import CreateTable, DropTable
 
 from moodflix.config import Settings, variable
-from moodflix.errors import ConfigError, DatabaseUnavailableError
+from moodflix.errors import ConfigError, DatabaseBusyError, DatabaseUnavailableError
+from moodflix.store.deferred import DeferredWrites
 
+logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
-# A log waits this long for a bulk import (a million rows hold the write lock for some 20 s on a
-# desktop) rather than be lost.
+# A command waits this long for the write lock; an import holds it for a minute.
 BUSY_SECONDS = 120
+# Whoever saves a choice waits this long, for the lock and for answers that are to be stored first.
+COMMIT_SECONDS = 15.0
 _BATCH = 2_000
 
 # SQLite says what happened only in words (its error codes reach Python from 3.11 on).
@@ -30,7 +36,6 @@ _REASONS = (
     ("readonly", "the database is read-only"),
     ("unable to open", "the database can't be opened: its folder is missing or not writable"),
     ("is full", "the disk is full"),
-    ("is locked", "the database is busy"),
     ("disk i/o", "the disk can't be read or written"),
     ("malformed", "the database file is damaged"),
     ("not a database", "the database file is damaged"),
@@ -43,7 +48,7 @@ class Database:
     """Hands out sessions. Connections open at first use, never before a fork."""
 
     def __init__(self, url: str, pool_size: int = 20) -> None:
-        """Prepare an engine for ``url``.
+        """Prepare an engine for ``url`` that opens at most ``pool_size`` connections.
 
         Raises:
             ConfigError: the URL can't be understood or its driver isn't installed.
@@ -54,6 +59,8 @@ class Database:
             self.engine = create_engine(
                 parsed,
                 pool_size=pool_size,
+                max_overflow=0,
+                pool_timeout=COMMIT_SECONDS,
                 connect_args={"timeout": BUSY_SECONDS} if lite else {},
             )
         except (ArgumentError, ImportError, TypeError):
@@ -69,6 +76,8 @@ class Database:
         self._readers = sessionmaker(self.engine, expire_on_commit=False)
         writing = self.engine.execution_options(sqlite_begin="IMMEDIATE")
         self._writers = sessionmaker(writing, expire_on_commit=False)
+        #: Writes that a person need not wait for.
+        self.deferred = DeferredWrites(self._commit)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -81,32 +90,56 @@ class Database:
             yield session
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
+    def write(self, seconds: float = BUSY_SECONDS) -> Iterator[Session]:
         """Open a session that holds the write lock, and commit it at the end.
 
         Raises:
+            DatabaseBusyError: the lock was held elsewhere for that many seconds.
             DatabaseUnavailableError: the database can't be written; the text says why.
         """
-        with self._writing, translated(), self._writers.begin() as session:
-            yield session
+        end = time.monotonic() + seconds
+        if not self._writing.acquire(timeout=max(seconds, 0)):
+            raise DatabaseBusyError
+        try:
+            with translated(), self._writers.begin() as session:
+                wait = max(end - time.monotonic(), 0)
+                session.connection(execution_options={"busy_ms": int(wait * 1000)})
+                yield session
+        finally:
+            self._writing.release()
 
-    def commit(self, work: Callable[[Session], Result]) -> Result:
-        """Run ``work`` in a write session and commit it.
-
-        It is run once more if the connection was older than what made it fail: one opened while
-        the file was read-only stays so, and shows it only when it writes.
+    def commit(self, work: Callable[[Session], Result], seconds: float | None = None) -> Result:
+        """Run ``work`` in a write session and commit it, after what was deferred before.
 
         Raises:
+            DatabaseBusyError: it took more than that many seconds, ``COMMIT_SECONDS`` by default.
             DatabaseUnavailableError: the database can't be written; the text says why.
         """
+        end = time.monotonic() + (COMMIT_SECONDS if seconds is None else seconds)
+        self.deferred.flush(end - time.monotonic())
+        return self._commit(work, end - time.monotonic())
+
+    def _commit(self, work: Callable[[Session], Result], seconds: float) -> Result:
+        """Run ``work`` in a write session, once more if its connection was at fault.
+
+        One opened while the file was read-only stays so, and shows it only when it writes.
+        """
         try:
-            with self.write() as session:
+            with self.write(seconds) as session:
                 return work(session)
         except DatabaseUnavailableError as error:
             if not getattr(error.__cause__, "connection_invalidated", False):
                 raise
-        with self.write() as session:
+        with self.write(seconds) as session:
             return work(session)
+
+    def close(self) -> None:
+        """Commit what was deferred, as far as that can be done soon, and close all connections."""
+        try:
+            self.deferred.flush(COMMIT_SECONDS)
+        except DatabaseBusyError as error:
+            logger.warning("%d answers are not stored: %s", len(self.deferred), error)
+        self.engine.dispose()
 
     def exists(self) -> bool:
         """Whether there is a file to open; SQLite would make an empty one."""
@@ -178,12 +211,13 @@ def translated() -> Iterator[None]:
     except IntegrityError:
         raise
     except DatabaseError as error:
-        raise DatabaseUnavailableError(_reason(error)) from error
-
-
-def _reason(error: DatabaseError) -> str:
-    said = str(error.orig).casefold()
-    return next((why for sign, why in _REASONS if sign in said), "the database failed")
+        reason = str(error.orig).casefold()
+        if "is locked" in reason:
+            raise DatabaseBusyError from error
+        why = next((why for sign, why in _REASONS if sign in reason), "the database failed")
+        raise DatabaseUnavailableError(why) from error
+    except PoolTimeoutError as error:
+        raise DatabaseBusyError("every connection to the database is in use") from error
 
 
 def _tune_sqlite(engine: Engine) -> None:
@@ -200,7 +234,10 @@ def _tune_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
         # IMMEDIATE: a transaction that reads and then writes can't lose its place to another.
-        mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
+        options = connection.get_execution_options()
+        mode = options.get("sqlite_begin", "DEFERRED")
+        if "busy_ms" in options:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {options['busy_ms']}")
         if mode:
             connection.exec_driver_sql(f"BEGIN {mode}")
 

@@ -9,6 +9,7 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from moodflix.errors import (
+    DatabaseBusyError,
     DatabaseUnavailableError,
     InvalidInputError,
     LlmBusyError,
@@ -55,7 +56,10 @@ def _recommender(error: RecommenderError) -> Response:
 def _database(error: DatabaseUnavailableError) -> Response:
     # The cause holds paths and SQL: for the log, not for the client.
     logger.error("request %s: %s (%s)", g.get("request_id"), error, error.__cause__)
-    return reply_error(f"Database failed: {error}", 500)
+    response = reply_error(f"Database failed: {error}", 500)
+    if isinstance(error, DatabaseBusyError):
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
 
 
 def _http(error: HTTPException) -> Response:

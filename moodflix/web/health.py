@@ -9,6 +9,7 @@ from moodflix.learning.training import Trainer
 from moodflix.station import Station
 from moodflix.store import database as db
 from moodflix.store import migration
+from moodflix.store.deferred import DeferredWrites
 from moodflix.web.envelope import reply
 
 blueprint = Blueprint("health", __name__)
@@ -24,7 +25,7 @@ def alive() -> Response:
 def ready() -> Response:
     """Say whether answers and logs can be served (503 if not), and which recommenders are up."""
     station: Station = current_app.extensions["moodflix.station"]
-    database = {"status": "up", "detail": ""}
+    database = {"status": "up", "detail": _bookkeeping(db.current().deferred)}
     try:
         migration.require_newest(db.current())
     except (DatabaseUnavailableError, SchemaError) as error:
@@ -55,3 +56,9 @@ def ready() -> Response:
         "health",
         200 if is_ready else 503,
     )
+
+
+def _bookkeeping(deferred: DeferredWrites) -> str:
+    """Return how many answers wait to be stored and how many were not, if any."""
+    counts = {"wait to be stored": len(deferred), "were not stored": deferred.dropped}
+    return ", ".join(f"{count} answers {what}" for what, count in counts.items() if count)

@@ -1,0 +1,129 @@
+"""Writes that nobody waits for: a bounded queue, committed in order by one thread."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from moodflix.errors import DatabaseBusyError, DatabaseUnavailableError
+
+logger = logging.getLogger(__name__)
+#: Writes that may wait; a recommendation takes some 10 kB.
+MAX_PENDING = 500
+# After this long without the write lock nobody waits for what becomes of a write.
+_ATTEMPT_SECONDS = 0.5
+# How long a process that ends still tries.
+_EXIT_SECONDS = 15.0
+
+Work = Callable[[Session], object]
+
+
+@dataclass(eq=False)
+class _Write:
+    """One write in the queue; ``error`` says why it was not committed."""
+
+    work: Work
+    done: bool = False
+    abandoned: bool = False
+    error: DatabaseUnavailableError | None = None
+
+
+class DeferredWrites:
+    """A bounded queue of writes; its thread lives only while there are any.
+
+    It is no daemon, so a process that ends waits for it, though not for ever.
+    """
+
+    def __init__(self, run: Callable[[Work, float], object]) -> None:
+        """Take what commits a write, or raises DatabaseBusyError after so many seconds."""
+        self.dropped = 0
+        self._run = run
+        self._changed = threading.Condition()
+        self._pending: deque[_Write] = deque()
+        self._thread: threading.Thread | None = None
+        self._is_blocked = False
+
+    def __len__(self) -> int:
+        """Return how many writes wait."""
+        return len(self._pending)
+
+    def submit(self, work: Work) -> None:
+        """Commit `work` soon; return once it is committed, or the write lock is held elsewhere.
+
+        Raises:
+            DatabaseUnavailableError: it can't be committed, or too many writes wait.
+        """
+        write = _Write(work)
+        with self._changed:
+            if len(self._pending) >= MAX_PENDING:
+                self.dropped += 1
+                raise DatabaseBusyError(
+                    f"the database is busy and {MAX_PENDING} answers wait for it; "
+                    f"{self.dropped} were not stored so far"
+                )
+            self._pending.append(write)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._commit_all, name="deferred-writes")
+                self._thread.start()
+            self._changed.wait_for(lambda: write.done or self._is_blocked)
+            write.abandoned = not write.done
+        if write.error:
+            raise write.error
+
+    def flush(self, seconds: float) -> None:
+        """Wait until everything is committed that was submitted before.
+
+        Raises:
+            DatabaseBusyError: it took longer.
+        """
+        with self._changed:
+            last = self._pending[-1] if self._pending else None
+            if last and not self._changed.wait_for(lambda: last.done, seconds):
+                raise DatabaseBusyError
+
+    def _commit_all(self) -> None:
+        ends = None
+        while write := self._next():
+            try:
+                self._run(write.work, _ATTEMPT_SECONDS)
+            except DatabaseBusyError as error:
+                if ends is None and not threading.main_thread().is_alive():
+                    ends = time.monotonic() + _EXIT_SECONDS
+                if ends is None or time.monotonic() < ends:
+                    self._set_blocked()
+                    continue
+                write.error = error
+            except DatabaseUnavailableError as error:
+                write.error = error
+            except Exception:
+                logger.exception("a write failed")
+                write.error = DatabaseUnavailableError("the database failed")
+            self._finish(write)
+
+    def _next(self) -> _Write | None:
+        with self._changed:
+            if not self._pending:
+                self._thread = None
+                return None
+            return self._pending[0]
+
+    def _set_blocked(self) -> None:
+        with self._changed:
+            self._is_blocked = True
+            self._changed.notify_all()
+
+    def _finish(self, write: _Write) -> None:
+        with self._changed:
+            if write.error and write.abandoned:
+                self.dropped += 1
+                logger.warning("%d answers were not stored: %s", self.dropped, write.error)
+            write.done = True
+            self._is_blocked = False
+            self._pending.popleft()
+            self._changed.notify_all()
