@@ -6,17 +6,24 @@ import difflib
 import os
 import typing
 from collections.abc import Iterator
+from datetime import tzinfo
 from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from moodflix import clock
 from moodflix.errors import ConfigError
 
 PREFIX = "MOODFLIX_"
+
+
+def _known_zone(name: str) -> str:
+    clock.named_zone(name)
+    return name
 
 
 class Settings(BaseSettings):
@@ -93,6 +100,12 @@ class Settings(BaseSettings):
         description="what the keeper logs in to `/dashboard` with; unset: it answers only on the "
         "station itself",
     )
+    timezone: Annotated[str, AfterValidator(_known_zone)] | None = Field(
+        None,
+        examples=["Asia/Seoul"],
+        description="time zone of the station's days and hours; unset: the system's. "
+        "After a change run `flask stats rebuild`",
+    )
     log_envelope: bool = Field(
         default=False, description="answer `GET /inference/log` in an MFNP envelope"
     )
@@ -104,6 +117,11 @@ class Settings(BaseSettings):
         24, description="hours after which fewer new choices will do; 0 is never"
     )
 
+    @property
+    def zone(self) -> tzinfo | None:
+        """The station's time zone; ``None`` is the system's."""
+        return clock.named_zone(self.timezone)
+
 
 def variable(field: str) -> str:
     """Return the environment variable of a setting."""
@@ -113,6 +131,8 @@ def variable(field: str) -> str:
 def allowed(field: FieldInfo) -> str:
     """Return which values a setting takes, in words for errors and documentation."""
     kind = field.annotation
+    if field.examples:
+        return f"a name such as `{field.examples[0]}`"
     if typing.get_origin(kind) is Literal:
         return ", ".join(f"`{value}`" for value in typing.get_args(kind))
     if kind is bool:

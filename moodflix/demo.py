@@ -10,14 +10,14 @@ import shutil
 import tempfile
 from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy.orm import Session
 
-from moodflix import vocabulary
+from moodflix import clock, vocabulary
 from moodflix.films import shipped, titles
 from moodflix.learning import training
 from moodflix.learning.files import ModelInfo
@@ -28,7 +28,7 @@ from moodflix.recommend.learned.model import ChoiceModel, LearnedRecommender
 from moodflix.recommend.llm import recommender as llm
 from moodflix.recommend.query import Pick, Query, Recommender
 from moodflix.requests import LogRow
-from moodflix.store import answers, logs, migration, stats
+from moodflix.store import answers, logs, migration
 from moodflix.store.database import Database
 from moodflix.vocabulary import FACE, HAND, LLM, VOICE, WORDS
 
@@ -97,12 +97,13 @@ def remove(instance_path: str) -> bool:
     return bool(found)
 
 
-def load(
+def load(  # noqa: PLR0913, PLR0917 - when and where a sample is made
     instance_path: str,
     days: int,
     seed: int,
     now: datetime,
     shown: Callable[[Iterable[int]], Iterable[int]] = iter,
+    zone: tzinfo | None = None,
 ) -> int:
     """Make a sample of the days until ``now``, in place of any other; return its choices.
 
@@ -114,13 +115,13 @@ def load(
     place = path(instance_path)
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"{_NAME}.", dir=place.parent) as spare:
-        database = Database(f"sqlite:///{spare}/{_NAME}")
+        database = Database(f"sqlite:///{spare}/{_NAME}", zone=zone)
         try:
             migration.upgrade(database)
             with database.write() as session:
                 made = _Made(session, seed, now)
                 for day in shown(range(days)):
-                    made.live(day, now.astimezone().date() - timedelta(days - 1 - day))
+                    made.live(day, clock.local(now, zone).date() - timedelta(days - 1 - day))
                 choices = logs.count(session)
         finally:
             database.seal()
@@ -168,6 +169,7 @@ class _Made:
         import numpy as np
 
         self._session, self._seed, self._now = session, seed, now
+        self._zone = session.info["zone"]
         self._films = shipped.films()
         self._places = {film.key: place for place, film in enumerate(self._films)}
         self._catalogue, self._context = Catalogue(), LearnedRecommender()
@@ -189,11 +191,11 @@ class _Made:
         self._tastes.another_day(rng)
         self._llm = _BAD_DAY if number % 30 == self._seed % 30 else _GOOD_DAY
         with self._session.no_autoflush:
-            for moment, context in _visitors(day, rng):
+            for moment, context in _visitors(day, rng, self._zone):
                 if moment > self._now:
                     break
                 self._visit(moment, context)
-        night = min(datetime.combine(day, time.max).astimezone(), self._now)
+        night = min(clock.start_of(day + timedelta(1), self._zone), self._now)
         self._learn(night, anew=number % _LEARNS_EVERY == _LEARNS_EVERY - 1)
 
     def _visit(self, moment: datetime, context: Mapping[str, str]) -> None:
@@ -301,13 +303,15 @@ class _Made:
                 worse=training.is_worse(model.figures),
             )
             self._trained += 1
-            stats.remember_training(session, self._trained, about)
+            session.add(training.as_row(self._trained, about))
             if about.worse:
                 model = training.popularity(logs.choices(session))
         self._context.model = model
 
 
-def _visitors(day: date, rng: Generator) -> Iterator[tuple[datetime, dict[str, str]]]:
+def _visitors(
+    day: date, rng: Generator, zone: tzinfo | None
+) -> Iterator[tuple[datetime, dict[str, str]]]:
     """Yield when people come on a day, and in what context, in their order."""
     free, free_tomorrow = (each.weekday() in _FREE for each in (day, day + timedelta(1)))
     season = math.cos(2 * math.pi * (day.timetuple().tm_yday - 20) / 365)
@@ -320,9 +324,8 @@ def _visitors(day: date, rng: Generator) -> Iterator[tuple[datetime, dict[str, s
     }
     hours = [_one_of(_HOURS[free], rng) for _ in range(rng.poisson(_VISITORS[free]))]
     seconds = [3600 * hour + int(rng.integers(3600)) for hour in hours]
-    midnight = datetime.combine(day, time())
-    for moment in (midnight + timedelta(seconds=each) for each in sorted(seconds)):
-        late = moment.hour >= _NIGHT
+    for each in sorted(seconds):
+        late = each >= 3600 * _NIGHT
         tilts = [_MONDAY] * (day.weekday() == 0) + [_WEEKEND] * free + [_LATE] * late
         shares = {
             mood: share * math.prod(tilt.get(mood, 1.0) for tilt in tilts)
@@ -330,7 +333,8 @@ def _visitors(day: date, rng: Generator) -> Iterator[tuple[datetime, dict[str, s
         }
         mood = _one_of(shares, rng)
         tone = str(rng.choice(_TONES.get(mood, (vocabulary.NEUTRAL,))))
-        yield moment.astimezone(), {**context, "mood": mood, "tone": tone}
+        moment = clock.start_of(day, zone) + timedelta(seconds=each)
+        yield clock.local(moment, zone), {**context, "mood": mood, "tone": tone}
 
 
 def _numbers(status: str, rng: Generator) -> llm.Numbers:

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from moodflix import vocabulary
+from moodflix import clock, vocabulary
 from moodflix.config import Settings
 from moodflix.errors import DatabaseUnavailableError, LlmError, RecommenderError
 from moodflix.films import shipped, titles
@@ -172,7 +172,8 @@ class Station:
         words = understand(request.text, request.mood)
         perceived = perception.perceive(request, words)
         taste = self._taste(request, now, warnings)
-        query = _query(request, words, env, perceived, now)
+        local = clock.local(now, self._database.zone)
+        query = _query(request, words, env, perceived, local)
         excluded = taste.excluded.union(query.excluded, self._held_back(now, warnings))
         query = replace(query, loved=taste.loved, excluded=excluded)
         own = self._own(query, request.limit, warnings)
@@ -383,7 +384,7 @@ def _query(
     named = (*request.movies, *request.exclude)
     return Query(
         context=_context(env, perceived),
-        hour=now.astimezone().hour,
+        hour=now.hour,
         words=words,
         liked=tuple(request.movies),
         excluded=frozenset().union(*map(shipped.spellings, named)),
@@ -391,5 +392,5 @@ def _query(
         max_minutes=request.max_minutes,
         family=request.family,
         seed=request.seed,
-        date=now.astimezone().date().isoformat(),
+        date=now.date().isoformat(),
     )

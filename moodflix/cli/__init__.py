@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from moodflix.cli import catalogue, database, demo, doctor, feedback, logs, model, recommend
+from moodflix.cli import catalogue, database, demo, doctor, feedback, logs, model, recommend, stats
 
 
 def init_app(app: Flask) -> None:
@@ -17,3 +17,4 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(logs.group)
     app.cli.add_command(model.group)
     app.cli.add_command(recommend.command)
+    app.cli.add_command(stats.group)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timezone
 
 import click
 from flask import current_app
@@ -12,6 +12,7 @@ from flask.cli import with_appcontext
 
 from moodflix import demo
 from moodflix.cli.common import bar, one_line_errors
+from moodflix.store import database as db
 
 
 @click.group("demo")
@@ -29,9 +30,9 @@ def load(days: int, seed: int) -> None:
 
     They are as many days of made-up visitors, up to now; another seed makes other ones.
     """
-    now = datetime.now().astimezone()
+    now, zone = datetime.now(timezone.utc), db.current().zone
     with _one_line():
-        choices = demo.load(current_app.instance_path, days, seed, now, _bar)
+        choices = demo.load(current_app.instance_path, days, seed, now, _bar, zone)
     click.echo(
         f"{choices:,} sample choices of {days} days: see them at /dashboard?sample=1, "
         "delete them by flask demo remove."

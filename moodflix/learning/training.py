@@ -22,8 +22,9 @@ from moodflix.config import Settings, load, variable
 from moodflix.errors import DatabaseUnavailableError, MoodflixError, RecommenderError
 from moodflix.learning.files import ModelFileError, ModelInfo, ModelStore
 from moodflix.recommend.learned.model import ChoiceModel, LearnedRecommender
-from moodflix.store import feedback, logs, stats
+from moodflix.store import feedback, logs
 from moodflix.store.database import Database
+from moodflix.store.models import Training
 
 logger = logging.getLogger(__name__)
 
@@ -80,10 +81,25 @@ def train(
     store.use(used)
     try:
         with database.write() as session:
-            stats.remember_training(session, number, about)
+            session.add(as_row(number, about))
     except DatabaseUnavailableError as error:
         logger.warning("the figures of model %d are not kept: %s", number, error)
     return number, about
+
+
+def as_row(number: int, about: ModelInfo) -> Training:
+    """Return the row that keeps the figures of a model past its file."""
+    figures = about.figures
+    return Training(
+        number=number,
+        made_at=about.made_at,
+        rows=about.rows,
+        # A row held out twice is measured twice.
+        held_out=min(int(figures["rows"]), about.rows) if figures else None,
+        hit10=figures.get("hit10"),
+        popularity_hit10=figures.get("popularity_hit10"),
+        worse=about.worse,
+    )
 
 
 def popularity(batches: Batches) -> ChoiceModel:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session, aliased
 
+from moodflix.store import sums
 from moodflix.store.models import Answer, AnswerPick, LogEntry
 from moodflix.vocabulary import HAND, NONE
 
@@ -31,6 +32,7 @@ def record(session: Session, answer: Mapping[str, Any], picks: Sequence[Mapping[
         for place, pick in enumerate(picks, start=1)
     ]
     session.execute(insert(AnswerPick.__table__), rows)  # type: ignore[arg-type]
+    sums.count_answer(session, answer, picks)
 
 
 def _reading(session: Session, answer_id: str | None) -> str | None:

@@ -8,11 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import tzinfo
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from flask import Flask, current_app
 from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -30,6 +33,8 @@ BUSY_SECONDS = 120
 # Whoever saves a choice waits this long, for the lock and for answers that are to be stored first.
 COMMIT_SECONDS = 15.0
 _BATCH = 2_000
+# Any number will do that nobody else of the database uses.
+_PG_WRITE_LOCK = text("SELECT pg_advisory_xact_lock(6841)")
 
 # SQLite says what happened only in words (its error codes reach Python from 3.11 on).
 _REASONS = (
@@ -45,10 +50,15 @@ _REASONS = (
 
 
 class Database:
-    """Hands out sessions. Connections open at first use, never before a fork."""
+    """Hands out sessions. Connections open at first use, never before a fork.
 
-    def __init__(self, url: str, pool_size: int = 20) -> None:
+    Only one session writes at a time, in all processes: so ids become visible in their order.
+    """
+
+    def __init__(self, url: str, pool_size: int = 20, zone: tzinfo | None = None) -> None:
         """Prepare an engine for ``url`` that opens at most ``pool_size`` connections.
+
+        Sums are kept by the clock of ``zone``, or the system's.
 
         Raises:
             ConfigError: the URL can't be understood or its driver isn't installed.
@@ -73,9 +83,11 @@ class Database:
             _tune_sqlite(self.engine)
         # Threads of one process take turns here: SQLite would let them find out by sleeping.
         self._writing = threading.Lock()
-        self._readers = sessionmaker(self.engine, expire_on_commit=False)
+        self.zone = zone
+        known = {"zone": zone}
+        self._readers = sessionmaker(self.engine, expire_on_commit=False, info=known)
         writing = self.engine.execution_options(sqlite_begin="IMMEDIATE")
-        self._writers = sessionmaker(writing, expire_on_commit=False)
+        self._writers = sessionmaker(writing, expire_on_commit=False, info=known)
         #: Writes that a person need not wait for.
         self.deferred = DeferredWrites(self._commit)
 
@@ -104,6 +116,8 @@ class Database:
             with translated(), self._writers.begin() as session:
                 wait = max(end - time.monotonic(), 0)
                 session.connection(execution_options={"busy_ms": int(wait * 1000)})
+                if self.engine.dialect.name == "postgresql":
+                    session.execute(_PG_WRITE_LOCK)
                 yield session
         finally:
             self._writing.release()
@@ -145,6 +159,13 @@ class Database:
         """Whether there is a file to open; SQLite would make an empty one."""
         name = self.engine.url.database
         return self.engine.dialect.name != "sqlite" or not name or Path(name).exists()
+
+    def is_prepared(self) -> bool:
+        """Whether there is a database that ``prepare_file`` need not touch."""
+        if self.engine.dialect.name != "sqlite" or not self.exists():
+            return self.exists()
+        with translated(), self.engine.connect() as connection:
+            return bool(connection.scalar(text("PRAGMA journal_mode")) == "wal")
 
     def prepare_file(self) -> None:
         """Make the folder of a SQLite file, and the file one with write-ahead logging.
@@ -197,6 +218,20 @@ def staged(
         count += len(batch)
     yield count
     connection.execute(DropTable(table))
+
+
+def add_up(session: Session, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Add rows of sums to those with the same key, or insert them where there are none."""
+    if rows:
+        session.execute(_adding(table, session.get_bind().dialect.name), rows)
+
+
+@lru_cache
+def _adding(table: Table, dialect: str) -> Any:
+    new: Any = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[dialect](table)
+    keys = table.primary_key.columns
+    sums = {each.name: each + new.excluded[each.name] for each in table.c if each not in set(keys)}
+    return new.on_conflict_do_update(index_elements=[*keys], set_=sums)
 
 
 @contextmanager
@@ -257,7 +292,7 @@ def _tune_sqlite(engine: Engine) -> None:
 def init_app(app: Flask, settings: Settings) -> Database:
     """Give the app its database."""
     url = settings.database_url or f"sqlite:///{app.instance_path}/moodflix.sqlite3"
-    database = Database(url, pool_size=settings.threads + 4)
+    database = Database(url, settings.threads + 4, settings.zone)
     app.extensions["moodflix.db"] = database
     return database
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from moodflix import vocabulary
 from moodflix.films import shipped, titles
 from moodflix.requests import CONTEXT, FeedbackRequest
+from moodflix.store import answers
 from moodflix.store.models import Answer, Feedback
 
 NOT_TONIGHT: Final = timedelta(hours=12)
@@ -31,9 +32,10 @@ class Taste:
     excluded: frozenset[str] = frozenset()
 
 
-def note(session: Session, said: FeedbackRequest, answer_id: str | None, now: datetime) -> None:
+def save(session: Session, said: FeedbackRequest, now: datetime) -> None:
     """Keep a verdict in place of what the visitor said of this film before; ``none`` takes back."""
     key = titles.key(said.movie_title)
+    answer_id = answers.answer_of_choice(session, key, now, said.inference_id)
     if said.verdict == "none":
         mine = (Feedback.visitor == said.visitor, Feedback.film_key == key)
         session.execute(delete(Feedback).where(*mine))

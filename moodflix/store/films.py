@@ -21,7 +21,6 @@ from sqlalchemy import (
     literal,
     or_,
     select,
-    update,
 )
 from sqlalchemy.orm import Session
 
@@ -167,20 +166,35 @@ def _about(year: int | None) -> list[ColumnElement[bool]]:
     return [] if year is None else [Film.year.between(year - _NEAR_YEARS, year + _NEAR_YEARS)]
 
 
-def import_shipped(session: Session) -> int:
-    """Bring the table to the films this version ships; return how many those are."""
+def _shipped_names() -> dict[tuple[str, int], shipped.ShippedFilm]:
+    """Return the films this version ships, by spelling key and year."""
     ours = shipped.films()
-    session.execute(update(Film).where(Film.bundled).values(bundled=False))
     names = {(key, film.year): film for film in ours for key in film.keys}
     # A film's own title comes before another film's further name.
-    names |= {(film.key, film.year): film for film in ours}
-    found = select(Film).where(Film.key.in_({key for key, _ in names}))
-    held = {(row.key, row.year): row.id for row in session.scalars(found)}
+    return names | {(film.key, film.year): film for film in ours}
+
+
+def has_shipped(session: Session) -> bool:
+    """Whether the table marks just the films this version ships."""
+    marked = select(Film.key, Film.year, Film.title).where(Film.bundled)
+    wanted = {(*name, film.title) for name, film in _shipped_names().items()}
+    return {tuple(row) for row in session.execute(marked)} == wanted
+
+
+def import_shipped(session: Session) -> int:
+    """Bring the table to the films this version ships; return how many those are."""
+    names = _shipped_names()
+    marked_or_named = Film.bundled | Film.key.in_({key for key, _ in names})
+    held = {
+        (row.key, row.year): row for row in session.scalars(select(Film).where(marked_or_named))
+    }
+    for name in held.keys() - names.keys():
+        held[name].bundled = False
     for (key, year), film in names.items():
-        row = Film(key=key, title=film.title, year=year, bundled=True)
-        row.id = held.get((key, year))  # type: ignore[assignment]  # None: a new row
-        session.merge(row)
-    return len(ours)
+        row = held.get((key, year)) or Film(key=key, year=year)
+        row.title, row.bundled = film.title, True
+        session.add(row)
+    return len(shipped.films())
 
 
 def merge(session: Session, listed: Iterable[Listed]) -> Merged:

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -15,10 +15,12 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     MetaData,
+    Select,
     String,
     Table,
     and_,
     case,
+    delete,
     func,
     insert,
     literal,
@@ -29,6 +31,7 @@ from sqlalchemy.orm import Session
 from moodflix import vocabulary
 from moodflix.films import titles
 from moodflix.requests import CONTEXT, FIELDS, LogRow
+from moodflix.store import sums
 from moodflix.store.database import staged
 from moodflix.store.models import Answer, LogEntry, UtcDateTime
 
@@ -43,6 +46,8 @@ _FILMS_COUNTED = 5_000
 # Shorter numbers are years or day counts, not epoch seconds.
 _SHORT_NUMBER = re.compile(r"[+-]?\d{0,8}(\.\d*)?", re.ASCII)
 _MOMENT = TypeAdapter(datetime)
+# A clock that is ahead by more is wrong: the choice counts by when it was received.
+_MAX_AHEAD = timedelta(days=1)
 
 _INCOMING = Table(
     "incoming_logs",
@@ -76,13 +81,12 @@ def moment(text: str) -> datetime | None:
         return None
 
 
-def add(
-    session: Session, row: LogRow, received_at: datetime, answer_id: str | None = None
-) -> LogEntry:
-    """Add one choice, linked to the answer it came from."""
-    entry = LogEntry(**_values(row, received_at), received_at=received_at, answer_id=answer_id)
-    session.add(entry)
-    return entry
+def add(session: Session, row: LogRow, received_at: datetime, answer_id: str | None = None) -> None:
+    """Add one choice, linked to the answer it came from, and count it."""
+    choice = {**_values(row, received_at), "received_at": received_at, "answer_id": answer_id}
+    # A plain insert: the unit of work costs more than the row.
+    new = insert(LogEntry.__table__).returning(LogEntry.id)  # type: ignore[arg-type]
+    sums.count_choice(session, session.execute(new, choice).scalar_one(), choice)
 
 
 def recent(session: Session, limit: int) -> list[Sequence[str]]:
@@ -201,29 +205,31 @@ def merge(session: Session, rows: Iterable[LogRow], received_at: datetime) -> Me
     """
     incoming = ([_values(row, received_at)] for row in rows)
     with staged(session, _INCOMING, incoming) as total:
-        added = session.connection().execute(_insert_missing(received_at)).rowcount
+        session.execute(delete(_INCOMING).where(_INCOMING.c.place.in_(_held())))
+        columns = [_INCOMING.c[name] for name in (*FIELDS, "event_at", "film_key")]
+        missing = select(*columns, literal(received_at, UtcDateTime)).order_by(_INCOMING.c.place)
+        names = [*(each.name for each in columns), "received_at"]
+        new = insert(LogEntry.__table__).from_select(names, missing)  # type: ignore[arg-type]
+        added = session.connection().execute(new).rowcount
+        sums.count_choices(session, select(*(_INCOMING.c[name] for name in sums.CHOICE)))
     return Merged(added, total - added)
 
 
-def _insert_missing(received_at: datetime) -> Any:
+def _held() -> Select[tuple[int]]:
+    """Return the query of the places of incoming rows that the table holds already."""
     incoming = [_INCOMING.c[field] for field in FIELDS]
     nth = func.row_number().over(partition_by=incoming, order_by=_INCOMING.c.place)
     arrived = select(_INCOMING, nth.label("nth")).subquery("arrived")
     held = select(*_COLUMNS, func.count().label("times")).group_by(*_COLUMNS).subquery("held")
     same = and_(*(arrived.c[field] == held.c[field] for field in FIELDS))
-    names = (*FIELDS, "event_at", "film_key")
-    missing = (
-        select(*(arrived.c[name] for name in names), literal(received_at, UtcDateTime))
-        .select_from(arrived.outerjoin(held, same))
-        .where(arrived.c.nth > func.coalesce(held.c.times, 0))
-        .order_by(arrived.c.place)
-    )
-    return insert(LogEntry.__table__).from_select([*names, "received_at"], missing)  # type: ignore[arg-type]
+    return select(arrived.c.place).join(held, same).where(arrived.c.nth <= held.c.times)
 
 
 def _values(row: LogRow, received_at: datetime) -> dict[str, Any]:
     values = {field: getattr(row, field) for field in FIELDS}
-    values["event_at"] = moment(row.client_sent_at) or received_at
+    event_at = moment(row.client_sent_at)
+    is_known = event_at is not None and event_at <= received_at + _MAX_AHEAD
+    values["event_at"] = event_at if is_known else received_at
     values["film_key"] = titles.key(row.movie_title)
     return values
 

@@ -12,31 +12,42 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 from moodflix.errors import SchemaError
-from moodflix.store import films
+from moodflix.films import shipped
+from moodflix.store import films, sums
 from moodflix.store.database import Database, translated
 from moodflix.store.models import Base
 
+# Migrations that 0007 holds now.
+_SQUASHED = ("0001", "0002", "0003", "0004", "0005", "0006")
 _UPGRADE = "run: flask db upgrade"
 
 
 def upgrade(database: Database) -> int:
-    """Bring the database to the newest migration and the bundled films into it.
+    """Bring the database to the newest migration and the bundled films into it, all or nothing.
+
+    Where nothing is to be done, nothing is written and no lock is taken.
 
     Returns:
         How many films the catalogue ranks.
 
     Raises:
         DatabaseUnavailableError: it can't be written.
-        SchemaError: it is newer than this version of the station.
+        SchemaError: it is newer than this version of the station, or too old for it.
     """
+    current, newest = state(database)
+    if current == newest and database.is_prepared():
+        with database.read() as session:
+            if films.has_shipped(session) and not sums.are_missing(session):
+                return len(shipped.films())
     database.prepare_file()
-    state(database)
     config = alembic_config()
-    with translated(), database.engine.connect() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
     with database.write() as session:
-        return films.import_shipped(session)
+        config.attributes["connection"] = session.connection()
+        command.upgrade(config, "head")
+        count = films.import_shipped(session)
+        if sums.are_missing(session):
+            sums.rebuild(session)
+    return count
 
 
 def state(database: Database) -> tuple[str | None, str]:
@@ -58,6 +69,11 @@ def state(database: Database) -> tuple[str | None, str]:
         try:
             scripts.get_revision(current)
         except CommandError:
+            if current in _SQUASHED:
+                raise SchemaError(
+                    f"the database is at revision {current}, too old for this version; run "
+                    "flask db upgrade with the station of commit a30323d first"
+                ) from None
             raise SchemaError(
                 f"the database is at revision {current}, which this version doesn't know; "
                 "install the version that made it, or a newer one"

@@ -29,6 +29,7 @@ from moodflix import strict_json
 from moodflix.films import titles
 
 _BLOCK = 3
+_KNOWN = text("corrects IS NOT NULL")
 
 
 def blocks(key: str) -> tuple[str, str]:
@@ -100,7 +101,7 @@ class LogEntry(Base):
     tone: Mapped[str] = mapped_column(String(strict_json.MAX_TEXT))
     movie_title: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
     received_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    # client_sent_at where it can be read, else received_at
+    # client_sent_at where it can be read and is not ahead, else received_at
     event_at: Mapped[datetime] = mapped_column(UtcDateTime)
     film_key: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
     answer_id: Mapped[str | None] = mapped_column(ForeignKey("answers.id"), index=True)
@@ -133,7 +134,7 @@ class Answer(Base):
 
     __tablename__ = "answers"
     __table_args__ = (
-        Index("ix_answers_corrects", "corrects", sqlite_where=text("corrects IS NOT NULL")),
+        Index("ix_answers_corrects", "corrects", sqlite_where=_KNOWN, postgresql_where=_KNOWN),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -194,8 +195,8 @@ class Training(Base):
     worse: Mapped[bool]
 
 
-# Sums that triggers of the database keep (migration 0007), whoever writes or deletes; days are
-# those of the station's clock.
+# Sums that `store.sums` keeps; days are those of the station's time zone. A migration that changes
+# what they count empties them: they are filled again at its end.
 tallies = Table(
     "tallies",
     Base.metadata,
@@ -206,7 +207,6 @@ tallies = Table(
     # last, so that days are added up in the order of the key
     Column("day", String(10), primary_key=True),
     Column("n", Integer, nullable=False),
-    sqlite_with_rowid=False,
 )
 THIRDS = tuple(f"to_{third:02}" for third in range(1, 37))
 # How often a film was chosen in a mood from a year's beginning to the end of each third of a month
@@ -218,5 +218,4 @@ film_tallies = Table(
     Column("film_key", String(titles.MAX_TITLE), primary_key=True),
     Column("year", Integer, primary_key=True),
     *(Column(name, Integer, nullable=False) for name in THIRDS),
-    sqlite_with_rowid=False,
 )

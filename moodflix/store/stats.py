@@ -1,26 +1,24 @@
-"""All SQL about sums: what was chosen, from where, how well it was read and answered.
+"""All SQL that reads the dashboard's sums: what was chosen, from where, how well it was answered.
 
-Triggers keep the sums (migration 0007): each table here takes under 100 ms at a million choices.
+`store.sums` keeps the sums: each table here takes under 100 ms at a million choices.
 """
 
 from __future__ import annotations
 
 import heapq
-import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import date, timedelta
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, case, func, literal, select
 from sqlalchemy.orm import Session
 
-from moodflix import vocabulary
+from moodflix import clock, vocabulary
 from moodflix.films import titles
-from moodflix.learning.files import ModelInfo
 from moodflix.store.models import THIRDS, Film, LogEntry, Training, film_tallies, tallies
 
 _Rows = list[tuple[Any, ...]]
@@ -62,24 +60,6 @@ def span(session: Session) -> tuple[date, date] | None:
     return date.fromisoformat(first), date.fromisoformat(last)
 
 
-def remember_training(session: Session, number: int, about: ModelInfo) -> None:
-    """Keep the figures of a model past its file."""
-    figures = about.figures
-    # A row held out twice is measured twice.
-    held_out = min(int(figures["rows"]), about.rows) if figures else None
-    session.add(
-        Training(
-            number=number,
-            made_at=about.made_at,
-            rows=about.rows,
-            held_out=held_out,
-            hit10=figures.get("hit10"),
-            popularity_hit10=figures.get("popularity_hit10"),
-            worse=about.worse,
-        )
-    )
-
-
 def _sums(session: Session, measure: str, first: date, last: date, *by: str) -> _Rows:
     columns = [tallies.c[name] for name in by]
     total = func.sum(tallies.c.n)
@@ -92,25 +72,13 @@ def _sums(session: Session, measure: str, first: date, last: date, *by: str) -> 
     return [tuple(row) for row in rows]
 
 
-def _mood(text: str) -> str:
-    return vocabulary.mood(text) or ""
-
-
-def _folded(rows: Iterable[tuple[Any, ...]]) -> _Rows:
-    """Add up rows that are the same but for their last column."""
-    counted: Counter[tuple[Any, ...]] = Counter()
-    for *what, n in rows:
-        counted[tuple(what)] += n
-    return [(*what, n) for what, n in sorted(counted.items())]
-
-
 def _choices(session: Session, first: date, last: date) -> _Rows:
     return sorted(_sums(session, "choices", first, last, "day"))
 
 
 def _hours(session: Session, first: date, last: date) -> _Rows:
     rows = _sums(session, "hours", first, last, "a", "b")
-    return _folded((*divmod(int(slot), 24), _mood(text), n) for text, slot, n in rows)
+    return sorted((*divmod(int(slot), 24), mood, n) for mood, slot, n in rows)
 
 
 def _origins(session: Session, first: date, last: date) -> _Rows:
@@ -138,8 +106,7 @@ def _wilson(hits: int, n: int) -> tuple[float, float]:
 
 
 def _readings(session: Session, first: date, last: date) -> _Rows:
-    rows = _sums(session, "readings", first, last, "a", "b")
-    return _folded((_mood(read), _mood(said), n) for read, said, n in rows)
+    return sorted(_sums(session, "readings", first, last, "a", "b"))
 
 
 def _llm(session: Session, first: date, last: date) -> _Rows:
@@ -179,17 +146,13 @@ def _quantile(buckets: Sequence[tuple[int, int]], q: float) -> float:
 def _models(session: Session, first: date, last: date) -> _Rows:
     columns = [getattr(Training, name) for name in _TABLES["models"][0].split()]
     made = Training.made_at
+    zone, following = session.info["zone"], last + timedelta(days=1)
     rows = session.execute(
         select(*columns)
-        .where(made >= _began(first), made < _began(last + timedelta(days=1)))
+        .where(made >= clock.start_of(first, zone), made < clock.start_of(following, zone))
         .order_by(Training.id)
     )
     return [(row.number, row.made_at.isoformat(), *row[2:]) for row in rows]
-
-
-def _began(day: date) -> datetime:
-    """Return when a day of the station's clock began."""
-    return datetime.combine(day, time()).astimezone(timezone.utc)
 
 
 # The most chosen films: sums to the thirds of months nearest to the first and the last day, and
@@ -199,16 +162,11 @@ def _began(day: date) -> datetime:
 def _films(session: Session, first: date, last: date) -> _Rows:
     ends = first, last + timedelta(days=1)
     thirds = _nearest_third(ends[0]), _nearest_third(ends[1])
-    near: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    near: defaultdict[str | None, Counter[str]] = defaultdict(Counter)
     for sign, end, third in zip((-1, 1), ends, thirds, strict=True):
-        for text, key, n in _chosen_between(session, *sorted((third, end))):
-            near[_mood(text)][key] += n * sign * (1 if third <= end else -1)
-    texts: defaultdict[str, list[str]] = defaultdict(list)
-    for text in _mood_texts(session):
-        texts[_mood(text)].append(text)
-    most = {
-        mood: _most(_summed(session, texts[mood], *thirds), near[mood]) for mood in vocabulary.MOODS
-    }
+        for mood, key in _chosen_between(session, *sorted((third, end))):
+            near[vocabulary.mood(mood)][key] += sign * (1 if third <= end else -1)
+    most = {mood: _most(_summed(session, mood, *thirds), near[mood]) for mood in vocabulary.MOODS}
     shown = _titles(session, {key for found in most.values() for _, key in found})
     return [(mood, shown[key], n) for mood, found in most.items() for n, key in found]
 
@@ -220,30 +178,16 @@ def _nearest_third(day: date) -> date:
     return min(thirds, key=lambda third: abs(third - day))
 
 
-def _chosen_between(session: Session, begin: date, end: date) -> Iterator[tuple[str, str, int]]:
-    """Yield moods as they were sent, films, and how often they were chosen."""
-    # In one text: SQLite sorts to count, and rows are slow to fetch.
-    told = func.json_group_array(LogEntry.mood + "\n" + LogEntry.film_key)
-    when = LogEntry.event_at >= _began(begin), LogEntry.event_at < _began(end)
-    for what, n in Counter(json.loads(session.scalar(select(told).where(*when)) or "[]")).items():
-        text, _, key = what.rpartition("\n")
-        yield text, key, n
+def _chosen_between(session: Session, begin: date, end: date) -> Iterable[Any]:
+    """Return the moods, as they were sent, and the films of the choices between two days."""
+    began, ended = (clock.start_of(day, session.info["zone"]) for day in (begin, end))
+    within = LogEntry.event_at >= began, LogEntry.event_at < ended
+    return session.execute(select(LogEntry.mood, LogEntry.film_key).where(*within))
 
 
-def _mood_texts(session: Session) -> Iterable[str]:
-    """Return the moods as they were sent, by a leap from each to the next."""
-    column = film_tallies.c.mood
-    found = select(func.min(column).label("mood")).cte(recursive=True)
-    following = select(func.min(column)).where(column > found.c.mood).scalar_subquery()
-    leap = found.union_all(select(following).where(found.c.mood.is_not(None)))
-    return session.scalars(select(leap.c.mood).where(leap.c.mood.is_not(None)))
-
-
-def _summed(
-    session: Session, texts: Sequence[str], begin: date, end: date
-) -> Iterator[tuple[str, int]]:
+def _summed(session: Session, mood: str, begin: date, end: date) -> Iterator[tuple[str, int]]:
     """Yield films and how often they were chosen between two thirds of months, most first."""
-    if not texts or begin == end:
+    if begin == end:
         return
 
     def upto(third: date) -> ColumnElement[int]:
@@ -254,23 +198,15 @@ def _summed(
         return case((year < third.year, whole), (year == third.year, part), else_=0)
 
     n = func.sum(upto(end) - upto(begin)).label("n")
-    mood = film_tallies.c.mood
-    # One text is read in the order of the key, with nothing to sort.
-    same = mood == texts[0] if len(texts) == 1 else mood.in_(_each(texts))
     key, year = film_tallies.c.film_key, film_tallies.c.year
     rows = session.execute(
         select(key, n)
-        .where(same, year.between(begin.year, end.year))
+        .where(film_tallies.c.mood == mood, year.between(begin.year, end.year))
         .group_by(key)
         .order_by(n.desc())
     )
     with closing(rows):
         yield from ((key, n) for key, n in rows)
-
-
-def _each(values: Collection[str]) -> Any:
-    # Not a parameter each: they may be more than SQLite takes.
-    return select(func.json_each(json.dumps([*values])).table_valued("value").c.value)
 
 
 def _most(summed: Iterable[tuple[str, int]], near: Counter[str]) -> list[tuple[int, str]]:
@@ -289,10 +225,11 @@ def _most(summed: Iterable[tuple[str, int]], near: Counter[str]) -> list[tuple[i
 
 def _titles(session: Session, keys: Collection[str]) -> dict[str, str]:
     """Return a title for each spelling key: the known film's, else one that was sent."""
-    asked = _each(keys).subquery()
-    sent = select(LogEntry.movie_title).where(LogEntry.film_key == asked.c.value).limit(1)
-    rows = session.execute(select(asked.c.value, sent.scalar_subquery()))
-    shown = {key: titles.tidy(title) for key, title in rows}
+    newest = select(func.max(LogEntry.id)).where(LogEntry.film_key.in_(keys))
+    sent = select(LogEntry.film_key, LogEntry.movie_title).where(
+        LogEntry.id.in_(newest.group_by(LogEntry.film_key))
+    )
+    shown = {key: titles.tidy(title) for key, title in session.execute(sent)}
     films = select(Film.key, Film.title).where(Film.key.in_(keys)).order_by(Film.bundled, Film.year)
     # Not the film's other names: two would look like one film.
     return shown | {key: title for key, title in session.execute(films) if titles.key(title) == key}

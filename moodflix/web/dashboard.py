@@ -14,10 +14,9 @@ from typing import Annotated, Any, Final, Literal
 from flask import Blueprint, Response, current_app, jsonify, redirect, request, url_for
 from pydantic import BaseModel, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
-from sqlalchemy.orm import Session
 from werkzeug.exceptions import NotFound
 
-from moodflix import demo
+from moodflix import clock, demo
 from moodflix.errors import DatabaseUnavailableError, FieldProblem, InvalidInputError
 from moodflix.requests import read
 from moodflix.store import database as db
@@ -185,15 +184,16 @@ def _table(name: str) -> tuple[date, date, stats.Table]:
     if name not in stats.TABLES:
         raise NotFound
     asked = read(RangeQuery, request.args)
-    with _reading(sample=asked.sample) as session:
+    with _database(sample=asked.sample) as database, database.read() as session:
         known = stats.span(session)
         first, last = _range(asked, known)
         return first, last, stats.table(session, name, first, last)
 
 
 def _range(asked: RangeQuery, known: tuple[date, date] | None) -> tuple[date, date]:
-    oldest, newest = known or (date.today(), date.today())  # noqa: DTZ011 - the station's own day
-    last = asked.last or newest
+    today = clock.today(db.current().zone)
+    oldest, newest = known or (today, today)
+    last = asked.last or min(newest, today)
     if asked.first:
         first = asked.first
     elif asked.days == "all":
@@ -207,20 +207,18 @@ def _range(asked: RangeQuery, known: tuple[date, date] | None) -> tuple[date, da
 
 
 @contextmanager
-def _reading(*, sample: bool) -> Iterator[Session]:
-    """Read the station's own database, or the sample's, which may come and go."""
+def _database(*, sample: bool) -> Iterator[db.Database]:
+    """Open the station's own database, or the sample's, which may come and go."""
     if not sample:
-        with db.current().read() as session:
-            yield session
+        yield db.current()
         return
     path = demo.path(current_app.instance_path)
     if not path.exists():
         problem = FieldProblem("sample", "there is none; run: flask demo load")
         raise InvalidInputError(f"{problem.field}: {problem.message}", [problem])
-    database = db.Database(f"sqlite:///{path}", pool_size=1)
+    database = db.Database(f"sqlite:///{path}", pool_size=1, zone=db.current().zone)
     try:
-        with database.read() as session:
-            yield session
+        yield database
     finally:
         database.engine.dispose()
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 from flask import Blueprint, Response
-from sqlalchemy.orm import Session
 
-from moodflix.films import titles
 from moodflix.requests import FeedbackRequest, read
-from moodflix.store import answers, feedback
 from moodflix.store import database as db
+from moodflix.store import feedback
 from moodflix.web.envelope import receive, reply
 
 blueprint = Blueprint("feedback", __name__)
@@ -21,11 +19,5 @@ def say() -> Response:
     """Keep a visitor's verdict, or take it back; the answer is sent once that is on the disk."""
     said = read(FeedbackRequest, receive("inference-feedback"))
     now = datetime.now(timezone.utc)
-
-    def note(session: Session) -> None:
-        key = titles.key(said.movie_title)
-        answer_id = answers.answer_of_choice(session, key, now, said.inference_id)
-        feedback.note(session, said, answer_id, now)
-
-    db.current().commit(note)
+    db.current().commit(lambda session: feedback.save(session, said, now))
     return reply({"status": "ok", "message": "feedback saved"}, "success")

@@ -1,0 +1,38 @@
+"""The station's time zone: what time and which day it is there."""
+
+from __future__ import annotations
+
+import zoneinfo
+from datetime import date, datetime, time, timezone, tzinfo
+
+
+def named_zone(name: str | None) -> tzinfo | None:
+    """Return a time zone by its name; ``None`` is the system's own.
+
+    Raises:
+        ValueError: the system knows no time zone of that name.
+    """
+    if name is None:
+        return None
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (KeyError, OSError) as error:
+        raise ValueError(name) from error
+
+
+def local(moment: datetime, zone: tzinfo | None) -> datetime:
+    """Return a moment by the station's clock."""
+    try:
+        return moment.astimezone(zone)
+    except (OverflowError, ValueError):
+        return moment  # the first and the last hours of all are in no other zone
+
+
+def today(zone: tzinfo | None) -> date:
+    """Return today's date at the station."""
+    return datetime.now(timezone.utc).astimezone(zone).date()
+
+
+def start_of(day: date, zone: tzinfo | None) -> datetime:
+    """Return when a day begins at the station, in UTC."""
+    return datetime.combine(day, time(), zone).astimezone(timezone.utc)

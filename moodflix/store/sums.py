@@ -1,0 +1,229 @@
+"""All SQL that keeps the dashboard's sums: in the transaction that writes a row, or all anew.
+
+Days and hours are those of the station's time zone, moods those of the vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from itertools import accumulate, groupby
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Executable, and_, delete, select
+from sqlalchemy.orm import Session
+
+from moodflix import clock, vocabulary
+from moodflix.store.database import add_up
+from moodflix.store.models import THIRDS, Answer, AnswerPick, LogEntry, film_tallies, tallies
+
+# How a mood came about that no machine read.
+_NOT_READ: Final = (vocabulary.HAND, vocabulary.NONE)
+_BATCH: Final = 2_000
+# Sums kept in memory before they are written.
+_MANY: Final = 50_000
+#: Ranks further down are counted as one.
+LAST_RANK: Final = 11
+_IS_PICK: Final = and_(
+    LogEntry.answer_id == AnswerPick.answer_id, LogEntry.film_key == AnswerPick.film_key
+)
+#: What is counted of a choice.
+CHOICE: Final = ("mood", "film_key", "event_at")
+Ranks = Mapping[str, int]
+
+
+def bucket(ms: int) -> int:
+    """Return the step in which a time is counted: at most 5 % wide from 20 ms on, up to 100 s."""
+    for power in range(5):
+        for under, width in ((20, 1), (50, 2), (100, 5)):
+            step: int = width * 10**power
+            if ms < under * 10**power:
+                return ms // step * step
+    return ms // 100_000 * 100_000
+
+
+class Sums:
+    """Counts of rows that are written, and saved with them."""
+
+    def __init__(self, session: Session) -> None:
+        """Start with nothing counted."""
+        self._session, self._zone = session, session.info["zone"]
+        self._tallies: Counter[tuple[str, str, str, str]] = Counter()
+        self._films: defaultdict[tuple[str, str, int], list[int]]
+        self._films = defaultdict(lambda: [0] * len(THIRDS))
+
+    def choice(self, mood: str, film_key: str, event_at: datetime) -> None:
+        """Count a choice; a film only where the mood is known."""
+        at = clock.local(event_at, self._zone)
+        day, mood = at.date().isoformat(), vocabulary.mood(mood) or ""
+        self._tallies["choices", "", "", day] += 1
+        self._tallies["hours", mood, str(24 * at.weekday() + at.hour), day] += 1
+        if mood:
+            third = 3 * at.month - 3 + min((at.day - 1) // 10, 2)
+            self._films[mood, film_key, at.year][third] += 1
+        if len(self._tallies) + len(self._films) > _MANY:
+            self.save()
+
+    def answer(self, answered_at: datetime, llm_status: str, seconds: float) -> None:
+        """Count an answer by what the LLM did, and by how long it took."""
+        self._add("llm", llm_status, "", answered_at)
+        self._add("seconds", str(bucket(int(seconds * 1000))), "", answered_at)
+
+    def reading(self, read: str, said: str, answered_at: datetime, n: int = 1) -> None:
+        """Count a mood that was read by machine, and what was last said of it by hand."""
+        moods = (vocabulary.mood(read) or "", vocabulary.mood(said) or "")
+        self._add("readings", *moods, answered_at, n)
+
+    def offered(self, recommenders: Iterable[str], answered_at: datetime) -> None:
+        """Count an answer for each who ranked a film of it."""
+        for name in recommenders:
+            self._add("offered", name, "", answered_at)
+
+    def origins(self, ranks: Ranks, event_at: datetime) -> None:
+        """Count a choice by the rank at which each had it."""
+        for name, rank in ranks.items():
+            self._add("origins", name, str(min(rank, LAST_RANK)), event_at)
+
+    def accepted(self, best: Ranks, answered_at: datetime, n: int = 1) -> None:
+        """Count an answer by the best rank at which each had a film chosen from it."""
+        for name, rank in best.items():
+            self._add("accepted", name, str(min(rank, LAST_RANK)), answered_at, n)
+
+    def _add(self, measure: str, a: str, b: str, moment: datetime, n: int = 1) -> None:
+        day = clock.local(moment, self._zone).date().isoformat()
+        self._tallies[measure, a, b, day] += n
+
+    def save(self) -> None:
+        """Add what was counted to the tables."""
+        counted = [
+            {"measure": measure, "a": a, "b": b, "day": day, "n": n}
+            for (measure, a, b, day), n in self._tallies.items()
+            if n
+        ]
+        add_up(self._session, tallies, counted)
+        films = [
+            {"mood": mood, "film_key": key, "year": year}
+            | dict(zip(THIRDS, accumulate(counts), strict=True))
+            for (mood, key, year), counts in self._films.items()
+        ]
+        add_up(self._session, film_tallies, films)
+        self._tallies.clear()
+        self._films.clear()
+
+
+def count_choice(session: Session, log_id: int, choice: Mapping[str, Any]) -> None:
+    """Count a choice that was just added."""
+    sums, event_at, answer_id = Sums(session), choice["event_at"], choice["answer_id"]
+    sums.choice(choice["mood"], choice["film_key"], event_at)
+    if answer_id is not None:
+        found = session.execute(
+            select(LogEntry.id, Answer.answered_at, AnswerPick.position, AnswerPick.sources)
+            .join_from(LogEntry, AnswerPick, _IS_PICK)
+            .join(Answer, Answer.id == AnswerPick.answer_id)
+            .where(LogEntry.answer_id == answer_id)
+        ).all()
+        mine = [_ranks(row) for row in found if row.id == log_id]
+        before = _best(_ranks(row) for row in found if row.id != log_id)
+        for ranks in mine:
+            sums.origins(ranks, event_at)
+        if mine:
+            sums.accepted(before, found[0].answered_at, -1)
+            sums.accepted(_best([before, *mine]), found[0].answered_at)
+    sums.save()
+
+
+def count_answer(
+    session: Session, answer: Mapping[str, Any], picks: Iterable[Mapping[str, Any]]
+) -> None:
+    """Count an answer that was just added, and the reading that it corrects."""
+    sums, at = Sums(session), answer["answered_at"]
+    sums.answer(at, answer["llm_status"], answer["seconds"])
+    sums.offered({name for pick in picks for name in (*pick["sources"], "list")}, at)
+    if answer["mood_source"] not in _NOT_READ:
+        sums.reading(_mood(answer["context"]), _mood(answer["context"]), at)
+    if answer["corrects"] is not None:
+        corrected = select(Answer.answered_at, Answer.context)
+        read_at, context = session.execute(corrected.where(Answer.id == answer["corrects"])).one()
+        same = Answer.corrects == answer["corrects"]
+        for which, n in ((same & (Answer.id != answer["id"]), -1), (same, 1)):
+            said = [_mood(context), *(mood for _, mood in _corrections(session, which))]
+            sums.reading(_mood(context), said[-1], read_at, n)
+    sums.save()
+
+
+def count_choices(session: Session, choices: Executable) -> None:
+    """Count choices of no answer by their ``CHOICE`` columns."""
+    sums = Sums(session)
+    for row in _streamed(session, choices):
+        sums.choice(*row)
+    sums.save()
+
+
+def are_missing(session: Session) -> bool:
+    """Whether there are rows, and nothing is counted."""
+    counted = session.execute(select(tallies.c.n).limit(1)).first()
+    return counted is None and any(
+        session.execute(select(key).limit(1)).first() for key in (LogEntry.id, Answer.id)
+    )
+
+
+def rebuild(session: Session) -> None:
+    """Count all rows anew."""
+    session.execute(delete(tallies))
+    session.execute(delete(film_tallies))
+    sums = Sums(session)
+    count_choices(session, select(LogEntry.mood, LogEntry.film_key, LogEntry.event_at))
+    last = dict(_corrections(session, Answer.corrects.is_not(None)))
+    columns = (Answer.id, Answer.context, Answer.mood_source, Answer.answered_at)
+    more = (Answer.llm_status, Answer.seconds)
+    for answer_id, context, source, at, *figures in _streamed(session, select(*columns, *more)):
+        sums.answer(at, *figures)
+        if source not in _NOT_READ:
+            sums.reading(_mood(context), last.get(answer_id, _mood(context)), at)
+    shown = (
+        select(Answer.answered_at, Answer.id, AnswerPick.position, AnswerPick.sources)
+        .add_columns(LogEntry.event_at)
+        .join(AnswerPick, AnswerPick.answer_id == Answer.id)
+        .join(LogEntry, _IS_PICK, isouter=True)
+        .order_by(Answer.id)
+    )
+    for (at, _), rows in groupby(_streamed(session, shown), key=lambda row: row[:2]):
+        offered, best = set[str](), dict[str, int]()
+        for row in rows:
+            offered |= _ranks(row).keys()
+            if row.event_at is not None:
+                sums.origins(_ranks(row), row.event_at)
+                best = _best([best, _ranks(row)])
+        sums.offered(offered, at)
+        sums.accepted(best, at)
+    sums.save()
+
+
+def _streamed(session: Session, query: Executable) -> Iterable[Any]:
+    return session.execute(query, execution_options={"yield_per": _BATCH})
+
+
+def _corrections(session: Session, which: ColumnElement[bool]) -> list[tuple[str, str]]:
+    """Return the answers that were corrected, each with the mood given by hand, oldest first."""
+    rows = session.execute(
+        select(Answer.corrects, Answer.context).where(which).order_by(Answer.answered_at, Answer.id)
+    )
+    return [(corrected or "", _mood(context)) for corrected, context in rows]
+
+
+def _mood(context: Mapping[str, str]) -> str:
+    return context.get("mood", "")
+
+
+def _ranks(row: Any) -> dict[str, int]:
+    """Return at which rank each recommender had a film of an answer, and the list itself."""
+    return {**row.sources, "list": row.position}
+
+
+def _best(films: Iterable[Ranks]) -> dict[str, int]:
+    best: dict[str, int] = {}
+    for ranks in films:
+        for name, rank in ranks.items():
+            best[name] = min(rank, best.get(name, rank))
+    return best
