@@ -9,7 +9,7 @@ from pathlib import Path
 
 from moodflix.store import migration
 from moodflix.store.database import Database
-from tests.server import Served
+from tests.server import GunicornServer
 
 
 def migrate(folder: Path) -> None:
@@ -20,9 +20,9 @@ def migrate(folder: Path) -> None:
 
 
 @contextmanager
-def serving(folder: Path, **settings: object) -> Iterator[Served]:
+def serving(folder: Path, **settings: object) -> Iterator[GunicornServer]:
     """Serve the database of a folder."""
-    station = Served({"instance": folder} | settings, folder / "server.log")
+    station = GunicornServer({"instance": folder} | settings, folder / "server.log")
     try:
         station.wait_until_alive()
         yield station
@@ -31,7 +31,7 @@ def serving(folder: Path, **settings: object) -> Iterator[Served]:
 
 
 @contextmanager
-def new_station() -> Iterator[Served]:
+def new_station() -> Iterator[GunicornServer]:
     """Serve an empty database, without an LLM."""
     with tempfile.TemporaryDirectory() as name:
         migrate(Path(name))

@@ -21,7 +21,7 @@ from moodflix.store import migration
 from moodflix.store.database import Database
 from tests.browser import album, chromium, playwright, visiting, visiting_with
 from tests.fake_ollama import FakeOllama
-from tests.server import Served
+from tests.server import GunicornServer, Serve, ServeGunicorn, ThreadedServer
 
 __all__ = ["album", "chromium", "playwright", "visiting", "visiting_with"]
 MakeApp = Callable[..., Flask]
@@ -134,16 +134,30 @@ def database(app: Flask) -> Database:
 
 
 @pytest.fixture
-def serve(instance: Path, tmp_path: Path) -> Iterator[Callable[..., Served]]:
-    """Start real gunicorn processes on this test's database; settings are given by name."""
-    started: list[Served] = []
+def serve(instance: Path, tmp_path: Path) -> Iterator[Serve]:
+    """Serve this test's database over loopback, in this process; settings are given by name."""
+    started: list[ThreadedServer] = []
 
-    def start(**settings: object) -> Served:
+    def start(**settings: object) -> ThreadedServer:
         chosen = {"instance": instance, "llm": "embedded"} | settings
-        served = Served(chosen, tmp_path / f"server-{len(started)}.log")
-        started.append(served)
-        served.wait_until_alive()
-        return served
+        started.append(ThreadedServer(chosen, tmp_path / f"server-{len(started)}.log"))
+        return started[-1]
+
+    yield start
+    for served in started:
+        served.stop()
+
+
+@pytest.fixture
+def serve_gunicorn(instance: Path, tmp_path: Path) -> Iterator[ServeGunicorn]:
+    """Start real gunicorn processes on this test's database; settings are given by name."""
+    started: list[GunicornServer] = []
+
+    def start(**settings: object) -> GunicornServer:
+        chosen = {"instance": instance, "llm": "embedded"} | settings
+        started.append(GunicornServer(chosen, tmp_path / f"gunicorn-{len(started)}.log"))
+        started[-1].wait_until_alive()
+        return started[-1]
 
     yield start
     for served in started:

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from moodflix.perception import merge
 from tests.server import Served
 
 
@@ -39,8 +40,13 @@ def readers(pid: int) -> Iterator[int]:
 
 
 def reader(station: Served) -> int:
-    [pid] = readers(station.process.pid)
+    [pid] = readers(station.pid)
     return pid
+
+
+def end_reader() -> None:
+    """Let the next frame or clip start a process of its own: one reads for all apps of ours."""
+    merge._worker._end()  # noqa: SLF001 - it ends with its station, which is this process
 
 
 def ticks(pid: int) -> int:

@@ -1,20 +1,29 @@
-"""A real gunicorn process over loopback."""
+"""The station over loopback: in this process, or as a real gunicorn."""
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from logging.config import DictConfigurator
 from pathlib import Path
 from typing import Any
 
 import httpx
+from flask import Flask
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
-from moodflix.config import variable
+from moodflix import create_app
+from moodflix.config import Settings, variable
+from moodflix.learning.training import Trainer
+from moodflix.web.request_log import logging_config
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 60.0
@@ -35,7 +44,113 @@ def await_condition(holds: Callable[[], bool], what: str, patience: float = PATI
 
 
 class Served:
-    """gunicorn as `make run` starts it; `url` is where it answers, `log` what it printed."""
+    """A station that answers over loopback at `url`; `log` is what it printed."""
+
+    def __init__(self, port: int, log: Path) -> None:
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.log_path = log
+        self.http = httpx.Client(base_url=self.url, timeout=PATIENCE, trust_env=False)
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text(encoding="utf-8")
+
+    @property
+    def pid(self) -> int:
+        """The process to look for media workers below."""
+        return os.getpid()
+
+    def post(self, path: str, body: Any) -> httpx.Response:
+        return self.http.post(path, json=body)
+
+    def get(self, path: str) -> httpx.Response:
+        return self.http.get(path)
+
+    def stop(self) -> None:
+        self.http.close()
+
+
+Serve = Callable[..., Served]
+
+
+class _Handler(WSGIRequestHandler):
+    # Streams come in chunks, as from gunicorn.
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def run_wsgi(self) -> None:
+        with self.server.answering(self):
+            super().run_wsgi()
+
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
+        """The station logs its requests itself."""
+
+
+class _Server(ThreadedWSGIServer):
+    def __init__(self, host: str, port: int, app: Flask) -> None:
+        self._in_flight: set[object] = set()
+        super().__init__(host, port, app, _Handler)
+
+    @contextmanager
+    def answering(self, request: object) -> Iterator[None]:
+        self._in_flight.add(request)
+        try:
+            yield
+        finally:
+            self._in_flight.discard(request)
+
+    def is_idle(self) -> bool:
+        return not self._in_flight
+
+
+class ThreadedServer(Served):
+    """An app in this process, each request in a thread of its own; logs as `make run` does."""
+
+    def __init__(self, settings: Mapping[str, object], log: Path) -> None:
+        chosen = Settings.model_validate({"host": "127.0.0.1", **settings})
+        self._app = create_app(chosen)
+        self._server = _Server(chosen.host, 0, self._app)
+        super().__init__(self._server.port, log)
+        config = logging_config(chosen)
+        self._handler = logging.FileHandler(log, encoding="utf-8")
+        self._handler.setFormatter(
+            DictConfigurator(config).configure_formatter(config["formatters"]["line"])
+        )
+        self._logger = logging.getLogger("moodflix")
+        self._level = self._logger.level
+        self._logger.addHandler(self._handler)
+        self._logger.setLevel(logging.INFO)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+        self._trainer.refresh()
+
+    @property
+    def _trainer(self) -> Trainer:
+        trainer: Trainer = self._app.extensions["moodflix.trainer"]
+        return trainer
+
+    def stop(self) -> None:
+        """Answer what is in flight, and stop."""
+        super().stop()
+        if not self._thread.is_alive():
+            return
+        self._server.shutdown()
+        self._thread.join()
+        await_condition(self._server.is_idle, "the last answer")
+        self._server.server_close()
+        self._trainer.close()
+        for thread in threading.enumerate():
+            if thread.name == "trainer":
+                thread.join()
+        self._app.extensions["moodflix.db"].close()
+        self._logger.removeHandler(self._handler)
+        self._logger.setLevel(self._level)
+        self._handler.close()
+
+
+class GunicornServer(Served):
+    """gunicorn as `make run` starts it, where the process is the point."""
 
     def __init__(
         self,
@@ -44,11 +159,9 @@ class Served:
         *,
         preexec: Callable[[], None] | None = None,
     ) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.log_path = log
-        given = {"host": "127.0.0.1", "port": self.port} | dict(settings)
-        env = os.environ | {variable(name): str(value) for name, value in given.items()}
+        chosen = {"host": "127.0.0.1", "port": free_port()} | dict(settings)
+        super().__init__(int(str(chosen["port"])), log)
+        env = os.environ | {variable(name): str(value) for name, value in chosen.items()}
         env["PYTHONWARNINGS"] = "error"
         with log.open("wb") as out:
             self.process = subprocess.Popen(
@@ -59,17 +172,15 @@ class Served:
                 stderr=subprocess.STDOUT,
                 preexec_fn=preexec,  # noqa: PLW1509 - only root's tests use it
             )
-        self.http = httpx.Client(base_url=self.url, timeout=PATIENCE, trust_env=False)
 
     @property
-    def log(self) -> str:
-        return self.log_path.read_text(encoding="utf-8")
+    def pid(self) -> int:
+        return self.process.pid
 
-    def post(self, path: str, body: Any) -> httpx.Response:
-        return self.http.post(path, json=body)
-
-    def get(self, path: str) -> httpx.Response:
-        return self.http.get(path)
+    def children(self) -> list[int]:
+        """The workers."""
+        text = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        return [int(each) for each in text.split()]
 
     def wait_until_alive(self) -> None:
         await_condition(self._answers, f"the server to answer; it printed:\n{self.log}")
@@ -87,13 +198,15 @@ class Served:
 
     def kill(self) -> None:
         """End arbiter and workers at once, as a power cut would."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        for pid in (self.process.pid, *map(int, children.split())):
+        for pid in (self.process.pid, *self.children()):
             os.kill(pid, signal.SIGKILL)
         self.process.wait(PATIENCE)
 
     def stop(self) -> None:
-        self.http.close()
+        super().stop()
         if self.process.poll() is None:
             self.process.terminate()
         self.process.wait(PATIENCE)
+
+
+ServeGunicorn = Callable[..., GunicornServer]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from moodflix.errors import DatabaseBusyError, DatabaseUnavailableError
 from moodflix.store.database import Database
 from moodflix.store.models import Answer, Feedback, LogEntry
-from tests.server import Served, await_condition
+from tests.server import ServeGunicorn, await_condition
 
 VISITOR = "a-visitor"
 
@@ -144,9 +144,9 @@ def test_of_too_many_answers_the_last_are_not_stored_and_counted(
 
 
 def test_a_stop_waits_for_what_is_to_be_stored(
-    serve: Callable[..., Served], instance: Path
+    serve_gunicorn: ServeGunicorn, instance: Path
 ) -> None:
-    served = serve()
+    served = serve_gunicorn()
     with locked(instance):
         answer = served.post("/inference", {}).json()
         served.process.send_signal(signal.SIGTERM)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,8 @@ from flask.testing import FlaskClient, FlaskCliRunner
 
 from moodflix.store import stats
 from moodflix.store.database import Database
-from tests.server import Served
+from tests.server import Serve
 
-Serve = Callable[..., Served]
 DATA = "/dashboard/data/choices"
 
 

@@ -16,10 +16,9 @@ from itsdangerous import TimestampSigner
 
 from moodflix.store import stats
 from moodflix.web import auth
-from tests.server import PATIENCE, Served
+from tests.server import PATIENCE, Serve, Served, ServeGunicorn
 
 MakeApp = Callable[..., Flask]
-Serve = Callable[..., Served]
 DATA = "/dashboard/data/choices"
 TOKEN = "open sesame"
 HOST = "127.0.0.1:8000"
@@ -124,8 +123,10 @@ def test_a_bearer_needs_no_cookie(serve: Serve) -> None:
     assert status("Bearer sesame") == status(f"Basic {TOKEN}") == status("Bearer") == 401
 
 
-def test_workers_share_one_key_and_another_token_ends_every_login(serve: Serve) -> None:
-    served = serve(api_token=TOKEN, workers=3)
+def test_workers_share_one_key_and_another_token_ends_every_login(
+    serve_gunicorn: ServeGunicorn,
+) -> None:
+    served = serve_gunicorn(api_token=TOKEN, workers=3)
     assert log_in(served).status_code == 303
     cookie = dict(served.http.cookies)
     for _ in range(12):
@@ -134,7 +135,7 @@ def test_workers_share_one_key_and_another_token_ends_every_login(serve: Serve) 
         assert asked.status_code == 200
     served.stop()
     for token, status in ((TOKEN, 200), ("another", 401)):
-        again = serve(api_token=token)
+        again = serve_gunicorn(api_token=token)
         asked = httpx.get(again.url + DATA, cookies=cookie, timeout=PATIENCE, trust_env=False)
         assert asked.status_code == status
         again.stop()

@@ -10,9 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.server import Served, await_condition
+from tests.server import GunicornServer, Serve, ServeGunicorn, await_condition
 
-Serve = Callable[..., Served]
 _PR_CAPBSET_DROP = 24
 _CAP_DAC_OVERRIDE = 1
 
@@ -39,8 +38,8 @@ def test_eight_threads_log_while_others_read(serve: Serve) -> None:
     assert all(rows == final[: len(rows)] for rows in seen)
 
 
-def test_every_acknowledged_row_survives_kill_9_once(serve: Serve) -> None:
-    served = serve(workers=2)
+def test_every_acknowledged_row_survives_kill_9_once(serve_gunicorn: ServeGunicorn) -> None:
+    served = serve_gunicorn(workers=2)
     acknowledged: list[str] = []
 
     def log_until_it_dies(writer: int) -> None:
@@ -60,7 +59,7 @@ def test_every_acknowledged_row_survives_kill_9_once(serve: Serve) -> None:
         served.kill()
         for writer in writers:
             writer.result()
-    again = serve()
+    again = serve_gunicorn()
     rows = Counter(row["movieTitle"] for row in again.get("/inference/log?limit=10000").json())
     assert [title for title in acknowledged if rows[title] != 1] == []
     # At most the request each writer had in flight was saved without being acknowledged.
@@ -82,7 +81,7 @@ def test_a_read_only_database_is_a_500_until_the_cause_goes(
         instance.chmod(0o555)
     else:
         (instance / "moodflix.sqlite3").chmod(0o444)
-    served = Served(
+    served = GunicornServer(
         {"instance": instance, "llm": "embedded"}, tmp_path / "log", preexec=as_anybody()
     )
     try:

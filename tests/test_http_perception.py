@@ -14,7 +14,7 @@ from PIL import Image
 from tests import faces, voices
 from tests.faces import CALM, LAUGHING, LOOKING_DOWN, SMILING
 from tests.perceiving import perceived, text
-from tests.server import Served
+from tests.server import Served, ThreadedServer
 from tests.voices import LIVELY
 
 ABSENT = {"scores": {}, "confidence": 0, "missing": "not_sent", "frames": [], "read": 0}
@@ -25,8 +25,7 @@ def station(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """One station for all: nobody's answer may hang on what was sent before."""
     folder = tmp_path_factory.mktemp("station")
     shutil.copy(migrated, folder)
-    served = Served({"instance": folder, "llm": "embedded"}, folder / "server.log")
-    served.wait_until_alive()
+    served = ThreadedServer({"instance": folder, "llm": "embedded"}, folder / "server.log")
     yield served
     served.stop()
 

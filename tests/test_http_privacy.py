@@ -3,7 +3,7 @@ from __future__ import annotations
 import base64
 import logging
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from tests import faces, voices
 from tests.conftest import MakeApp
 from tests.fake_ollama import FakeOllama
 from tests.perceiving import text
-from tests.server import Served
+from tests.server import ServeGunicorn
 
 WORDS = "Yesterday my zebra Ottokar left me and I feel lonely"
 FRAME = base64.b64encode(b"\xff\xd8\xff\xe0" + b"a face that nobody may keep" * 20).decode()
@@ -95,23 +95,20 @@ def numbers(told: Any) -> Iterator[float]:
 
 
 @faces.needs_npm
-@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
 def test_nothing_that_was_read_of_a_person_is_kept_or_logged(
-    serve: Callable[..., Served],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    accept: str,
+    serve_gunicorn: ServeGunicorn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    served = serve(log_format="json")
+    served = serve_gunicorn(log_format="json")
     frame, broken = faces.frame(faces.SMILING), faces.frame(faces.CALM)[:9_000]
     clip = voices.recorded("chrome", voices.speech(voices.LIVELY))
     body = BODY | {"images": [text(frame)] * 8 + [text(broken)], "audio": text(clip)}
     got = served.post("/inference", body).json()
     seen = got["perceived"]
     assert (seen["mood"]["label"], seen["mood"]["source"]) == ("happy", "face")
-    again = served.http.post("/inference", json=body, headers={"Accept": accept})
-    assert again.status_code == 200
+    for accept in ("application/json", "text/event-stream"):
+        again = served.http.post("/inference", json=body, headers={"Accept": accept})
+        assert again.status_code == 200
     assert served.post("/inference/reading", body).json() == {"perceived": seen}
     saved = served.post("/inference/log", {"movieTitle": got["movies"][0], "mood": "happy"})
     assert saved.status_code == 200

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ from tests import faces
 from tests.conftest import MakeApp
 from tests.fake_ollama import FakeOllama
 from tests.perceiving import reader, text
-from tests.server import Served
+from tests.server import Serve
 from tests.test_http_envelope import unwrap, wrap
 
 READING = "/inference/reading"
@@ -21,7 +20,7 @@ def frame(who: tuple[int, int, int] = faces.SMILING) -> str:
 
 
 @faces.needs_npm
-def test_a_frame_is_read_as_inference_reads_it(serve: Callable[..., Served]) -> None:
+def test_a_frame_is_read_as_inference_reads_it(serve: Serve) -> None:
     served = serve()
     body = {"images": [frame()]}
     answered = served.post(READING, body)

@@ -12,7 +12,7 @@ from moodflix.store import migration
 from moodflix.store.database import Database
 from moodflix.store.models import Base, Film
 from tests.conftest import MakeApp
-from tests.server import Served
+from tests.server import GunicornServer
 
 
 def test_models_and_migrations_agree(database: Database) -> None:
@@ -87,7 +87,7 @@ def test_the_server_refuses_a_database_that_does_not_fit(
         connection.execute(text("DELETE FROM alembic_version"))
         if revision:
             connection.execute(text(f"INSERT INTO alembic_version VALUES ('{revision}')"))
-    served = Served({"instance": instance}, tmp_path / "log")
+    served = GunicornServer({"instance": instance}, tmp_path / "log")
     try:
         assert served.wait_until_ended() == 1
         last = served.log.splitlines()[-1]

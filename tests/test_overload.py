@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from itertools import cycle
 from pathlib import Path
@@ -30,9 +30,8 @@ from tests.fake_ollama import (
     sends,
     thinks,
 )
-from tests.server import PATIENCE, Served, await_condition
+from tests.server import PATIENCE, GunicornServer, Serve, Served, ServeGunicorn, await_condition
 
-Serve = Callable[..., Served]
 TITLES = ["Paterson", "Mother", "Parasite"]
 PEOPLE = 40
 # One is being answered and four wait.
@@ -184,10 +183,9 @@ def test_a_trial_that_works_ends_the_skipping(
     assert state() == ""
 
 
-def _worker(served: Served) -> Path:
-    arbiter = served.process.pid
-    [pid] = Path(f"/proc/{arbiter}/task/{arbiter}/children").read_text().split()
-    return Path("/proc") / pid
+def _worker(served: GunicornServer) -> Path:
+    [pid] = served.children()
+    return Path(f"/proc/{pid}")
 
 
 def _counts(worker: Path) -> tuple[int, int]:
@@ -221,9 +219,9 @@ def _busy_all_threads(served: Served, threads: int) -> None:
 
 
 def test_two_hundred_failures_leave_no_thread_socket_or_place_behind(
-    serve: Serve, ollama: FakeOllama
+    serve_gunicorn: ServeGunicorn, ollama: FakeOllama
 ) -> None:
-    served = serve(llm="auto", llm_timeout=2, llm_breaker=0, llm_queue=0, threads=8)
+    served = serve_gunicorn(llm="auto", llm_timeout=2, llm_breaker=0, llm_queue=0, threads=8)
     worker = _worker(served)
     _busy_all_threads(served, 8)
     assert served.post("/inference", {}).json()["llm"]["status"] == "used"

@@ -5,7 +5,6 @@ import re
 import ssl
 import string
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,8 @@ from flask.testing import FlaskClient
 
 from moodflix.films.shipped import GENRES
 from moodflix.store.database import Database
-from tests.server import PATIENCE, ROOT, Served, await_condition
+from tests.server import PATIENCE, ROOT, GunicornServer, await_condition
 
-Serve = Callable[..., Served]
 WEB = ROOT / "moodflix" / "web"
 
 
@@ -168,7 +166,7 @@ def test_it_serves_https_with_a_certificate(
 ) -> None:
     cert, key = certificate
     settings = {"instance": instance, "llm": "embedded", "tls_cert": cert, "tls_key": key}
-    served = Served(settings, tmp_path / "server.log")
+    served = GunicornServer(settings, tmp_path / "server.log")
     try:
         trusting = ssl.create_default_context(cafile=str(cert))
         url = f"https://127.0.0.1:{served.port}"
@@ -194,7 +192,9 @@ def test_a_certificate_that_cannot_be_used_ends_the_start_with_one_line(
     instance: Path, tmp_path: Path, given: tuple[str, ...]
 ) -> None:
     paths = dict.fromkeys(given, tmp_path / "nowhere.pem")
-    served = Served({"instance": instance, "llm": "embedded"} | paths, tmp_path / "server.log")
+    served = GunicornServer(
+        {"instance": instance, "llm": "embedded"} | paths, tmp_path / "server.log"
+    )
     try:
         assert served.wait_until_ended() != 0
         last = served.log.strip().splitlines()[-1]

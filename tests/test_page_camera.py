@@ -3,7 +3,6 @@ from __future__ import annotations
 import base64
 import itertools
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,8 @@ from playwright.sync_api import Page, expect
 
 from tests import faces, voices
 from tests.browser import Visiting
-from tests.server import Served, await_condition
+from tests.server import Serve, await_condition
 
-Serve = Callable[..., Served]
 FAKE = "--use-fake-device-for-media-stream"
 BOTH = ["camera", "microphone"]
 

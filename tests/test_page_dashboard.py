@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,8 @@ from moodflix import demo
 from moodflix.store.database import Database
 from tests.browser import PHONE, Visit, Visiting, overflow, shoot, tab_to
 from tests.faces import needs_npm
-from tests.server import Served, await_condition
+from tests.server import Serve, Served, await_condition
 
-Serve = Callable[..., Served]
 pytestmark = needs_npm
 # A Sunday night.
 NOW = datetime(2026, 3, 1, 23, 0).astimezone()

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import expect
@@ -20,9 +19,8 @@ from tests.fake_ollama import (
     resets,
     says,
 )
-from tests.server import Served, await_condition
+from tests.server import Serve, ServeGunicorn, await_condition
 
-Serve = Callable[..., Served]
 TITLES = ["Paterson", "Mother", "Parasite"]
 # The words of a good answer, cut right behind each of its films.
 FILMS = re.findall(r".*?\}(?=, \{|\])|.+", answer())
@@ -121,10 +119,10 @@ def test_a_required_llm_that_fails_leaves_the_stations_picks(
 
 
 def test_a_station_that_dies_in_the_middle_leaves_its_picks(
-    serve: Serve, visiting: Visiting, ollama: FakeOllama
+    serve_gunicorn: ServeGunicorn, visiting: Visiting, ollama: FakeOllama
 ) -> None:
     ollama.then(once_released(says(answer())))
-    served = serve(llm="auto")
+    served = serve_gunicorn(llm="auto")
     with visiting(served) as visit:
         visit.expected = ("ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION")
         visit.say(WORDS)

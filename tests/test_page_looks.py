@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,9 +8,8 @@ from playwright.sync_api import expect
 from moodflix.films import shipped
 from tests.browser import DESK, KIOSK, PHONE, Visiting, overflow, shoot, tab_to
 from tests.fake_ollama import FakeOllama, answer, once_released, says
-from tests.server import Served
+from tests.server import Serve
 
-Serve = Callable[..., Served]
 WORDS = "I feel a bit lonely, something with food maybe"
 
 

@@ -2,15 +2,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from typing import Any
 
 from playwright.sync_api import Route, expect
 
 from tests.browser import Visiting
-from tests.server import Served, await_condition
+from tests.server import Serve, await_condition
 
-Serve = Callable[..., Served]
 WORDS = "I feel a bit lonely, something with food maybe"
 
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,12 +12,16 @@ from moodflix.perception import worker as apart
 from tests import faces, voices
 from tests.conftest import MakeApp
 from tests.faces import SMILING
-from tests.perceiving import megabytes, perceived, reader, readers, text, ticks
-from tests.server import Served, await_condition
+from tests.perceiving import end_reader, megabytes, perceived, reader, readers, text, ticks
+from tests.server import Serve, ServeGunicorn, await_condition
 
-Serve = Callable[..., Served]
 SILENCE = np.zeros(2 * voices.RATE)
 CLIP = {"audio": text(voices.wav(SILENCE))}
+
+
+@pytest.fixture(autouse=True)
+def no_reader() -> None:
+    end_reader()
 
 
 def large() -> str:
@@ -29,7 +32,7 @@ def large() -> str:
 def test_it_starts_with_the_first_clip_and_stays(serve: Serve) -> None:
     served = serve()
     perceived(served, {"text": "so happy"})
-    assert list(readers(served.process.pid)) == []
+    assert list(readers(served.pid)) == []
     perceived(served, CLIP)
     first = reader(served)
     perceived(served, CLIP)
@@ -43,8 +46,8 @@ def test_it_runs_one_thread_that_does_not_spin(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_it_ends_with_the_station(serve: Serve, how: signal.Signals) -> None:
-    served = serve()
+def test_it_ends_with_the_station(serve_gunicorn: ServeGunicorn, how: signal.Signals) -> None:
+    served = serve_gunicorn()
     perceived(served, CLIP)
     pid = reader(served)
     if how == signal.SIGKILL:
@@ -119,15 +122,10 @@ def test_what_hangs_is_killed(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
 
 
 @faces.needs_npm
-def test_no_request_takes_300_megabytes_or_two_seconds(serve: Serve) -> None:
-    served = serve()
+def test_no_request_takes_300_megabytes_or_two_seconds(serve_gunicorn: ServeGunicorn) -> None:
+    served = serve_gunicorn()
     perceived(served, {"images": [text(faces.wall())]})
-    [worker] = (
-        int(pid)
-        for pid in Path(f"/proc/{served.process.pid}/task/{served.process.pid}/children")
-        .read_text()
-        .split()
-    )
+    [worker] = served.children()
     idle = {pid: megabytes(pid, "VmRSS") for pid in (worker, reader(served))}
     long = voices.encoded(voices.wav(np.tile(SILENCE, 300)), "webm", "libopus")
     photo = faces.encoded(faces.photo(3).resize((4600, 3690)), quality=60)

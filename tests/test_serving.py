@@ -5,7 +5,7 @@ import re
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,9 +13,7 @@ import httpx
 import pytest
 
 from tests.fake_ollama import FakeOllama, Handler, answer, says
-from tests.server import PATIENCE, Served, await_condition
-
-Serve = Callable[..., Served]
+from tests.server import PATIENCE, GunicornServer, Serve, ServeGunicorn, await_condition
 
 
 @pytest.fixture
@@ -35,8 +33,10 @@ def asked(ollama: FakeOllama, times: int) -> None:
     await_condition(lambda: len(ollama.requests) >= times, f"{times} calls of the LLM")
 
 
-def test_a_slow_llm_delays_neither_logs_nor_reads(serve: Serve, slow: FakeOllama) -> None:
-    served = serve(llm="auto", threads=8, llm_parallel=4, llm_queue=0)
+def test_a_slow_llm_delays_neither_logs_nor_reads(
+    serve_gunicorn: ServeGunicorn, slow: FakeOllama
+) -> None:
+    served = serve_gunicorn(llm="auto", threads=8, llm_parallel=4, llm_queue=0)
     with ThreadPoolExecutor(20) as pool:
         answers = [pool.submit(served.post, "/inference", {}) for _ in range(20)]
         # Four ask the LLM; the others are answered without it.
@@ -53,8 +53,10 @@ def test_a_slow_llm_delays_neither_logs_nor_reads(serve: Serve, slow: FakeOllama
     assert all(each["movies"] for each in got)
 
 
-def test_a_graceful_stop_finishes_what_is_in_flight(serve: Serve, slow: FakeOllama) -> None:
-    served = serve(llm="ollama")
+def test_a_graceful_stop_finishes_what_is_in_flight(
+    serve_gunicorn: ServeGunicorn, slow: FakeOllama
+) -> None:
+    served = serve_gunicorn(llm="ollama")
     with ThreadPoolExecutor(1) as pool:
         answering = pool.submit(served.post, "/inference", {})
         asked(slow, 1)
@@ -67,14 +69,16 @@ def test_a_graceful_stop_finishes_what_is_in_flight(serve: Serve, slow: FakeOlla
     assert served.wait_until_ended() == 0
 
 
-def test_it_stops_after_the_idle_timeout_with_status_0(serve: Serve) -> None:
-    served = serve(idle_timeout=1)
+def test_it_stops_after_the_idle_timeout_with_status_0(serve_gunicorn: ServeGunicorn) -> None:
+    served = serve_gunicorn(idle_timeout=1)
     assert served.wait_until_ended() == 0
     assert "No Request, exiting..." in served.log
 
 
-def test_an_answer_in_flight_is_not_idleness(serve: Serve, slow: FakeOllama) -> None:
-    served = serve(llm="auto", idle_timeout=1)
+def test_an_answer_in_flight_is_not_idleness(
+    serve_gunicorn: ServeGunicorn, slow: FakeOllama
+) -> None:
+    served = serve_gunicorn(llm="auto", idle_timeout=1)
     with ThreadPoolExecutor(1) as pool:
         answering = pool.submit(served.post, "/inference", {})
         asked(slow, 1)
@@ -91,7 +95,7 @@ def test_a_taken_port_is_one_line_with_the_remedy(instance: Path, tmp_path: Path
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         port = holder.getsockname()[1]
-        served = Served({"instance": instance, "port": port}, tmp_path / "log")
+        served = GunicornServer({"instance": instance, "port": port}, tmp_path / "log")
         assert served.wait_until_ended() == 1
         served.stop()
     last = served.log.splitlines()[-1]
@@ -126,8 +130,8 @@ LINE = re.compile(
 )
 
 
-def test_it_writes_one_readable_line_a_request_and_no_body(serve: Serve) -> None:
-    served = serve()
+def test_it_writes_one_readable_line_a_request_and_no_body(serve_gunicorn: ServeGunicorn) -> None:
+    served = serve_gunicorn()
     secret = "a-secret-nobody-may-read"
     answered = served.post("/inference", {"text": secret, "images": [secret], "audio": secret})
     served.get(f"/{secret}")
@@ -153,8 +157,8 @@ def test_it_writes_json_lines_when_asked(serve: Serve) -> None:
     assert line["seconds"] >= 0
 
 
-def test_two_workers_serve_one_database(serve: Serve) -> None:
-    served = serve(workers=2)
+def test_two_workers_serve_one_database(serve_gunicorn: ServeGunicorn) -> None:
+    served = serve_gunicorn(workers=2)
     titles = [f"Film {place}" for place in range(40)]
     with ThreadPoolExecutor(8) as pool:
         done = pool.map(lambda title: served.post("/inference/log", {"movieTitle": title}), titles)
@@ -163,8 +167,8 @@ def test_two_workers_serve_one_database(serve: Serve) -> None:
     assert sorted(row["movieTitle"] for row in rows) == sorted(titles)
 
 
-def test_a_body_past_the_bound_gets_its_413(serve: Serve) -> None:
-    served = serve()
+def test_a_body_past_the_bound_gets_its_413(serve_gunicorn: ServeGunicorn) -> None:
+    served = serve_gunicorn()
     answered = served.http.post("/inference", content=b" " * (17 * 1024 * 1024))
     assert answered.status_code == 413
     assert answered.json()["error"] == "Request Entity Too Large"
@@ -181,10 +185,10 @@ def test_a_body_past_the_bound_gets_its_413(serve: Serve) -> None:
     ).is_success
 
 
-def test_nothing_crosses_the_fork(serve: Serve, instance: Path) -> None:
-    served = serve()
+def test_nothing_crosses_the_fork(serve_gunicorn: ServeGunicorn, instance: Path) -> None:
+    served = serve_gunicorn()
     assert served.post("/inference/log", {"movieTitle": "Mother"}).is_success
-    arbiter = Path(f"/proc/{served.process.pid}")
+    arbiter = Path(f"/proc/{served.pid}")
     assert len(list((arbiter / "task").iterdir())) == 1
     opened = {str(each.readlink()) for each in (arbiter / "fd").iterdir()}
     assert [name for name in opened if name.startswith(str(instance))] == []

@@ -4,7 +4,7 @@ import json
 import re
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,8 @@ from tests.fake_ollama import (
     replies,
     says,
 )
-from tests.server import Served, await_condition
+from tests.server import Serve, ServeGunicorn, await_condition
 
-Serve = Callable[..., Served]
 TITLES = ["Paterson", "Mother", "Parasite"]
 # The words of a good answer, cut right behind each of its films.
 FILMS = re.findall(r".*?\}(?=, \{|\])|.+", answer())
@@ -103,10 +102,12 @@ def _answers(instance: Path) -> int:
     return int(count)
 
 
-def test_each_piece_comes_as_soon_as_it_is_known(serve: Serve, ollama: FakeOllama) -> None:
+def test_each_piece_comes_as_soon_as_it_is_known(
+    serve_gunicorn: ServeGunicorn, ollama: FakeOllama
+) -> None:
     steps = Steps(*FILMS)
     ollama.then(steps)
-    served = serve(llm="auto")
+    served = serve_gunicorn(llm="auto")
     with listening(served, {"mood": "happy", "limit": 5}) as stream:
         name, perceived = stream.next()
         assert name == "perceived"
@@ -314,11 +315,11 @@ def test_films_complete_at_the_deadline_are_kept(serve: Serve, ollama: FakeOllam
 
 
 def test_a_client_that_goes_away_ends_the_call_and_frees_its_place(
-    serve: Serve, ollama: FakeOllama, instance: Path
+    serve_gunicorn: ServeGunicorn, ollama: FakeOllama, instance: Path
 ) -> None:
     watch = Watch(FILMS[0])
     ollama.then(watch)
-    served = serve(llm="ollama", llm_queue=0)
+    served = serve_gunicorn(llm="ollama", llm_queue=0)
     with listening(served, {}) as stream:
         stream.until("pick")
         assert not watch.gone.is_set()

@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,9 +12,8 @@ import pytest
 from moodflix.learning.files import ModelStore
 from tests.conftest import MakeApp
 from tests.learning import choose, context, settle, trainer_of
-from tests.server import Served, await_condition
+from tests.server import GunicornServer, Serve, Served, ServeGunicorn, await_condition
 
-Serve = Callable[..., Served]
 # What is promised, and what a busy machine may add.
 PROMISED, SLACK = 5.0, 25.0
 
@@ -29,15 +27,10 @@ def seen_by_all(served: Served, detail: str) -> bool:
     return True
 
 
-def children(pid: int) -> list[int]:
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [int(each) for each in text.split()]
-
-
-def learners(served: Served) -> list[int]:
+def learners(served: GunicornServer) -> list[int]:
     """The processes that learn; a thread starts them, so each thread's children are looked at."""
     found = []
-    for worker in children(served.process.pid):
+    for worker in served.children():
         for task in Path(f"/proc/{worker}/task").iterdir():
             try:
                 pids = (task / "children").read_text().split()
@@ -65,8 +58,8 @@ def log(served: Served, count: int) -> None:
         assert sent.status_code == 200
 
 
-def test_every_worker_knows_a_choice_within_seconds(serve: Serve) -> None:
-    served = serve(workers=2, retrain_rows=1000)
+def test_every_worker_knows_a_choice_within_seconds(serve_gunicorn: ServeGunicorn) -> None:
+    served = serve_gunicorn(workers=2, retrain_rows=1000)
     for more, total in ((1, 1), (9, 10)):
         log(served, more)
         await_condition(
@@ -104,9 +97,9 @@ def test_a_choice_waits_for_one_look_at_the_log_and_looks_are_close(
 
 
 def test_all_workers_swap_under_load_and_drop_nothing(
-    serve: Serve, make_app: MakeApp, instance: Path
+    serve_gunicorn: ServeGunicorn, make_app: MakeApp, instance: Path
 ) -> None:
-    served = serve(workers=2, retrain_rows=60)
+    served = serve_gunicorn(workers=2, retrain_rows=60)
     store = ModelStore(instance / "models")
     done = threading.Event()
     answers = []
@@ -139,13 +132,15 @@ def test_all_workers_swap_under_load_and_drop_nothing(
     assert served.log.count("model 1 learned 60 choices") == 1
 
 
-def test_the_trainer_is_one_polite_process_that_may_be_killed(serve: Serve, instance: Path) -> None:
-    served = serve(workers=2, retrain_rows=30)
+def test_the_trainer_is_one_polite_process_that_may_be_killed(
+    serve_gunicorn: ServeGunicorn, instance: Path
+) -> None:
+    served = serve_gunicorn(workers=2, retrain_rows=30)
     store = ModelStore(instance / "models")
     log(served, 30)
     await_condition(lambda: bool(learners(served)), "a process that learns")
     [learner] = learners(served)
-    await_condition(lambda: niceness(learner) > niceness(served.process.pid), "politeness")
+    await_condition(lambda: niceness(learner) > niceness(served.pid), "politeness")
     os.kill(learner, signal.SIGSTOP)
     # Not held up by it.
     log(served, 2)
@@ -163,8 +158,8 @@ def test_the_trainer_is_one_polite_process_that_may_be_killed(serve: Serve, inst
     assert served.post("/inference", {}).status_code == 200
 
 
-def test_a_stop_ends_the_trainer_too(serve: Serve) -> None:
-    served = serve(retrain_rows=5)
+def test_a_stop_ends_the_trainer_too(serve_gunicorn: ServeGunicorn) -> None:
+    served = serve_gunicorn(retrain_rows=5)
     log(served, 5)
     await_condition(lambda: bool(learners(served)), "a process that learns")
     [learner] = learners(served)
