@@ -6,8 +6,8 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -19,8 +19,7 @@ from moodflix.config import Settings
 from moodflix.errors import DatabaseUnavailableError, LlmError, RecommenderError
 from moodflix.films import shipped, titles
 from moodflix.films.shipped import ShippedFilm
-from moodflix.perception import merge as perception
-from moodflix.perception.merge import Perceived
+from moodflix.perception.merge import Perceived, perceive
 from moodflix.perception.understanding import Understanding, understand
 from moodflix.recommend import fusion
 from moodflix.recommend.catalogue.ranker import Catalogue
@@ -58,21 +57,29 @@ class _Request:
     query: Query
     own: list[RankedList]
     warnings: list[str]
-    started: float = field(default_factory=time.monotonic)
+    started: float
 
 
 class Station:
     """Answers what to watch and remembers what was chosen."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a station is made of
         self,
         database: Database,
         catalogue: Catalogue,
         context: LearnedRecommender,
         asked: llm.OllamaRecommender | llm.NoLlm,
         settings: Settings,
+        *,
+        perceive: Callable[[InferenceRequest, Understanding], Perceived] = perceive,
+        clock: Callable[[], float] = time.monotonic,
+        new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
-        """Join the recommenders; the settings say what an LLM may do that fails or invents."""
+        """Join the recommenders; the settings say what an LLM may do that fails or invents.
+
+        A simulation has a perception, a clock and ids of its own.
+        """
+        self._perceive, self._clock, self._new_id = perceive, clock, new_id
         self._database = database
         self.catalogue = catalogue
         self.context = context
@@ -159,25 +166,18 @@ class Station:
         return Event("answer", given)
 
     def _begin(self, request: InferenceRequest, now: datetime) -> _Request:
-        pending = perception.submit(request)
-        with self.ranking_lock:
-            asking = self._prepared(request, now)
-        if pending:
-            asking.perceived = perception.perceive(request, asking.query.words, pending)
-            asking.query, asking.own = self._revised(asking, asking.perceived)
-        return asking
-
-    def _prepared(self, request: InferenceRequest, now: datetime) -> _Request:
-        env, warnings = Environment.lenient(request.environment)
+        started = self._clock()
         words = understand(request.text, request.mood)
-        perceived = perception.perceive(request, words)
+        perceived = self._perceive(request, words)
+        env, warnings = Environment.lenient(request.environment)
         taste = self._taste(request, now, warnings)
         local = clock.local(now, self._database.zone)
         query = _query(request, words, env, perceived, local)
         excluded = taste.excluded.union(query.excluded, self._held_back(now, warnings))
         query = replace(query, loved=taste.loved, excluded=excluded)
-        own = self._own(query, request.limit, warnings)
-        return _Request(request, env, now, perceived, query, own, warnings)
+        with self.ranking_lock:
+            own = self._own(query, request.limit, warnings)
+        return _Request(request, env, now, perceived, query, own, warnings, started)
 
     def _revised(self, asking: _Request, perceived: Perceived) -> tuple[Query, list[RankedList]]:
         """Return the query with what was perceived since, and the station's own lists for it."""
@@ -232,14 +232,14 @@ class Station:
                 raise RecommenderError("; ".join(problems))
             picks = self._described(fused, asking.request, query)
         answer = {
-            "id": uuid.uuid4().hex,
+            "id": self._new_id(),
             "answered_at": asking.now,
             "context": dict(query.context),
             "mood_source": perceived.mood.source,
             "tone_source": perceived.tone.source,
             "llm_status": asked.status,
             "llm_numbers": asked.numbers.as_json(),
-            "seconds": time.monotonic() - asking.started,
+            "seconds": self._clock() - asking.started,
             "corrects": asking.request.corrects,
         }
         return Recommendation(

@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-from concurrent.futures import Future
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from moodflix import vocabulary
-from moodflix.perception import merge as perception
-from moodflix.perception.merge import LEAST, Judged, Perceived
+from moodflix.perception.merge import LEAST, Judged, Perceived, merge
 from moodflix.perception.reading import Reading
 from moodflix.perception.understanding import understand
 from moodflix.requests import InferenceRequest
@@ -17,16 +14,10 @@ from moodflix.vocabulary import FACE, VOICE
 SAD, VERY_SAD, CALM_WORDS = "I feel sad", "I am so sad and lonely", "I feel fine"
 
 
-def read(
-    face: Reading | None = None, voice: Reading | None = None, **request: str
-) -> perception.Perceived:
-    pending: dict[str, Future[Reading]] = {}
-    for name, reading in ((FACE, face), (VOICE, voice)):
-        if reading:
-            pending[name] = Future()
-            pending[name].set_result(reading)
+def read(face: Reading | None = None, voice: Reading | None = None, **request: str) -> Perceived:
+    media = {name: each for name, each in ((FACE, face), (VOICE, voice)) if each}
     words = understand(request.get("text", ""))
-    return perception.perceive(InferenceRequest.model_validate(request), words, pending)
+    return merge(InferenceRequest.model_validate(request), words, media)
 
 
 def looks(mood: str, confidence: float) -> Reading:

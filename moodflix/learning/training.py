@@ -42,7 +42,10 @@ Batches = Iterable[tuple[Any, ...]]
 
 
 def train(
-    database: Database, store: ModelStore, shown: Callable[[Batches], Batches] = iter
+    database: Database,
+    store: ModelStore,
+    shown: Callable[[Batches], Batches] = iter,
+    now: datetime | None = None,
 ) -> tuple[int, ModelInfo]:
     """Learn all choices and verdicts, store and use the model; return its number and figures.
 
@@ -67,6 +70,7 @@ def train(
         worse = is_worse(model.figures)
         in_use = popularity(evidence()) if worse else model
     about = ModelInfo(
+        made_at=now or datetime.now(timezone.utc),
         rows=model.rows,
         first_id=first,
         last_id=last,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -11,7 +10,7 @@ from moodflix import vocabulary
 from moodflix.perception.moods import canonical_mood
 from moodflix.perception.reading import Reading
 from moodflix.perception.understanding import Understanding
-from moodflix.perception.worker import MediaWorker, collect
+from moodflix.perception.worker import MediaWorker
 from moodflix.vocabulary import FACE, HAND, LLM, NONE, VOICE, WORDS
 
 if TYPE_CHECKING:
@@ -73,17 +72,15 @@ class Perceived:
         }
 
 
-def submit(request: InferenceRequest) -> dict[str, Future[Reading]]:
-    """Have frames and clip read in the background; empty if there are none."""
-    return _worker.submit(request.images, request.audio)
+def perceive(request: InferenceRequest, words: Understanding) -> Perceived:
+    """Wait until frames and clip are read, and merge all that is perceived."""
+    return merge(request, words, _worker.read(request.images, request.audio))
 
 
-def perceive(
-    request: InferenceRequest,
-    words: Understanding,
-    pending: Mapping[str, Future[Reading]] | None = None,
+def merge(
+    request: InferenceRequest, words: Understanding, media: Mapping[str, Reading]
 ) -> Perceived:
-    """Merge labels given by hand, words, and what is pending, which is waited for.
+    """Merge labels given by hand, the words, and what was read of frames and clip.
 
     The mood is that with the highest mean of the scores of words and face, weighed by their
     confidence; calm words or a calm face count only if the other shows no mood. Its confidence is
@@ -97,7 +94,7 @@ def perceive(
         WORDS: words.mood if request.text else _NOT_SENT,
         FACE: _NOT_SENT,
         VOICE: _NOT_SENT,
-        **collect(pending or {}),
+        **media,
     }
     mood, tone = (Judged(label, HAND, 1.0) for label in (request.mood, request.tone))
     if not request.mood:

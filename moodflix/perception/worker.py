@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing import Pipe
@@ -46,14 +46,19 @@ class MediaWorker:
         self._connection: Connection | None = None
         atexit.register(self._end)
 
-    def submit(self, images: Sequence[str], audio: str | None) -> dict[str, Future[Reading]]:
-        """Queue the base64 of frames and a clip for reading; absent ones are left out."""
+    def read(self, images: Sequence[str], audio: str | None) -> dict[str, Reading]:
+        """Return the reading of frames and of a clip, both base64; absent ones are left out.
+
+        ``missing`` is ``failed`` where it broke or took too long.
+        """
         sent = {FACE: list(images), VOICE: audio}
-        return {
+        pending = {
             name: self._queue.submit(self._read_in_worker, name, what)
             for name, what in sent.items()
             if what
         }
+        end = time.monotonic() + SECONDS
+        return {name: _result(future, end - time.monotonic()) for name, future in pending.items()}
 
     def _read_in_worker(self, name: str, what: Any) -> Reading:
         # A reading that hangs is killed, which ends the wait below.
@@ -98,12 +103,6 @@ class MediaWorker:
             self._kill()
             self._process.wait()
         self._process = self._connection = None
-
-
-def collect(pending: Mapping[str, Future[Reading]]) -> dict[str, Reading]:
-    """Return the reading of each; ``missing`` is ``failed`` where it broke or took too long."""
-    end = time.monotonic() + SECONDS
-    return {name: _result(future, end - time.monotonic()) for name, future in pending.items()}
 
 
 def _result(future: Future[Reading], seconds: float) -> Reading:

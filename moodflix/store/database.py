@@ -55,10 +55,13 @@ class Database:
     Only one session writes at a time, in all processes: so ids become visible in their order.
     """
 
-    def __init__(self, url: str, pool_size: int = 20, zone: tzinfo | None = None) -> None:
+    def __init__(
+        self, url: str, pool_size: int = 20, zone: tzinfo | None = None, *, durable: bool = True
+    ) -> None:
         """Prepare an engine for ``url`` that opens at most ``pool_size`` connections.
 
-        Sums are kept by the clock of ``zone``, or the system's.
+        Sums are kept by the clock of ``zone``, or the system's. Unless ``durable``, a power cut
+        may lose what is written.
 
         Raises:
             ConfigError: the URL can't be understood or its driver isn't installed.
@@ -80,7 +83,7 @@ class Database:
                 "it takes for example sqlite:////var/lib/moodflix/moodflix.sqlite3"
             ) from None
         if lite:
-            _tune_sqlite(self.engine)
+            _tune_sqlite(self.engine, durable=durable)
         # Threads of one process take turns here: SQLite would let them find out by sleeping.
         self._writing = threading.Lock()
         self.zone = zone
@@ -255,7 +258,7 @@ def translated() -> Iterator[None]:
         raise DatabaseBusyError("every connection to the database is in use") from error
 
 
-def _tune_sqlite(engine: Engine) -> None:
+def _tune_sqlite(engine: Engine, *, durable: bool) -> None:
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: object) -> None:
         # We begin transactions ourselves: sqlite3 would begin too late for a consistent read.
@@ -263,7 +266,7 @@ def _tune_sqlite(engine: Engine) -> None:
         cursor = connection.cursor()
         cursor.execute("PRAGMA foreign_keys = ON")
         # FULL: a commit is on the disk before it returns, so a log survives a power cut.
-        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
         cursor.close()
 
     @event.listens_for(engine, "begin")

@@ -11,7 +11,7 @@ from typing import get_args
 from flask import Blueprint, Response, current_app, request, stream_with_context
 
 from moodflix.errors import LlmError
-from moodflix.perception import merge as perception
+from moodflix.perception.merge import perceive
 from moodflix.perception.understanding import understand
 from moodflix.recommend.llm.recommender import UNAVAILABLE
 from moodflix.recommendation import HEARTBEAT, Event, Recommendation
@@ -49,12 +49,10 @@ def infer() -> Response:
 
 
 @blueprint.post("/inference/reading")
-def perceive() -> Response:
+def reading() -> Response:
     """Say what is read of a person; no film, no LLM, and nothing is stored."""
     asked = _asked(current_app.extensions["moodflix.station"], _READING)
-    perceived = perception.perceive(
-        asked, understand(asked.text, asked.mood), perception.submit(asked)
-    )
+    perceived = perceive(asked, understand(asked.text, asked.mood))
     return reply({"perceived": perceived.as_json()}, _READING)
 
 

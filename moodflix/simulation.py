@@ -1,0 +1,380 @@
+"""Made-up people who use a real station: who comes when, in what mood, and what they would watch.
+
+The demo fills its dashboard with them, and ``benchmarks/simulate.py`` measures how often the
+station shows them a film that they would take. The LLM is a script.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, tzinfo
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+from moodflix import clock, vocabulary
+from moodflix.config import Settings
+from moodflix.films import shipped, titles
+from moodflix.learning import training
+from moodflix.learning.files import ModelStore
+from moodflix.perception.merge import Judged, Perceived
+from moodflix.recommend.catalogue.ranker import Catalogue
+from moodflix.recommend.learned.model import LearnedRecommender
+from moodflix.recommend.llm import recommender as llm
+from moodflix.recommend.query import Pick, Query
+from moodflix.requests import InferenceRequest, LogRequest
+from moodflix.station import Station, log_choice
+from moodflix.store.database import Database
+from moodflix.vocabulary import FACE, HAND, VOICE, WORDS
+
+if TYPE_CHECKING:
+    from numpy import ndarray
+    from numpy.random import Generator
+
+    Array = ndarray[Any, Any]
+
+Choice = TypeVar("Choice")
+
+FILMS_SHOWN: Final = 10
+# Each hour's share of the visitors of a working day and of any other.
+_HOURS: Final[tuple[dict[int, int], ...]] = (
+    dict(zip(range(16, 24), (1, 2, 4, 7, 9, 8, 5, 2), strict=True)),
+    dict(zip(range(12, 24), (2, 3, 4, 4, 4, 5, 6, 8, 9, 8, 6, 4), strict=True)),
+)
+# How common a mood is, and how many times that on some occasions.
+_MOODS: Final = dict(zip(vocabulary.MOODS, (2, 1, 1.5, 6, 4, 2.5, 4), strict=True))
+_MONDAY: Final = {"angry": 2.5, "disgust": 2.0, "happy": 0.6}
+_WEEKEND: Final = {"happy": 1.8, "surprise": 1.5, "angry": 0.5}
+_LATE: Final = {"sad": 2.0, "fear": 2.2, "happy": 0.7}
+_TONES: Final = {
+    "happy": ("happy", "excited"),
+    "sad": ("sad", "subdued"),
+    "angry": ("angry", "excited"),
+}
+_WEATHER: Final = ("clear sky", "few clouds", "overcast clouds", "mist", "light rain", "heavy rain")
+_SATURDAY, _NIGHT = 5, 22
+_PLACE: Final = {"city": "Seoul", "lat": "37.57", "lon": "126.98"}
+# How often a mood is read rightly from a signal, and what else it is taken for.
+_RIGHT: Final = {HAND: 1.0, WORDS: 0.9, FACE: 0.75}
+_TAKEN_FOR: Final = {
+    "angry": ("disgust", "neutral"),
+    "disgust": ("angry", "sad"),
+    "fear": ("surprise", "sad"),
+    "happy": ("surprise", "neutral"),
+    "neutral": ("sad", "happy"),
+    "sad": ("neutral", "fear"),
+    "surprise": ("fear", "happy"),
+}
+_CORRECTED: Final = 0.6
+# Share of films a visitor would take, of looking at the next one, of naming one of their own.
+_TAKEN, _LOOKS_ON, _NAMES_OWN = 0.02, 0.9, 0.3
+_LLM_DEADLINE: Final = 60.0
+# Films that the LLM names beside its candidates.
+_LLM_OTHERS: Final = 2
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One visitor on one evening.
+
+    Attributes:
+        now: when they come; ``decides_at`` is when they choose, if they do.
+        context: the ten context columns, with the mood they are really in.
+        source: how the mood gets known; ``read_mood`` is what it is taken for.
+        corrects_at: when they put a wrong mood right; ``None`` if they don't.
+        takes: spelling keys of the films they would take.
+        looks_at: how many of the films shown they look at.
+        own_film: the title they name if none of those is one they would take.
+        seed: what is drawn at random for this visit comes from it.
+    """
+
+    now: datetime
+    decides_at: datetime
+    context: Mapping[str, str]
+    source: str
+    read_mood: str
+    corrects_at: datetime | None
+    takes: frozenset[str]
+    looks_at: int
+    own_film: str | None
+    seed: Sequence[int]
+
+    def choice(self, shown: Sequence[str]) -> str | None:
+        """Return the title chosen from those shown, or the one named besides, if any."""
+        for title in shown[: self.looks_at]:
+            if titles.key(title) in self.takes:
+                return title
+        return self.own_film
+
+
+class Visitors:
+    """The people around one station: their tastes drift from day to day."""
+
+    def __init__(
+        self,
+        seed: int,
+        per_day: tuple[float, float],
+        sources: Mapping[str, float],
+        zone: tzinfo | None = None,
+    ) -> None:
+        """Draw the tastes.
+
+        ``per_day`` are the visitors expected on a working day and on any other, ``sources`` how
+        their mood gets known, and the share of visitors for each. They live in ``zone``.
+        """
+        import numpy as np
+
+        self._seed, self._per_day, self._sources, self._zone = seed, per_day, sources, zone
+        rng = np.random.default_rng(seed)
+        self._films = shipped.films()
+        count = len(self._films)
+        self._fame = [0.5 * film.renown for film in self._films] + rng.normal(0, 0.6, count)
+        self._fashion = np.zeros(count)
+        self._moods = {
+            mood: [film.moods.get(mood, 0) for film in self._films] + rng.normal(0, 0.8, count)
+            for mood in _MOODS
+        }
+        self._occasions = {
+            word: rng.normal(0, 0.5, count) for word in (*_WEATHER, *vocabulary.DAYS)
+        }
+
+    def of_day(self, number: int, day: date) -> Iterator[Visit]:
+        """Yield the visits of the station's next day, in their order."""
+        import numpy as np
+
+        # Seeded by the day: how much of a day is used changes no other day.
+        rng = np.random.default_rng([self._seed, number])
+        self._fashion *= 0.9
+        self._fashion[rng.choice(len(self._films), 3)] += 3
+        for place, (since_midnight, context) in enumerate(_arrivals(day, self._per_day, rng)):
+            moment = clock.local(clock.start_of(day, self._zone) + since_midnight, self._zone)
+            yield self._visit(moment, context, rng, [self._seed, number, place])
+
+    def _visit(
+        self, moment: datetime, context: Mapping[str, str], rng: Generator, seed: Sequence[int]
+    ) -> Visit:
+        liking: Array = self._fame + self._fashion + self._moods[context["mood"]]
+        for name in ("weather_desc", "today_status"):
+            liking = liking + self._occasions[context[name]]
+        liking = liking + rng.normal(0, 1.2, len(liking))
+        best = (-liking).argsort()[: int(_TAKEN * len(liking))]
+        mood, source = context["mood"], _one_of(self._sources, rng)
+        right = rng.random() < _RIGHT[source]
+        corrected = not right and rng.random() < _CORRECTED
+        corrects_at = moment + timedelta(seconds=int(rng.integers(8, 30))) if corrected else None
+        decides_in = timedelta(seconds=int(rng.integers(15, 150)))
+        return Visit(
+            now=moment,
+            decides_at=(corrects_at or moment) + decides_in,
+            context=context,
+            source=source,
+            read_mood=mood if right else str(rng.choice(_TAKEN_FOR[mood])),
+            corrects_at=corrects_at,
+            takes=frozenset(self._films[place].key for place in best),
+            looks_at=int(rng.geometric(1 - _LOOKS_ON)),
+            own_film=self._films[rng.choice(best)].title if rng.random() < _NAMES_OWN else None,
+            seed=seed,
+        )
+
+
+def _arrivals(
+    day: date, per_day: tuple[float, float], rng: Generator
+) -> Iterator[tuple[timedelta, dict[str, str]]]:
+    """Yield how long after midnight people come, and in what context."""
+    free, free_tomorrow = (each.weekday() >= _SATURDAY for each in (day, day + timedelta(1)))
+    season = math.cos(2 * math.pi * (day.timetuple().tm_yday - 20) / 365)
+    context = _PLACE | {
+        "today_status": vocabulary.DAYS[free],
+        "tomorrow_status": vocabulary.DAYS[free_tomorrow],
+        "weekday": f"{day:%A}",
+        "weather_desc": str(rng.choice(_WEATHER)),
+        "temperature": str(round(12 - 14 * season + rng.normal(0, 3))),
+    }
+    hours = [_one_of(_HOURS[free], rng) for _ in range(rng.poisson(per_day[free]))]
+    seconds = sorted(3600 * hour + int(rng.integers(3600)) for hour in hours)
+    for second in seconds:
+        late = second >= 3600 * _NIGHT
+        tilts = [_MONDAY] * (day.weekday() == 0) + [_WEEKEND] * free + [_LATE] * late
+        shares = {
+            mood: share * math.prod(tilt.get(mood, 1.0) for tilt in tilts)
+            for mood, share in _MOODS.items()
+        }
+        mood = _one_of(shares, rng)
+        tone = str(rng.choice(_TONES.get(mood, (vocabulary.NEUTRAL,))))
+        yield timedelta(seconds=second), {**context, "mood": mood, "tone": tone}
+
+
+class ScriptedLlm(llm.NoLlm):
+    """Names films of which a share is such as the visitor would take; has a clock of its own."""
+
+    def __init__(self, quality: float, statuses: Mapping[str, float] | None = None) -> None:
+        """Take the share of good films, and how its answers end and how often."""
+        self.quality = quality
+        self.statuses = statuses or {llm.USED: 1.0}
+        self.visit: Visit
+        self._films = {film.key: Pick(film.title, film.year) for film in shipped.films()}
+        self._seconds = 0.0
+
+    def clock(self) -> float:
+        """Return the seconds that all answers took."""
+        return self._seconds
+
+    def ask(
+        self,
+        query: Query,
+        n: int,
+        candidates: llm.Candidates = tuple,
+        deadline: Any = None,
+        listener: Any = None,
+    ) -> llm.LlmAnswer:
+        """Answer for the visit."""
+        del query, deadline, listener
+        import numpy as np
+
+        rng = np.random.default_rng(self.visit.seed)
+        status = _one_of(self.statuses, rng)
+        numbers = _numbers(status, rng)
+        self._seconds += numbers.total + float(rng.uniform(0.02, 0.08))
+        kept = {llm.USED: n, llm.PARTIAL: 2}.get(status, 0)
+        picks = self._picks(min(n, llm.MAX_FILMS), candidates(), rng)[:kept]
+        return llm.LlmAnswer(status, "scripted", picks=picks, numbers=numbers)
+
+    def rank(self, query: Query, n: int) -> list[Pick]:
+        """Return the films of an answer."""
+        return self.ask(query, n).picks
+
+    def _picks(self, n: int, candidates: Sequence[Pick], rng: Generator) -> list[Pick]:
+        """Choose from the candidates and name two besides; without candidates name any film."""
+        takes, others = self.visit.takes, _LLM_OTHERS
+        if not candidates:
+            candidates, others = list(self._films.values()), 0
+        good = [pick for pick in candidates if pick.key in takes]
+        bad = [pick for pick in candidates if pick.key not in takes]
+        hits = int((rng.random(n) < self.quality).sum())
+        chosen = [good[place] for place in rng.permutation(len(good))[:hits]]
+        unlisted = sorted(takes - {pick.key for pick in good})
+        named = rng.permutation(len(unlisted))[: min(hits - len(chosen), others)]
+        chosen += [self._films[unlisted[place]] for place in named]
+        chosen += [bad[place] for place in rng.permutation(len(bad))[: n - len(chosen)]]
+        return [chosen[place] for place in rng.permutation(len(chosen))]
+
+
+def _numbers(status: str, rng: Generator) -> llm.Numbers:
+    if status == llm.OFF:
+        return llm.Numbers()
+    if status == llm.UNAVAILABLE:
+        return llm.Numbers(total=float(rng.uniform(2, _LLM_DEADLINE)))
+    total = _LLM_DEADLINE if status == llm.PARTIAL else float(rng.lognormal(2, 0.35))
+    return llm.Numbers(
+        queue=float(rng.exponential(0.5)),
+        first_film=total / 3,
+        total=total,
+        tokens_per_second=float(rng.normal(21, 2)),
+        prompt_tokens=int(rng.integers(700, 900)),
+    )
+
+
+class Showing(Protocol):
+    """Anything that shows films to visitors and hears what they choose."""
+
+    def show(self, visit: Visit) -> list[str]:
+        """Return titles, best first."""
+        ...
+
+    def choose(self, visit: Visit, title: str) -> None:
+        """Take note of a choice."""
+        ...
+
+
+def simulate(visits: Iterable[Visit], station: Showing) -> Iterator[tuple[Visit, list[str]]]:
+    """Let people come, look and choose; yield each visit with the titles that were shown."""
+    for visit in visits:
+        shown = station.show(visit)
+        title = visit.choice(shown)
+        if title is not None:
+            station.choose(visit, title)
+        yield visit, shown
+
+
+class SimulatedStation:
+    """A real station on a migrated database of its own, used by made-up people."""
+
+    def __init__(
+        self, database: Database, folder: Path, catalogue: Catalogue, script: ScriptedLlm
+    ) -> None:
+        """Prepare one that keeps its models in ``folder``."""
+        self._database = database
+        self._models = ModelStore(folder / "models")
+        self._script = script
+        self._learned = LearnedRecommender()
+        self._answer_id: str | None = None
+        self._perceived: Perceived
+        self._rng: Generator
+        self._station = Station(
+            database,
+            catalogue,
+            self._learned,
+            script,
+            Settings(),
+            perceive=lambda _request, _words: self._perceived,
+            clock=script.clock,
+            new_id=lambda: self._rng.bytes(16).hex(),
+        )
+
+    def show(self, visit: Visit) -> list[str]:
+        """Answer a visit; again, where a mood that was read wrongly is put right."""
+        import numpy as np
+
+        self._rng = np.random.default_rng([*visit.seed, 1])
+        self._script.visit = visit
+        self._answer_id = None
+        shown = self._answer(visit, visit.now, visit.read_mood, visit.source)
+        if visit.corrects_at is None:
+            return shown
+        return self._answer(visit, visit.corrects_at, visit.context["mood"], HAND)
+
+    def _answer(self, visit: Visit, now: datetime, mood: str, source: str) -> list[str]:
+        tone = Judged(visit.context["tone"], VOICE if source == FACE else source, 1.0)
+        self._perceived = Perceived(Judged(mood, source, 1.0), tone)
+        request = InferenceRequest.model_validate(
+            {"environment": visit.context, "limit": FILMS_SHOWN, "corrects": self._answer_id}
+        )
+        answer = self._station.answer(request, now)
+        self._answer_id = answer.id
+        return answer.movies
+
+    def choose(self, visit: Visit, title: str) -> None:
+        """Log a choice, and count it as the trainer would."""
+        mood = self._perceived.mood.label
+        request = LogRequest.model_validate(
+            {
+                "clientSentAt": visit.decides_at.isoformat(),
+                "movieTitle": title,
+                "env": visit.context,
+                "mood": mood,
+                "tone": visit.context["tone"],
+                "inferenceId": self._answer_id,
+            }
+        )
+        self._database.commit(lambda session: log_choice(session, request, visit.decides_at))
+        context = {**visit.context, "mood": mood}
+        self._learned.model = self._learned.model.updated([context], [title])
+
+    def refit(self, now: datetime) -> None:
+        """Refit the learned model and the weights of the recommenders, as the trainer would."""
+        training.train(self._database, self._models, now=now)
+        self._learned.model, _ = training.load_model(self._models, self._models.current() or 0)
+        self.refit_weights()
+
+    def refit_weights(self) -> None:
+        """Refit the weights of the recommenders."""
+        self._station.refit_weights()
+
+
+def _one_of(shares: Mapping[Choice, float], rng: Generator) -> Choice:
+    """Return one of some things, each as likely as its share."""
+    reached = list(accumulate(shares.values()))
+    return list(shares)[bisect(reached, rng.random() * reached[-1])]
