@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# What reads a face and draws the charts comes by npm, unless $(1) did since the lock file changed; $(2) is npm's.
+# What reads a face, draws the charts and lints scripts and styles comes by npm, unless $(1) did since
+# the lock file changed; $(2) is npm's.
 npm = [ $(1) -nt package-lock.json ] || \
     { command -v npm >/dev/null && npm ci --no-audit --no-fund --loglevel=error $(2) >/dev/null; } || \
     echo "No face will be read and no chart drawn, npm is missing or failed; run: sudo apt-get install npm" >&2
@@ -48,10 +49,14 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@$(call npm,node_modules/.bin/biome)
+	node_modules/.bin/biome ci --error-on-warnings
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	@$(call npm,node_modules/.bin/biome)
+	node_modules/.bin/biome check --write
 
 # docs/policy.md and docs/evenings.md, from the data files.
 docs: $(VENV)/.installed

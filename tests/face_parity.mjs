@@ -37,10 +37,17 @@ for (const file of files) {
   const image = tf.tensor3d(new Int32Array(data), [height, width, 3], "int32");
   const found = await faceapi.detectAllFaces(image, options).withFaceExpressions();
   const faces = found.map(({ detection: { score, box }, expressions }) => ({
-    score, x: box.x, y: box.y, width: box.width, height: box.height, expressions,
+    score,
+    x: box.x,
+    y: box.y,
+    width: box.width,
+    height: box.height,
+    expressions,
   }));
   const detect = await timed(() => faceapi.detectAllFaces(image, options));
   const [crop] = found.length ? await faceapi.extractFaceTensors(image, [found[0].detection]) : [];
-  const express = crop ? await timed(() => faceapi.nets.faceExpressionNet.predictExpressions(crop)) : [];
+  const express = crop
+    ? await timed(() => faceapi.nets.faceExpressionNet.predictExpressions(crop))
+    : [];
   console.log(JSON.stringify({ faces, detect, express }));
 }

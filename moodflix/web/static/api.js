@@ -56,7 +56,8 @@ async function* events(stream) {
 
 /** What is read of a frame. */
 export async function glimpse(image, signal) {
-  return (await (await send("/inference/reading", { images: [image] }, { signal })).json()).perceived;
+  return (await (await send("/inference/reading", { images: [image] }, { signal })).json())
+    .perceived;
 }
 
 export const log = (choice) => send("/inference/log", choice);

@@ -14,7 +14,8 @@ const says = by("camera-says");
 let stream = null;
 
 function step(name) {
-  for (const each of dialog.querySelectorAll("[data-step]")) each.hidden = each.dataset.step !== name;
+  for (const each of dialog.querySelectorAll("[data-step]"))
+    each.hidden = each.dataset.step !== name;
 }
 
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -108,12 +109,16 @@ function live(signal) {
 }
 
 async function capture(present, read) {
-  const [count, bar, film] = [".count", "progress", ".film"].map((each) => dialog.querySelector(each));
+  const [count, bar, film] = [".count", "progress", ".film"].map((each) =>
+    dialog.querySelector(each),
+  );
   const seen = stream.getVideoTracks().length > 0;
   video.srcObject = stream;
   if (seen) await video.play();
   const heard = stream.getAudioTracks().length > 0;
-  says.textContent = t(!heard ? "camera-no-microphone" : seen ? "camera-ready" : "camera-no-camera");
+  says.textContent = t(
+    !heard ? "camera-no-microphone" : seen ? "camera-ready" : "camera-no-camera",
+  );
   for (let left = READY; left && present(); left -= 1) {
     count.textContent = left;
     await wait(700);

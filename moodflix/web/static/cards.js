@@ -33,7 +33,8 @@ export function show(picks) {
 export function add(pick) {
   pick = { ...pick, sources: { llm: 1 } };
   const known = shown.get(key(pick));
-  if (known) return fill(known, { ...known.pick, ...pick, sources: { ...known.pick.sources, llm: 1 } });
+  if (known)
+    return fill(known, { ...known.pick, ...pick, sources: { ...known.pick.sources, llm: 1 } });
   const others = [...shown.values()].filter((each) => !each.pick.sources?.llm && !each.out);
   const last = others.at(-1);
   glide(() => {

@@ -132,7 +132,12 @@ export function grid(plot, caption, rows, columns, cell) {
   clear(plot);
   const head = columns.map(({ name, shown }) => heading("col", name, shown));
   const body = rows.map(({ name, shown, key }) =>
-    make("tr", {}, heading("row", name, shown), ...columns.map((each) => shaded(cell(key, each.key)))),
+    make(
+      "tr",
+      {},
+      heading("row", name, shown),
+      ...columns.map((each) => shaded(cell(key, each.key))),
+    ),
   );
   plot.append(
     make(

@@ -1,7 +1,7 @@
 // The keeper's page: which days, and a chart of each table of figures.
 import * as charts from "./charts.js";
 import { figures, findings, readable } from "./findings.js";
-import { announce, by, press, onPress, still, t, told } from "./page.js";
+import { announce, by, onPress, press, still, t, told } from "./page.js";
 
 const sections = [...document.querySelectorAll(".chart")];
 const range = by("range");
@@ -21,7 +21,8 @@ function wanted(names = ["days", "from", "to"]) {
 
 async function load() {
   loading?.abort();
-  const mine = (loading = new AbortController());
+  const mine = new AbortController();
+  loading = mine;
   main.setAttribute("aria-busy", "true");
   by("trouble").hidden = true;
   for (const section of sections) section.dataset.state = "loading";
@@ -41,7 +42,9 @@ async function loadOne(section, signal) {
     if ([401, 403].includes(response.status)) location.reload();
     if (!response.ok) throw new TypeError(`${response.status}`);
     const { columns, rows, ...days } = await response.json();
-    const named = rows.map((row) => Object.fromEntries(row.map((it, place) => [columns[place], it])));
+    const named = rows.map((row) =>
+      Object.fromEntries(row.map((it, place) => [columns[place], it])),
+    );
     loaded.set(name, { columns, rows: named, ...days });
   } catch (error) {
     if (signal.aborted) return;
@@ -93,7 +96,11 @@ function showTable(section, { columns }, rows) {
     const caption = section.querySelector("h2").textContent;
     const heads = columns.map((each) => t(`column-${each}`));
     details.append(
-      charts.table(caption, heads, rows.map((row) => columns.map((each) => readable(each, row[each])))),
+      charts.table(
+        caption,
+        heads,
+        rows.map((row) => columns.map((each) => readable(each, row[each]))),
+      ),
     );
   };
   details.ontoggle = fill;

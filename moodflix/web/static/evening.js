@@ -32,7 +32,12 @@ function show() {
   press(by("weathers"), "weather", evening.weather_desc);
   const degrees = evening.temperature === "" ? "" : t("degrees", { celsius: evening.temperature });
   const tomorrow = t("tomorrow-is", { day: label("day", evening.tomorrow_status) });
-  by("evening-now").textContent = [evening.city, degrees, label("weekday", evening.weekday), tomorrow]
+  by("evening-now").textContent = [
+    evening.city,
+    degrees,
+    label("weekday", evening.weekday),
+    tomorrow,
+  ]
     .filter(Boolean)
     .join(" · ");
 }
@@ -68,10 +73,13 @@ function locate(found, failed) {
 async function locateUnasked(settle) {
   const asked = evening.city ? null : await navigator.permissions?.query({ name: "geolocation" });
   if (asked?.state !== "granted") return;
-  locate((here) => {
-    Object.assign(evening, { city: place(here) }, here);
-    settle();
-  }, () => {});
+  locate(
+    (here) => {
+      Object.assign(evening, { city: place(here) }, here);
+      settle();
+    },
+    () => {},
+  );
 }
 
 /** Show the evening; `changed()` is called after each change. */

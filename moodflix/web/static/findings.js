@@ -59,7 +59,7 @@ export function readable(column, value) {
  * What is left over comes first.
  */
 function byDay({ rows, last }, add) {
-  const oldest = rows.reduce((day, row) => (row.day < day ? row.day : day), last);
+  const [oldest] = [last, ...rows.map((row) => row.day)].sort();
   const days = (Date.parse(last) - Date.parse(oldest)) / DAY + 1;
   const many = days / MOST_BARS;
   const step = many <= 1 ? 1 : many <= 7 ? 7 : 28 * Math.ceil(many / 28);
@@ -75,7 +75,10 @@ function middle(rows, name, weight) {
   const sorted = rows.filter((row) => row[name] !== null).sort((a, b) => a[name] - b[name]);
   const half = sum(sorted, weight) / 2;
   let passed = 0;
-  return sorted.find((row) => (passed += row[weight]) >= half)?.[name];
+  return sorted.find((row) => {
+    passed += row[weight];
+    return passed >= half;
+  })?.[name];
 }
 
 const plot = (spec) => (element, said) => charts.hasLibrary && charts.plotted(element, said, spec);
@@ -131,7 +134,12 @@ function hours({ rows }, picked, picker) {
 
 function films({ rows }, picked, picker) {
   if (!rows.length) return {};
-  const mood = picked ?? best(moods.map((it) => ({ it, n: sum(of(rows, "mood", it), "choices") })), "n").it;
+  const mood =
+    picked ??
+    best(
+      moods.map((it) => ({ it, n: sum(of(rows, "mood", it), "choices") })),
+      "n",
+    ).it;
   picker.value = mood;
   const mine = of(rows, "mood", mood).sort((a, b) => b.choices - a.choices);
   if (!mine.length) return {};
@@ -166,14 +174,21 @@ function origins({ rows }) {
     name: t(`rank-${from}`),
     colour: `rank-${from}`,
     values: SOURCES.map((name) =>
-      sum(of(rows, "recommender", name).filter(({ rank }) => bucket(rank) === from), "choices"),
+      sum(
+        of(rows, "recommender", name).filter(({ rank }) => bucket(rank) === from),
+        "choices",
+      ),
     ),
   }));
   const labels = SOURCES.map(source);
-  return { found, draw: plot({ kind: "rows", labels, series, stacked: true, format: number.format }) };
+  return {
+    found,
+    draw: plot({ kind: "rows", labels, series, stacked: true, format: number.format }),
+  };
 }
 
-const firstFive = ({ rows }) => rows.find(({ recommender, k }) => recommender === "list" && k === 5);
+const firstFive = ({ rows }) =>
+  rows.find(({ recommender, k }) => recommender === "list" && k === 5);
 
 function acceptance(data) {
   const five = firstFive(data);
@@ -184,7 +199,8 @@ function acceptance(data) {
     high: share(five.high),
   });
   const ks = [1, 3, 5];
-  const at = (name, k) => of(data.rows, "recommender", name).find((row) => row.k === k && row.shown);
+  const at = (name, k) =>
+    of(data.rows, "recommender", name).find((row) => row.k === k && row.shown);
   const series = SOURCES.filter((name) => at(name, 5)).map((name) => ({
     name: source(name),
     colour: name,
@@ -227,7 +243,10 @@ function readings(data) {
       mark: read === said ? "right" : "",
     };
   };
-  return { found, draw: (element, said) => charts.grid(element, said, headings(), headings(), cell) };
+  return {
+    found,
+    draw: (element, said) => charts.grid(element, said, headings(), headings(), cell),
+  };
 }
 
 function waits(data) {
@@ -264,7 +283,10 @@ function llm(data) {
     colour: status,
     values: values.map((rows) => sum(of(rows, "status", status), "answers")),
   }));
-  return { found, draw: plot({ kind: "bars", labels, series, stacked: true, format: number.format }) };
+  return {
+    found,
+    draw: plot({ kind: "bars", labels, series, stacked: true, format: number.format }),
+  };
 }
 
 function models({ rows }) {
@@ -294,7 +316,15 @@ function models({ rows }) {
  * `rows` are those that belong to what was picked.
  */
 export const findings = {
-  choices, hours, films, readings, acceptance, origins, models, seconds: waits, llm,
+  choices,
+  hours,
+  films,
+  readings,
+  acceptance,
+  origins,
+  models,
+  seconds: waits,
+  llm,
 };
 
 /** The figures at the top. */

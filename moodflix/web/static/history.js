@@ -6,12 +6,14 @@ let films = told.chosen;
 
 export function show() {
   by("history").hidden = !films.length;
-  by("history").querySelector("ol").replaceChildren(
-    ...films.map((film) => {
-      const title = called(film);
-      return make("li", { title }, poster({ ...film, year: null }), make("span", {}, title));
-    }),
-  );
+  by("history")
+    .querySelector("ol")
+    .replaceChildren(
+      ...films.map((film) => {
+        const title = called(film);
+        return make("li", { title }, poster({ ...film, year: null }), make("span", {}, title));
+      }),
+    );
 }
 
 /** Put the film that was chosen just now first. */

@@ -70,7 +70,10 @@ function hills(next, [, far, near, light]) {
   const sun = between(next, 45, 155);
   const rise = () => between(next, 105, 135);
   const ridge = (base, fill) =>
-    path(`M0 ${base}C50 ${rise() + base - 130} 80 ${base + 14} 120 ${base - 8}S180 ${base - 34} 200 ${base - 6}V300H0z`, fill);
+    path(
+      `M0 ${base}C50 ${rise() + base - 130} 80 ${base + 14} 120 ${base - 8}S180 ${base - 34} 200 ${base - 6}V300H0z`,
+      fill,
+    );
   return [
     circle(sun, between(next, 62, 96), between(next, 26, 42), light),
     ridge(138, near),
@@ -80,7 +83,9 @@ function hills(next, [, far, near, light]) {
 
 function orbits(next, [, far, near, light]) {
   const [x, y] = [between(next, 70, 130), between(next, 85, 110)];
-  const rings = [88, 70, 52].map((r) => circle(x, y, r, "none", { stroke: near, "stroke-width": 1 }));
+  const rings = [88, 70, 52].map((r) =>
+    circle(x, y, r, "none", { stroke: near, "stroke-width": 1 }),
+  );
   const moons = [88, 70, 52].map((r) => {
     const angle = between(next, 0, 2 * Math.PI);
     return circle(x + r * Math.cos(angle), y + r * Math.sin(angle), between(next, 3, 7), light);
@@ -94,18 +99,25 @@ function trunks(next, [, far, near, light]) {
   for (let x = -8; x < WIDE; x += between(next, 16, 30)) {
     const width = between(next, 4, 13);
     const lean = between(next, -6, 6);
-    trees.push(path(`M${x} 300L${x + lean} 0h${width}L${x + width + 3} 300z`, next() < 0.5 ? far : near));
+    trees.push(
+      path(`M${x} 300L${x + lean} 0h${width}L${x + width + 3} 300z`, next() < 0.5 ? far : near),
+    );
   }
-  return [moon, ...trees.map((tree) => (tree.setAttribute("opacity", 0.92), tree))];
+  for (const tree of trees) tree.setAttribute("opacity", 0.92);
+  return [moon, ...trees];
 }
 
 function blinds(next, [, far, near, light]) {
   const slope = between(next, -70, -30);
   const slats = [0, 1, 2, 3, 4, 5].map((each) => {
     const y = 40 + 30 * each;
-    return path(`M0 ${y}L200 ${y + slope}v${16 - 2 * each}L0 ${y + 16 - 2 * each}z`, each % 2 ? near : light, {
-      opacity: 0.9 - 0.12 * each,
-    });
+    return path(
+      `M0 ${y}L200 ${y + slope}v${16 - 2 * each}L0 ${y + 16 - 2 * each}z`,
+      each % 2 ? near : light,
+      {
+        opacity: 0.9 - 0.12 * each,
+      },
+    );
   });
   const x = between(next, 60, 140);
   const body = path(`M${x - 46} 200c0-44 22-56 46-56s46 12 46 56z`, far);
@@ -117,7 +129,11 @@ function waves(next, [, far, near, light]) {
   for (let each = 0; each < 11; each += 1) {
     const y = 34 + 13 * each;
     const swing = between(next, 6, 34) * Math.sin((Math.PI * (each + 1)) / 12);
-    lines.push(line(`M-10 ${y}q35 ${-swing} 70 0t70 0t80 0`, [light, near, far][each % 3], 5, { "stroke-linecap": "round" }));
+    lines.push(
+      line(`M-10 ${y}q35 ${-swing} 70 0t70 0t80 0`, [light, near, far][each % 3], 5, {
+        "stroke-linecap": "round",
+      }),
+    );
   }
   return lines;
 }
@@ -139,12 +155,19 @@ function tiles(next, [, far, near, light]) {
 
 function sky(next, [ground, far, near, light]) {
   const stars = Array.from({ length: 34 }, () =>
-    circle(between(next, 8, 192), between(next, 8, 150), between(next, 0.6, 2), light, { opacity: between(next, 0.4, 1) }),
+    circle(between(next, 8, 192), between(next, 8, 150), between(next, 0.6, 2), light, {
+      opacity: between(next, 0.4, 1),
+    }),
   );
   const [x, y] = [between(next, 60, 140), between(next, 58, 90)];
   const crescent = [circle(x, y, 32, light), circle(x + 13, y - 8, 28, ground)];
   const land = path(`M0 176q50-${between(next, 20, 50)} 100-8t100-10V300H0z`, far);
-  return [...stars, ...crescent, land, path("M0 194q70-26 130-4t70-4V300H0z", near, { opacity: 0.55 })];
+  return [
+    ...stars,
+    ...crescent,
+    land,
+    path("M0 194q70-26 130-4t70-4V300H0z", near, { opacity: 0.55 }),
+  ];
 }
 
 function circles(next, [, far, near, light]) {
@@ -159,17 +182,23 @@ function circles(next, [, far, near, light]) {
 
 function arcs(next, [, far, near, light]) {
   const [x, y] = [next() < 0.5 ? 0 : WIDE, 190];
-  return [170, 136, 102, 68, 34].map((r, each) => circle(x, y, r, [far, near, far, light, near][each]));
+  return [170, 136, 102, 68, 34].map((r, each) =>
+    circle(x, y, r, [far, near, far, light, near][each]),
+  );
 }
 
 function city(next, [, far, near, light]) {
   const drawn = [circle(between(next, 40, 160), between(next, 50, 80), 24, light)];
-  for (const [low, high, fill] of [[70, 120, near], [110, 160, far]])
+  for (const [low, high, fill] of [
+    [70, 120, near],
+    [110, 160, far],
+  ])
     for (let x = -6; x < WIDE; ) {
       const [width, top] = [between(next, 20, 40), between(next, low, high)];
       drawn.push(box(x, top, width - 3, 300 - top, fill));
       for (let y = top + 10; y < 190; y += 13)
-        if (next() < 0.45) drawn.push(box(x + 5 + 9 * Math.floor(next() * 2), y, 4, 5, light, { opacity: 0.8 }));
+        if (next() < 0.45)
+          drawn.push(box(x + 5 + 9 * Math.floor(next() * 2), y, 4, 5, light, { opacity: 0.8 }));
       x += width;
     }
   return drawn;
@@ -209,9 +238,15 @@ export function poster(film) {
   const { size, lines } = set(called(film));
   const top = 290 - (year ? 16 : 4) - 1.08 * size * (lines.length - 1);
   const text = lines.map((each, place) =>
-    draw("text", { x: 14, y: top - 6 + 1.08 * size * place, "font-size": size, class: "title" }, each),
+    draw(
+      "text",
+      { x: 14, y: top - 6 + 1.08 * size * place, "font-size": size, class: "title" },
+      each,
+    ),
   );
-  const foot = year ? [draw("text", { x: 14, y: 289, "font-size": 12, class: "year" }, String(year))] : [];
+  const foot = year
+    ? [draw("text", { x: 14, y: 289, "font-size": 12, class: "year" }, String(year))]
+    : [];
   return draw(
     "svg",
     { class: "poster", viewBox: `0 0 ${WIDE} ${HIGH}`, "aria-hidden": "true", fill: inks[3] },

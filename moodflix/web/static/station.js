@@ -42,7 +42,8 @@ function stage(name) {
 async function ask({ others = false, shown = {} } = {}) {
   again = () => ask({ others, shown });
   asking?.abort();
-  const mine = (asking = new AbortController());
+  const mine = new AbortController();
+  asking = mine;
   const has = { picks: false };
   stage("picks");
   by("trouble").hidden = true;
@@ -87,7 +88,8 @@ const listeners = (has, others) => ({
     const heard = by("reading").querySelector(".read").textContent.trim();
     status(t("llm-thinking"), `${heard}. ${t("films-here", { count: picks.length })}`);
     // Beside one another they need no scrolling.
-    if (matchMedia("(max-width: 63.99rem)").matches) by(others ? "picks" : "reading").scrollIntoView();
+    if (matchMedia("(max-width: 63.99rem)").matches)
+      by(others ? "picks" : "reading").scrollIntoView();
   },
   queue({ position }) {
     status(t("llm-queue", { position }));
@@ -192,7 +194,9 @@ onPress(by("intents"), "intent", (wanted) => {
   ask();
 });
 by("others").addEventListener("click", () => ask({ others: true }));
-by("trouble").querySelector("button").addEventListener("click", () => again());
+by("trouble")
+  .querySelector("button")
+  .addEventListener("click", () => again());
 by("afresh").addEventListener("click", kiosk.afresh);
 for (const button of document.querySelectorAll("[data-close]"))
   button.addEventListener("click", () => button.closest("dialog").close());
