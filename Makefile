@@ -58,7 +58,7 @@ format: $(VENV)/.installed-dev
 	@$(call npm,node_modules/.bin/biome)
 	node_modules/.bin/biome check --write
 
-# docs/policy.md and docs/evenings.md, from the data files.
+# docs/policy.md, docs/evenings.md and moodflix/data/space.npz, from the data files.
 docs: $(VENV)/.installed
 	$(BIN)/python docs/make.py
 

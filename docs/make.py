@@ -1,4 +1,4 @@
-"""Writes docs/policy.md and docs/evenings.md: what the catalogue makes of the policy."""  # noqa: INP001
+"""Writes what is made of the catalogue's data: docs/policy.md, docs/evenings.md, space.npz."""  # noqa: INP001
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 
 from moodflix.perception.understanding import understand
-from moodflix.recommend.catalogue import policy
+from moodflix.recommend.catalogue import policy, space
 from moodflix.recommend.catalogue.ranker import Catalogue
 from moodflix.recommend.query import Query
 from moodflix.vocabulary import MOODS, Intent
@@ -126,6 +126,8 @@ def evenings_page(catalogue: Catalogue) -> Iterator[str]:
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
+    data = folder if len(sys.argv) > 1 else HERE.parent / "moodflix" / "data"
+    Catalogue().save_space(data / space.FILE)
     pages = {"policy.md": policy_page, "evenings.md": evenings_page}
     for name, page in pages.items():
         (folder / name).write_text("\n".join([*page(Catalogue()), ""]), encoding="utf-8")

@@ -54,21 +54,21 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def films_learned_once() -> Iterator[None]:
     """Every test ranks the same films, and learning them takes a second."""
-    learn = Catalogue._learn  # noqa: SLF001 - what is learned, whoever asks
+    prepare = Catalogue._prepare  # noqa: SLF001 - what is learned, whoever asks
     learned: dict[str, Any] = {}
 
     def once(catalogue: Catalogue, films: Sequence[ShippedFilm]) -> None:
         if films is not shipped.films():
-            learn(catalogue, films)
+            prepare(catalogue, films)
             return
         if not learned:
             before = set(vars(catalogue))
-            learn(catalogue, films)
+            prepare(catalogue, films)
             learned.update({name: vars(catalogue)[name] for name in {*vars(catalogue)} - before})
         vars(catalogue).update(learned, _films=films)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Catalogue, "_learn", once)
+        patch.setattr(Catalogue, "_prepare", once)
         yield
 
 

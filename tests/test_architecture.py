@@ -43,9 +43,9 @@ OWNERS = {
     "itsdangerous": "web",
     "ollama": "recommend.llm",
     "httpx": "recommend.llm",
-    "sklearn": "recommend.catalogue.ranker recommend.learned.model recommend.learned.encoding "
+    "sklearn": "recommend.catalogue.space recommend.learned.model recommend.learned.encoding "
     "recommend.learned.estimator",
-    "scipy": "recommend.learned.counts recommend.learned.estimator",
+    "scipy": "recommend.catalogue.space recommend.learned.counts recommend.learned.estimator",
     "sqlalchemy": "store",
     "alembic": "store.migration",
     "click": "cli",

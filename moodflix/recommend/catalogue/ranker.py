@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from moodflix.errors import RecommenderError
@@ -11,8 +12,8 @@ from moodflix.films import shipped
 from moodflix.films.shipped import FAMILIES, ShippedFilm
 from moodflix.perception import wishes
 from moodflix.perception.moods import canonical_mood
-from moodflix.recommend.catalogue import policy
-from moodflix.recommend.catalogue.traits import NUMBERS, film_traits
+from moodflix.recommend.catalogue import policy, space
+from moodflix.recommend.catalogue.traits import NUMBERS, TraitTable
 from moodflix.recommend.query import Pick, Query
 from moodflix.vocabulary import CATALOGUE
 
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
     Array = ndarray[Any, Any]
 
 # How much kinds of traits and the numbers count for the likeness of two films.
-_ALIKE = {"theme": 0.85, "genre": 0.9, "director": 0.6, "mood": 1.2, "tone": 1.0}
-_ALIKE |= {"pace": 0.6, "warmth": 0.6, "darkness": 0.6, "length": 0.0, "age": 0.0, "renown": 0.0}
-_ALIKE_ELSE, _DIMENSIONS = 0.6, 80
+LIKENESS = {"theme": 0.85, "genre": 0.9, "director": 0.6, "mood": 1.2, "tone": 1.0}
+LIKENESS |= {"pace": 0.6, "warmth": 0.6, "darkness": 0.6, "length": 0, "age": 0, "renown": 0}
+LIKENESS_ELSE: Final = 0.6
 # How much likeness in few dimensions counts beside that in single traits.
 _LATENT: Final = 0.5
 # What words and named films leave of the mood; what the likest film gains.
@@ -60,7 +61,7 @@ class Catalogue:
         return len(self._films)
 
     def warm(self) -> None:
-        """Load films and scikit-learn unless that is done.
+        """Load the films unless that is done.
 
         Raises:
             RecommenderError: there are no films to rank.
@@ -70,26 +71,20 @@ class Catalogue:
                 films = self._load()
                 if not films:
                     raise RecommenderError("the catalogue is empty; install the station again")
-                self._learn(films)
+                self._prepare(films)
                 self._ready = True
 
-    def _learn(self, films: Sequence[ShippedFilm]) -> None:
+    def _prepare(self, films: Sequence[ShippedFilm]) -> None:
         import numpy as np
-        from sklearn.feature_extraction import DictVectorizer
-        from sklearn.feature_extraction.text import TfidfTransformer
 
         self._films = films
         self._keys = [film.key for film in films]
         self._places = {(film.key, film.year): place for place, film in enumerate(films)}
-        vectorizer = DictVectorizer(dtype=np.float32)
-        self._by_film = vectorizer.fit_transform([film_traits(film) for film in films])
-        self._by_trait = self._by_film.tocsc()
-        self._columns: dict[str, int] = vectorizer.vocabulary_
-        idf = TfidfTransformer().fit(self._by_film != 0).idf_
-        self._rarity = np.clip(idf / _PLAIN_IDF, 0.5, 1.4)
-        places = space()
-        self._space = places.fit_transform(films)
-        self._alike = places[:3].transform(films)
+        self._traits = TraitTable(films)
+        rarity = self._traits.rarity(self._traits.amounts != 0)
+        self._rarity = np.clip(rarity / _PLAIN_IDF, 0.5, 1.4)
+        self._likeness = self._traits.likeness(LIKENESS, LIKENESS_ELSE)
+        self._space = space.places(self._traits, self._likeness)
         wishes.lexicon()
         self._runtimes = np.array([film.runtime for film in films])
         self._families = np.array([FAMILIES.index(film.family) for film in films])
@@ -101,6 +96,11 @@ class Catalogue:
                 ("decade", [film.year // 10 for film in films]),
             )
         }
+
+    def save_space(self, path: Path) -> None:
+        """Fit the space of the films anew and write it to a file."""
+        self.warm()
+        space.save(self._traits, self._likeness, path)
 
     def rank(self, query: Query, n: int) -> list[Pick]:
         """Rank by policy, words and named films, films that are alike apart.
@@ -130,23 +130,26 @@ class Catalogue:
         words = query.words.wishes
         known = self._named([*query.liked, *words.titles])
         mood = policy.for_mood(canonical_mood(query.context.get("mood", "")), query.intent)
-        share = _MOOD_BESIDE_WORDS if words.wanted or known else 1.0
-        weights = np.zeros(len(self._columns), dtype=np.float32)
+        mood_share = _MOOD_BESIDE_WORDS if words.wanted or known else 1.0
+        columns = self._traits.columns
+        weights = np.zeros(len(columns))
         unwanted = {t: w for t, w in words.unwanted.items() if not words.asks_for(t)}
-        for traits, much in ((mood, share), (policy.for_evening(query), 1.0), (unwanted, 1.0)):
+        for traits, share in (
+            (mood, mood_share),
+            (policy.for_evening(query), 1.0),
+            (unwanted, 1.0),
+        ):
             for trait, weight in traits.items():
-                if trait in self._columns:
-                    weights[self._columns[trait]] += much * weight
-        scores: Array = self._by_film @ weights
+                if trait in columns:
+                    weights[columns[trait]] += share * weight
+        scores = self._traits.sums(weights)
         for wish in words.wanted:
             scores += self._met(wish)
-        for films, much in ((known, _LIKED), (self._named(query.loved), _LOVED)):
+        for films, weight in ((known, _LIKED), (self._named(query.loved), _LOVED)):
             if films:
-                likeness = self._alike @ self._alike[films].mean(axis=0).A1
-                likeness += _LATENT * (self._space @ self._space[films].mean(axis=0))
-                likeness[films] = 0
+                likeness = self._likeness_to(films)
                 nearest = np.partition(likeness, -_NEAREST)[-_NEAREST]
-                scores += much * np.minimum(likeness / nearest, _MOST_LIKED)
+                scores += weight * np.minimum(likeness / nearest, _MOST_LIKED)
                 scores[films] = -np.inf
         if query.max_minutes is not None:
             scores[self._runtimes > query.max_minutes] = -np.inf
@@ -154,20 +157,31 @@ class Catalogue:
             scores[self._families > FAMILIES.index(query.family)] = -np.inf
         return scores
 
+    def _likeness_to(self, films: Sequence[int]) -> Array:
+        """Return how like each film is to the mean of some; these themselves are not."""
+        import numpy as np
+
+        theirs = np.isin(self._traits.films, films)
+        mean = np.bincount(
+            self._traits.traits[theirs], self._likeness[theirs], len(self._traits.columns)
+        )
+        likeness = self._traits.sums(mean / len(films), self._likeness)
+        likeness += _LATENT * (self._space @ self._space[films].mean(axis=0))
+        likeness[films] = 0
+        return likeness
+
     def _met(self, wish: Mapping[str, float]) -> Array:
         """Return how well each film meets a wish: by its best trait, and a little by others."""
         import numpy as np
 
-        best = np.zeros(len(self._films), dtype=np.float32)
+        best = np.zeros(len(self._films))
         others = np.zeros_like(best)
         for trait, weight in wish.items():
-            column = self._columns.get(trait)
-            if column is None:
-                continue
-            start, end = self._by_trait.indptr[column : column + 2]
-            places = self._by_trait.indices[start:end]
-            rarity = self._rarity[column] if trait.startswith("theme:") else 1.0
-            gain = self._by_trait.data[start:end] * (weight * rarity)
+            entries = self._traits.entries(trait)
+            places = self._traits.films[entries]
+            theme = trait.startswith("theme:") and trait in self._traits.columns
+            rarity = self._rarity[self._traits.columns[trait]] if theme else 1.0
+            gain = self._traits.amounts[entries] * (weight * rarity)
             if trait in NUMBERS or weight < 0:
                 others[places] += gain / _BESIDE_BEST
             else:
@@ -216,33 +230,3 @@ class Catalogue:
                 np.add(taken, groups == groups[best], out=taken)
         for place in admitted[np.argsort(-scores[admitted], kind="stable")][len(pool) :]:
             yield int(place), float(scores[place]) - _LEVEL
-
-
-def space() -> Any:
-    """Return the scikit-learn pipeline that places films: near ones are alike."""
-    import numpy as np
-    from sklearn.decomposition import TruncatedSVD
-    from sklearn.feature_extraction import DictVectorizer
-    from sklearn.feature_extraction.text import TfidfTransformer
-    from sklearn.pipeline import Pipeline
-    from sklearn.preprocessing import FunctionTransformer, Normalizer
-
-    return Pipeline(
-        [
-            ("take", FunctionTransformer(_what_makes_alike)),
-            ("encode", DictVectorizer(dtype=np.float32)),
-            ("tfidf", TfidfTransformer()),
-            ("fold", TruncatedSVD(_DIMENSIONS, random_state=0)),
-            ("unit", Normalizer()),
-        ]
-    )
-
-
-def _what_makes_alike(films: Sequence[ShippedFilm]) -> list[dict[str, float]]:
-    return [
-        {
-            trait: number * _ALIKE.get(trait.partition(":")[0], _ALIKE_ELSE)
-            for trait, number in film_traits(film).items()
-        }
-        for film in films
-    ]

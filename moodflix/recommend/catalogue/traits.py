@@ -6,10 +6,16 @@ A trait is ``kind:value`` (``mood:sad``, ``theme:rain``, ``director:bong-joon-ho
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from moodflix.films.shipped import ShippedFilm
 from moodflix.perception.words import slug
+
+if TYPE_CHECKING:
+    from numpy import ndarray
+
+    Array = ndarray[Any, Any]
 
 NUMBERS: Final = ("pace", "warmth", "darkness", "renown", "length", "age")
 # A trait counts less the later it stands in its list.
@@ -21,9 +27,11 @@ def film_traits(film: ShippedFilm) -> dict[str, float]:
     """Return the traits of a film, each with how much of it there is."""
     traits = {f"mood:{mood}": weight for mood, weight in film.moods.items()}
     for kind, values in (("genre", film.genres), ("theme", film.themes)):
-        traits |= {f"{kind}:{value}": _BY_PLACE[at] for at, value in enumerate(values)}
+        traits |= {f"{kind}:{value}": _BY_PLACE[place] for place, value in enumerate(values)}
     for kind, values in (("country", film.countries), ("language", film.languages)):
-        traits |= {f"{kind}:{value}": _FURTHER if at else 1.0 for at, value in enumerate(values)}
+        traits |= {
+            f"{kind}:{value}": _FURTHER if place else 1.0 for place, value in enumerate(values)
+        }
     names = [f"director:{slug(name)}" for name in film.directors]
     names += [f"tone:{film.tone}", f"decade:{film.year // 10 * 10}"]
     names += [f"series:{film.series}"] if film.series else []
@@ -31,3 +39,70 @@ def film_traits(film: ShippedFilm) -> dict[str, float]:
     length = min(max((film.runtime - 110) / 40, -1.5), 2.0)
     age = min(max((1990 - film.year) / 30, -1.2), 1.5)
     return traits | dict.fromkeys(names, 1.0) | steps | {"length": length, "age": age}
+
+
+class TraitTable:
+    """The traits of all films: entry ``i`` says how much of ``traits[i]`` there is to ``films[i]``.
+
+    Entries are in the order of traits. A sparse matrix of NumPy alone, as importing SciPy takes
+    longer than all else at a start.
+
+    Attributes:
+        columns: the number of each trait.
+    """
+
+    def __init__(self, films: Sequence[ShippedFilm]) -> None:
+        """Collect the traits of the films."""
+        import numpy as np
+
+        by_film = [film_traits(film) for film in films]
+        names = sorted({trait for traits in by_film for trait in traits})
+        self.columns = {trait: number for number, trait in enumerate(names)}
+        traits = [self.columns[trait] for traits in by_film for trait in traits]
+        order = np.argsort(np.array(traits, dtype=np.int32), kind="stable")
+        lengths = [len(traits) for traits in by_film]
+        self._count = len(films)
+        self.traits: Array = np.array(traits, dtype=np.int32)[order]
+        self.films: Array = np.repeat(np.arange(len(films), dtype=np.int32), lengths)[order]
+        amounts = [amount for traits in by_film for amount in traits.values()]
+        self.amounts: Array = np.array(amounts, dtype=np.float32)[order]
+        self._starts = np.searchsorted(self.traits, np.arange(len(names) + 1))
+
+    def __len__(self) -> int:
+        """Return the number of films."""
+        return self._count
+
+    def entries(self, trait: str) -> slice:
+        """Return where the entries of a trait are; nowhere if no film has it."""
+        column = self.columns.get(trait)
+        return slice(0) if column is None else slice(*self._starts[column : column + 2])
+
+    def sums(self, weights: Array, amounts: Array | None = None) -> Array:
+        """Return for each film the sum of its traits' amounts times their weights."""
+        import numpy as np
+
+        amounts = self.amounts if amounts is None else amounts
+        found: Array = np.bincount(self.films, weights[self.traits] * amounts, len(self))
+        return found
+
+    def rarity(self, present: Array) -> Array:
+        """Return the inverse document frequency of each trait, counting the entries in ``present``.
+
+        The smoothed one of scikit-learn: ``ln((1 + films) / (1 + films with it)) + 1``.
+        """
+        import numpy as np
+
+        counts = np.bincount(self.traits[present], minlength=len(self.columns))
+        found: Array = np.log((1 + len(self)) / (1 + counts)) + 1
+        return found
+
+    def likeness(self, scale: Mapping[str, float], otherwise: float) -> Array:
+        """Return the entries as TF-IDF of unit length, scaled by the kind of trait."""
+        import numpy as np
+
+        kinds = np.array([scale.get(name.partition(":")[0], otherwise) for name in self.columns])
+        weights = kinds * self.rarity(np.ones(len(self.traits), dtype=bool))
+        found = self.amounts * weights[self.traits]
+        lengths = np.sqrt(np.bincount(self.films, found**2, len(self)))
+        unit: Array = found / lengths[self.films]
+        return unit
