@@ -28,7 +28,7 @@ from threadpoolctl import threadpool_limits
 from moodflix.films import titles
 from moodflix.recommend.catalogue.ranker import Catalogue
 from moodflix.recommend.learned.model import ChoiceModel, LearnedRecommender
-from moodflix.recommend.llm import recommender as llm
+from moodflix.recommend.llm.answer import OFF
 from moodflix.recommend.query import Query, Recommender
 from moodflix.simulation import (
     FILMS_SHOWN,
@@ -122,7 +122,7 @@ def stations(folder: Path) -> Iterator[tuple[str, Station]]:
 
     yield "catalogue only", Alone(catalogue)
     yield "learned only", Alone(LearnedRecommender())
-    yield "fusion, no LLM", fusion("none", ScriptedLlm(0, {llm.OFF: 1.0}))
+    yield "fusion, no LLM", fusion("none", ScriptedLlm(0, {OFF: 1.0}))
     for quality in QUALITIES:
         yield f"LLM {quality} only", Alone(ScriptedLlm(quality))
         yield f"old rule, LLM {quality}", OldRule(ScriptedLlm(quality))

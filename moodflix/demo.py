@@ -15,7 +15,7 @@ from typing import Final
 
 from moodflix import clock
 from moodflix.recommend.catalogue.ranker import Catalogue
-from moodflix.recommend.llm import recommender as llm
+from moodflix.recommend.llm.answer import PARTIAL, UNAVAILABLE, USED
 from moodflix.simulation import ScriptedLlm, SimulatedStation, Visitors, simulate
 from moodflix.store import logs, migration
 from moodflix.store.database import Database
@@ -26,8 +26,8 @@ _NAME: Final = "demo.sqlite3"
 _PER_DAY: Final = (22, 32)
 _SOURCES: Final = {HAND: 0.3, WORDS: 0.3, FACE: 0.4}
 # How the LLM fares on any day, and on a bad one, of which there is one a month.
-_GOOD_DAY: Final = {llm.USED: 0.95, llm.PARTIAL: 0.035, llm.UNAVAILABLE: 0.015}
-_BAD_DAY: Final = {llm.USED: 0.3, llm.PARTIAL: 0.3, llm.UNAVAILABLE: 0.4}
+_GOOD_DAY: Final = {USED: 0.95, PARTIAL: 0.035, UNAVAILABLE: 0.015}
+_BAD_DAY: Final = {USED: 0.3, PARTIAL: 0.3, UNAVAILABLE: 0.4}
 _LLM_QUALITY: Final = 0.4
 _REFIT_DAYS: Final = 14
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from queue import SimpleQueue
 from typing import Any
 
 from moodflix.perception.merge import Perceived
-from moodflix.recommend.llm.recommender import Listener, LlmAnswer
-from moodflix.recommend.query import Pick
+from moodflix.recommend.llm.answer import LlmAnswer
 
 
 @dataclass(frozen=True)
@@ -53,31 +50,3 @@ class Event:
 
 
 HEARTBEAT = Event("heartbeat")
-
-
-class StreamEvents(Listener):
-    """Puts the progress of an LLM call into a queue of events."""
-
-    def __init__(
-        self, events: SimpleQueue[Event], checked: Callable[[Sequence[Pick]], list[Pick]]
-    ) -> None:
-        self._events = events
-        self._checked = checked
-        self._told: set[str] = set()
-
-    def queued(self, position: int) -> None:
-        self._events.put(Event("queue", {"position": position}))
-
-    def named(self, pick: Pick) -> None:
-        for film in self._checked([pick]):
-            # Two spellings may turn out to be one film.
-            if film.key in self._told:
-                continue
-            self._told.add(film.key)
-            told = {
-                "title": film.title,
-                "year": film.year,
-                "known": film.known,
-                "why": film.why,
-            }
-            self._events.put(Event("pick", told))

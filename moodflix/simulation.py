@@ -23,7 +23,15 @@ from moodflix.learning.files import ModelStore
 from moodflix.perception.merge import Judged, Perceived
 from moodflix.recommend.catalogue.ranker import Catalogue
 from moodflix.recommend.learned.model import LearnedRecommender
-from moodflix.recommend.llm import recommender as llm
+from moodflix.recommend.llm.answer import (
+    OFF,
+    PARTIAL,
+    UNAVAILABLE,
+    USED,
+    LlmAnswer,
+    Numbers,
+)
+from moodflix.recommend.llm.recommender import MAX_FILMS, Candidates, LlmEvents, NoLlm
 from moodflix.recommend.query import Pick, Query
 from moodflix.requests import InferenceRequest, LogRequest
 from moodflix.station import Station, log_choice
@@ -207,13 +215,13 @@ def _arrivals(
         yield timedelta(seconds=second), {**context, "mood": mood, "tone": tone}
 
 
-class ScriptedLlm(llm.NoLlm):
+class ScriptedLlm(NoLlm):
     """Names films of which a share is such as the visitor would take; has a clock of its own."""
 
     def __init__(self, quality: float, statuses: Mapping[str, float] | None = None) -> None:
         """Take the share of good films, and how its answers end and how often."""
         self.quality = quality
-        self.statuses = statuses or {llm.USED: 1.0}
+        self.statuses = statuses or {USED: 1.0}
         self.visit: Visit
         self._films = {film.key: Pick(film.title, film.year) for film in shipped.films()}
         self._seconds = 0.0
@@ -222,29 +230,18 @@ class ScriptedLlm(llm.NoLlm):
         """Return the seconds that all answers took."""
         return self._seconds
 
-    def ask(
-        self,
-        query: Query,
-        n: int,
-        candidates: llm.Candidates = tuple,
-        deadline: Any = None,
-        listener: Any = None,
-    ) -> llm.LlmAnswer:
+    def ask(self, query: Query, limit: int, candidates: Candidates = tuple) -> LlmEvents:
         """Answer for the visit."""
-        del query, deadline, listener
+        del query
         import numpy as np
 
         rng = np.random.default_rng(self.visit.seed)
         status = _one_of(self.statuses, rng)
         numbers = _numbers(status, rng)
         self._seconds += numbers.total + float(rng.uniform(0.02, 0.08))
-        kept = {llm.USED: n, llm.PARTIAL: 2}.get(status, 0)
-        picks = self._picks(min(n, llm.MAX_FILMS), candidates(), rng)[:kept]
-        return llm.LlmAnswer(status, "scripted", picks=picks, numbers=numbers)
-
-    def rank(self, query: Query, n: int) -> list[Pick]:
-        """Return the films of an answer."""
-        return self.ask(query, n).picks
+        kept = {USED: limit, PARTIAL: 2}.get(status, 0)
+        picks = self._picks(min(limit, MAX_FILMS), candidates(), rng)[:kept]
+        yield LlmAnswer(status, "scripted", picks=picks, numbers=numbers)
 
     def _picks(self, n: int, candidates: Sequence[Pick], rng: Generator) -> list[Pick]:
         """Choose from the candidates and name two besides; without candidates name any film."""
@@ -262,13 +259,13 @@ class ScriptedLlm(llm.NoLlm):
         return [chosen[place] for place in rng.permutation(len(chosen))]
 
 
-def _numbers(status: str, rng: Generator) -> llm.Numbers:
-    if status == llm.OFF:
-        return llm.Numbers()
-    if status == llm.UNAVAILABLE:
-        return llm.Numbers(total=float(rng.uniform(2, _LLM_DEADLINE)))
-    total = _LLM_DEADLINE if status == llm.PARTIAL else float(rng.lognormal(2, 0.35))
-    return llm.Numbers(
+def _numbers(status: str, rng: Generator) -> Numbers:
+    if status == OFF:
+        return Numbers()
+    if status == UNAVAILABLE:
+        return Numbers(total=float(rng.uniform(2, _LLM_DEADLINE)))
+    total = _LLM_DEADLINE if status == PARTIAL else float(rng.lognormal(2, 0.35))
+    return Numbers(
         queue=float(rng.exponential(0.5)),
         first_film=total / 3,
         total=total,

@@ -7,16 +7,16 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from queue import Empty, SimpleQueue
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from moodflix import clock, vocabulary
 from moodflix.config import Settings
-from moodflix.errors import DatabaseUnavailableError, LlmError, RecommenderError
+from moodflix.errors import DatabaseUnavailableError, RecommenderError
 from moodflix.films import shipped, titles
 from moodflix.films.shipped import ShippedFilm
 from moodflix.perception.merge import Perceived, perceive
@@ -26,12 +26,11 @@ from moodflix.recommend.catalogue.ranker import Catalogue
 from moodflix.recommend.catalogue.reasons import Reasons
 from moodflix.recommend.fusion import Fused, RankedList, evidence_weight, fuse, with_exploration
 from moodflix.recommend.learned.model import LearnedRecommender
-from moodflix.recommend.llm import recommender as llm
-from moodflix.recommend.llm.client import Deadline
+from moodflix.recommend.llm.answer import LlmAnswer, Named, Queued, answer_of
 from moodflix.recommend.llm.prompt import MAX_CANDIDATES
-from moodflix.recommend.llm.recommender import Listener, LlmAnswer
+from moodflix.recommend.llm.recommender import LlmEvents, NoLlm, OllamaRecommender
 from moodflix.recommend.query import Pick, Query, Recommender, admissible
-from moodflix.recommendation import HEARTBEAT, Event, Recommendation, StreamEvents
+from moodflix.recommendation import HEARTBEAT, Event, Recommendation
 from moodflix.requests import CONTEXT, Environment, InferenceRequest, LogRequest
 from moodflix.store import answers, feedback, films, logs
 from moodflix.store.database import Database
@@ -43,7 +42,6 @@ logger = logging.getLogger(__name__)
 _DEPTH = 3
 # The newest answers that weights are learned from.
 _LEARNED_FROM = 2_000
-_HEARTBEAT_SECONDS = 1.0
 
 
 @dataclass
@@ -68,7 +66,7 @@ class Station:
         database: Database,
         catalogue: Catalogue,
         context: LearnedRecommender,
-        asked: llm.OllamaRecommender | llm.NoLlm,
+        llm: OllamaRecommender | NoLlm,
         settings: Settings,
         *,
         perceive: Callable[[InferenceRequest, Understanding], Perceived] = perceive,
@@ -83,8 +81,7 @@ class Station:
         self._database = database
         self.catalogue = catalogue
         self.context = context
-        self.llm = asked
-        self._llm_required = settings.llm == "ollama"
+        self.llm = llm
         self._keep_unknown = settings.unknown_films == "keep"
         self._repeat_after = timedelta(days=settings.repeat_days)
         self._learned: Mapping[str, float] = fusion.PRIORS
@@ -118,8 +115,7 @@ class Station:
             RecommenderError: not one recommender could answer.
         """
         asking = self._begin(request, now)
-        asked = self._ask(asking, Deadline(self.llm.timeout), Listener())
-        return self._finish(asking, asked, remember=remember)
+        return self._finish(asking, answer_of(self._ask(asking)), remember=remember)
 
     def stream(self, request: InferenceRequest, now: datetime) -> Iterator[Event]:
         """Recommend films for one evening, piece by piece.
@@ -130,40 +126,39 @@ class Station:
         """
         asking = self._begin(request, now)
         yield Event("perceived", asking.perceived.as_json())
-        fused = self._fused(asking.own, request, asking.query)
-        yield Event("picks", {"picks": self._described(fused, request, asking.query)})
-        deadline = Deadline(self.llm.timeout)
-        events: SimpleQueue[Event] = SimpleQueue()
-        told = StreamEvents(events, lambda picks: self._checked(picks, asking.query))
-
-        def work() -> None:
-            events.put(self._last_event(asking, deadline, told))
-
-        worker = threading.Thread(target=work, name="llm", daemon=True)
-        worker.start()
         try:
-            while True:
-                try:
-                    event = events.get(timeout=_HEARTBEAT_SECONDS)
-                except Empty:
-                    event = HEARTBEAT
-                yield event
-                if event.name in ("answer", "error"):
-                    break
-        finally:
-            deadline.cancel()
-            worker.join()
+            fused = self._fused(asking.own, request, asking.query)
+            yield Event("picks", {"picks": self._described(fused, request, asking.query)})
+            yield from self._answer(asking)
+        except Exception as error:  # noqa: BLE001 - the headers are gone; it is the last event
+            yield Event("error", error)
 
-    def _last_event(self, asking: _Request, deadline: Deadline, listener: Listener) -> Event:
-        try:
-            asked = self._ask(asking, deadline, listener)
-            if deadline.cancelled:
-                # What nobody will see is no answer: none is stored.
-                return Event("error")
-            given = self._finish(asking, asked)
-        except Exception as error:  # noqa: BLE001 - handed over to the thread that answers
-            return Event("error", error)
-        return Event("answer", given)
+    def _ask(self, asking: _Request) -> LlmEvents:
+        def candidates() -> list[Pick]:
+            return [each.pick for each in fuse(asking.own, MAX_CANDIDATES)]
+
+        return self.llm.ask(asking.query, asking.request.limit, candidates)
+
+    def _answer(self, asking: _Request) -> Iterator[Event]:
+        shown: set[str] = set()
+        with closing(self._ask(asking)) as events:
+            for event in events:
+                if isinstance(event, LlmAnswer):
+                    yield Event("answer", self._finish(asking, event))
+                elif isinstance(event, Named):
+                    yield from self._new_picks(event.pick, asking.query, shown)
+                elif isinstance(event, Queued):
+                    yield Event("queue", {"position": event.position})
+                else:
+                    yield HEARTBEAT
+
+    def _new_picks(self, named: Pick, query: Query, shown: set[str]) -> Iterator[Event]:
+        for film in self._checked([named], query):
+            # Two spellings may turn out to be one film.
+            if film.key not in shown:
+                shown.add(film.key)
+                known = {"title": film.title, "year": film.year, "known": film.known}
+                yield Event("pick", {**known, "why": film.why})
 
     def _begin(self, request: InferenceRequest, now: datetime) -> _Request:
         started = self._clock()
@@ -205,18 +200,6 @@ class Station:
             except DatabaseUnavailableError as error:
                 warnings.append(f"what this visitor said of films is not known: {error}")
         return feedback.Taste()
-
-    def _ask(self, asking: _Request, deadline: Deadline, listener: Listener) -> LlmAnswer:
-        def candidates() -> list[Pick]:
-            return [each.pick for each in fuse(asking.own, MAX_CANDIDATES)]
-
-        try:
-            return self.llm.ask(asking.query, asking.request.limit, candidates, deadline, listener)
-        except LlmError as error:
-            if self._llm_required:
-                raise
-            model = getattr(self.llm, "model", None)
-            return llm.unavailable(model, str(error), deadline.seconds - deadline.left())
 
     def _finish(
         self, asking: _Request, asked: LlmAnswer, *, remember: bool = True

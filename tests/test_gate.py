@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from moodflix.errors import LlmBusyError, LlmError
-from moodflix.recommend.llm.client import Deadline
-from moodflix.recommend.llm.limits import Breaker, Queue
+from moodflix.recommend.llm.answer import Queued, Waiting
+from moodflix.recommend.llm.limits import Breaker, Deadline, Queue
 from tests.server import await_condition
 
 LONG = 60.0
@@ -133,18 +133,23 @@ def test_calls_from_before_it_opened_leave_the_trial_alone(clock: Clock) -> None
 
 
 class Caller:
-    """One who waits in the queue and holds the place until `done`."""
+    """One who waits in the queue and holds the place until `done`, or leaves the line."""
 
     def __init__(self, queue: Queue, deadline: Deadline | None = None) -> None:
         self.deadline = deadline or Deadline(LONG)
         self.told: list[int] = []
+        self.leaves = threading.Event()
         self.done = threading.Event()
         self.holds = threading.Event()
-        self.waited = -1.0
         self._queue = queue
 
     def __call__(self) -> None:
-        with self._queue.place(self.deadline, self.told.append) as self.waited:
+        with self._queue.place(self.deadline) as waiting:
+            for event in waiting:
+                if isinstance(event, Queued):
+                    self.told.append(event.position)
+                elif self.leaves.is_set():
+                    return
             self.holds.set()
             assert self.done.wait(LONG)
 
@@ -207,7 +212,6 @@ def test_as_many_run_at_once_as_allowed_and_one_who_waits_not_at_all_is_told_not
     for caller in running:
         caller.must_hold()
         assert caller.told == []
-        assert caller.waited < 2
     [(third, _)] = in_line(start, queue, 1)
     assert not third.holds.is_set()
     running[1].done.set()
@@ -240,7 +244,8 @@ def test_nobody_joins_a_line_that_would_eat_the_deadline(
     clock = Clock()
     monkeypatch.setattr("moodflix.recommend.llm.limits.time", SimpleNamespace(monotonic=clock))
     queue = Queue(parallel=1, waiting=4)
-    with queue.place(Deadline(LONG), lambda _: None):
+    with queue.place(Deadline(LONG)) as waiting:
+        assert list(waiting) == []
         clock.now += 10
     holder, _ = start(queue, Deadline(1000))
     holder.must_hold()
@@ -264,14 +269,13 @@ def test_a_call_whose_deadline_passes_in_line_leaves_it(start: Start) -> None:
     in_line(start, queue, 1)
 
 
-def test_a_waiting_call_that_is_cancelled_frees_its_place(start: Start) -> None:
+def test_a_waiting_call_that_leaves_frees_its_place(start: Start) -> None:
     queue = Queue(parallel=1, waiting=2)
     holder, _ = start(queue)
     holder.must_hold()
     (first, gone), (second, _) = in_line(start, queue, 2)
-    first.deadline.cancel()
-    with pytest.raises(LlmError):
-        gone.result(LONG)
+    first.leaves.set()
+    gone.result(LONG)
     await_condition(lambda: second.told == [2, 1], "the next to move up")
     third, _ = start(queue)
     await_condition(lambda: third.told == [2], "the freed place")
@@ -284,21 +288,37 @@ def test_a_waiting_call_that_is_cancelled_frees_its_place(start: Start) -> None:
 def test_an_exception_frees_the_place(start: Start, error: BaseException) -> None:
     queue = Queue(parallel=1, waiting=1)
     for _ in range(3):
-        with pytest.raises(type(error)), queue.place(Deadline(LONG), lambda _: None):
+        with pytest.raises(type(error)), queue.place(Deadline(LONG)):
             raise error
     last, _ = start(queue)
     last.must_hold()
     assert last.told == []
 
 
-def test_an_exception_while_telling_the_place_frees_it(start: Start) -> None:
+def test_an_exception_in_line_frees_the_place(start: Start) -> None:
     queue = Queue(parallel=1, waiting=1)
     holder, _ = start(queue)
     holder.must_hold()
-
-    def tell(position: int) -> None:
-        raise RuntimeError(position)
-
-    with pytest.raises(RuntimeError), queue.place(Deadline(LONG), tell):
-        pytest.fail("nobody's turn")
+    with pytest.raises(RuntimeError), queue.place(Deadline(LONG)):
+        raise RuntimeError
     in_line(start, queue, 1)
+
+
+def test_a_call_in_line_hears_of_each_second(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("moodflix.recommend.llm.limits.WAITING_SECONDS", 0.01)
+    queue = Queue(parallel=1, waiting=1)
+    holder, _ = start(queue)
+    holder.must_hold()
+    with queue.place(Deadline(LONG)) as waiting:
+        assert [next(waiting) for _ in range(3)] == [Queued(1), Waiting(), Waiting()]
+        holder.done.set()
+        assert set(waiting) <= {Waiting()}
+
+
+def test_who_leaves_the_line_teaches_nothing_of_how_long_a_call_takes(start: Start) -> None:
+    queue = Queue(parallel=1, waiting=1)
+    holder, _ = start(queue)
+    holder.must_hold()
+    for _ in range(3):
+        with queue.place(Deadline(LONG)) as waiting:
+            assert next(waiting) == Queued(1)

@@ -16,6 +16,7 @@ from moodflix.cli.common import bar
 from moodflix.config import Settings
 from moodflix.doctor import checks as doctor
 from moodflix.recommend.llm import diagnostics
+from moodflix.recommend.llm.client import OllamaError
 from moodflix.store import database as db
 
 _COLORS = {doctor.OK: "green", doctor.WARNING: "yellow", doctor.BROKEN: "red"}
@@ -60,8 +61,8 @@ def _pull(model: str) -> doctor.Check:
         for layer, steps in itertools.groupby(diagnostics.pull(model), key=lambda step: step.layer):
             if layer:
                 _show_layer(layer, steps)
-    except diagnostics.OllamaProblemError as problem:
-        return doctor.Check("pull", doctor.BROKEN, str(problem), problem.remedy)
+    except OllamaError as error:
+        return doctor.Check("pull", doctor.BROKEN, error.problem, error.remedy)
     return doctor.Check("pull", doctor.OK, f"{model} is pulled")
 
 

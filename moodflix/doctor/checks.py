@@ -1,4 +1,4 @@
-"""Is everything well: each part of the station, what was found, and what helps."""
+"""Checks each part of the station: what was found, and the command that helps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from moodflix.config import Settings, variable
 from moodflix.errors import DatabaseUnavailableError, SchemaError
 from moodflix.learning.files import ModelFileError, ModelStore
 from moodflix.perception import face
-from moodflix.recommend.llm import diagnostics, prompt
+from moodflix.recommend.llm import client, diagnostics, prompt
+from moodflix.recommend.llm.client import OllamaError
 from moodflix.recommend.llm.recommender import MAX_FILMS
 from moodflix.store import logs, migration
 from moodflix.store.database import Database
@@ -88,8 +89,8 @@ def _ollama(settings: Settings) -> Iterator[Check]:
         if after.size:
             yield _gpu(name, after)
         yield _memory(model, after)
-    except diagnostics.OllamaProblemError as problem:
-        yield Check(part, BROKEN, str(problem), problem.remedy)
+    except OllamaError as error:
+        yield Check(part, BROKEN, error.problem, error.remedy)
 
 
 def _version(version: str, seconds: float) -> Check:
@@ -98,7 +99,7 @@ def _version(version: str, seconds: float) -> Check:
     # A version built from source is 0.0.0.
     if (0, 0) < numbers < _OLDEST:
         found += "; before 0.5 it can't keep an answer to a schema"
-        return Check("ollama", BROKEN, found, diagnostics.INSTALL)
+        return Check("ollama", BROKEN, found, client.INSTALL)
     return Check("ollama", OK, found)
 
 
@@ -112,8 +113,8 @@ def _loaded(name: str, before: diagnostics.Loaded) -> Check:
 def _test_call(settings: Settings, *, was_loaded: bool) -> Check:
     try:
         numbers = diagnostics.ask_for_one_film(settings.ollama_model, settings.llm_timeout)
-    except diagnostics.OllamaProblemError as problem:
-        return Check("test call", BROKEN, str(problem), problem.remedy)
+    except OllamaError as error:
+        return Check("test call", BROKEN, error.problem, error.remedy)
     first, speed = numbers.first_film or numbers.total, numbers.tokens_per_second
     told = "a speed it doesn't tell" if speed is None else f"{speed:.1f} tokens/s"
     found = f"the first film after {first:.1f} s, at {told}"
@@ -149,7 +150,7 @@ def _memory(model: diagnostics.Model, after: diagnostics.Loaded) -> Check:
         return Check("memory", WARNING, found, diagnostics.SMALLER)
     cache = None if model.token_bytes is None else model.token_bytes * prompt.NUM_CTX
     takes = f"{context} takes " + ("?" if cache is None else f"at most {_bytes(cache)}")
-    if not diagnostics.is_local():
+    if not client.is_local():
         return Check("memory", OK, f"{takes}; can't tell if it fits: Ollama is on another machine")
     free = _memory_free()
     if free is None:

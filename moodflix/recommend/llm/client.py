@@ -1,180 +1,261 @@
 """HTTP client for Ollama with one total deadline per call.
 
-A read timeout bounds only the gap between two bytes: a server that dribbles holds the caller for
-as long as it likes. Here every operation of a connection gets what is left until one deadline.
+Calls are tasks on one event loop in a background thread: a task that is cancelled ends at once,
+whatever the server does.
 """
 
 from __future__ import annotations
 
+import asyncio
+import ipaddress
+import os
+import shlex
+import shutil
 import ssl
+import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
-import httpcore
-import httpx
-import ollama
-
-CONNECT_SECONDS = 5.0
-_SLICE_SECONDS = 0.2
-# Some hundred times a long answer; a server that sends more is no Ollama.
-MAX_BYTES = 8 * 1024 * 1024
-
-
-class Deadline:
-    """A moment on the monotonic clock, which may be brought forward to now."""
-
-    def __init__(self, seconds: float) -> None:
-        """Set the deadline ``seconds`` from now."""
-        self.seconds = seconds
-        self.cancelled = False
-        self._at = time.monotonic() + seconds
-
-    def left(self) -> float:
-        """Return the seconds left; 0 or less once it has passed."""
-        return 0.0 if self.cancelled else self._at - time.monotonic()
-
-    def cancel(self) -> None:
-        """Let it pass now: nobody waits for the answer any more. Another thread may call this."""
-        self.cancelled = True
-
-    def bound(self, seconds: float | None) -> float:
-        """Return ``seconds`` or what is left, whichever is less.
-
-        Raises:
-            httpcore.ReadTimeout: the deadline has passed.
-        """
-        left = self.left()
-        if left <= 0:
-            raise httpcore.ReadTimeout("deadline")
-        return left if seconds is None else min(left, seconds)
-
-
-class _Stream(httpcore.NetworkStream):
-    def __init__(self, stream: httpcore.NetworkStream, deadline: Deadline) -> None:
-        self._stream = stream
-        self._deadline = deadline
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        # In slices, so that a cancelled call ends soon; the client sets no timeout of its own.
-        while True:
-            bound = self._deadline.bound(timeout)
-            try:
-                return self._stream.read(max_bytes, min(bound, _SLICE_SECONDS))
-            except httpcore.ReadTimeout:
-                if bound <= _SLICE_SECONDS:
-                    raise
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, self._deadline.bound(timeout))
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore.NetworkStream:
-        bound = self._deadline.bound(timeout)
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, bound), self._deadline)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-
-class _Backend(httpcore.SyncBackend):
-    def __init__(self, deadline: Deadline) -> None:
-        self._deadline = deadline
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        bound = self._deadline.bound(min(timeout or CONNECT_SECONDS, CONNECT_SECONDS))
-        stream = super().connect_tcp(host, port, bound, local_address, socket_options)
-        return _Stream(stream, self._deadline)
-
-
-class _Body(httpx.SyncByteStream):
-    def __init__(self, response: httpcore.Response) -> None:
-        self._response = response
-
-    def __iter__(self) -> Iterator[bytes]:
-        size = 0
-        with _as_httpx():
-            for data in self._response.iter_stream():
-                size += len(data)
-                if size > MAX_BYTES:
-                    raise httpx.DecodingError("too long")
-                yield data
-
-    def close(self) -> None:
-        self._response.close()
-
-
-class _Transport(httpx.BaseTransport):
-    def __init__(self, deadline: Deadline) -> None:
-        self._pool = httpcore.ConnectionPool(network_backend=_Backend(deadline))
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        with _as_httpx():
-            response = self._pool.handle_request(
-                httpcore.Request(
-                    method=request.method,
-                    url=httpcore.URL(
-                        scheme=request.url.raw_scheme,
-                        host=request.url.raw_host,
-                        port=request.url.port,
-                        target=request.url.raw_path,
-                    ),
-                    headers=request.headers.raw,
-                    content=request.stream,
-                )
-            )
-        return httpx.Response(response.status, headers=response.headers, stream=_Body(response))
-
-    def close(self) -> None:
-        self._pool.close()
+from moodflix.errors import LlmError
+from moodflix.recommend.llm.limits import WAITING_SECONDS, Deadline
 
 
 @contextmanager
-def _as_httpx() -> Iterator[None]:
+def _hidden_settings() -> Iterator[None]:
+    """Hide what clients are made from: ollama makes one when imported, which may fail."""
+    hidden = {
+        name: value
+        for name, value in os.environ.items()
+        if name.lower().startswith(("ollama", "ssl")) or name.lower().endswith("_proxy")
+    }
+    for name in hidden:
+        del os.environ[name]
     try:
         yield
-    except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-        raise httpx.ConnectError(str(error)) from error
-    except httpcore.TimeoutException as error:
-        raise httpx.ReadTimeout(str(error)) from error
-    except httpcore.UnsupportedProtocol as error:
-        raise httpx.InvalidURL(str(error)) from error
-    except (httpcore.NetworkError, httpcore.ProtocolError) as error:
-        raise httpx.RemoteProtocolError(str(error)) from error
+    finally:
+        os.environ.update(hidden)
 
 
-@contextmanager
-def connect(deadline: Deadline) -> Iterator[ollama.Client]:
-    """Open the official client on a connection that ends at ``deadline`` at the latest.
+with _hidden_settings():
+    import certifi
+    import httpx
+    import ollama
 
-    It goes where ``OLLAMA_HOST`` says and nowhere else (past any proxy, along no redirect): what
-    it carries is private.
+T = TypeVar("T")
+CONNECT_SECONDS: Final = 5.0
+# Some hundred times a long answer; a server that sends more is no Ollama.
+MAX_BYTES: Final = 8 * 1024 * 1024
+INSTALL: Final = "curl -fsSL https://ollama.com/install.sh | sh"
+RESTART: Final = "sudo systemctl restart ollama"
+_RIGHT_HOST: Final = "export OLLAMA_HOST=127.0.0.1:11434"
+_LOCAL: Final = ("127.0.0.1", "localhost", "::1", "0.0.0.0")  # noqa: S104 - nothing is bound
+_start = threading.Lock()
+# By process: a thread does not survive a fork.
+_loops: dict[int, asyncio.AbstractEventLoop] = {}
+
+
+class OllamaError(LlmError):
+    """A call to Ollama failed.
+
+    Attributes:
+        problem: what is wrong, in words that may be shown.
+        remedy: the command that helps.
+        broke: the connection broke; another try may succeed.
+    """
+
+    def __init__(self, problem: str, remedy: str, advice: str = "", *, broke: bool = False) -> None:
+        """Store them; ``advice`` joins the problem in the error's text."""
+        super().__init__(f"{problem}; {advice}" if advice else problem)
+        self.problem = problem
+        self.remedy = remedy
+        self.broke = broke
+
+
+class TooLongError(OllamaError):
+    """The server sent more than ``MAX_BYTES``."""
+
+
+def stream(
+    ask: Callable[[ollama.AsyncClient], AsyncIterator[T]], model: str, deadline: Deadline
+) -> Generator[T | None, None, None]:
+    """Yield what ``ask`` yields, and ``None`` about once a second; closing it ends the call.
 
     Raises:
-        httpx.InvalidURL: ``OLLAMA_HOST`` can't be read.
+        OllamaError: the call failed, or the deadline passed.
     """
+    results: SimpleQueue[T | OllamaError | None] = SimpleQueue()
+
+    async def collect() -> None:
+        async with _client(deadline.left()) as client:
+            async for part in ask(client):
+                results.put(part)
+
+    async def run() -> None:
+        try:
+            await asyncio.wait_for(collect(), deadline.left())
+        except Exception as error:  # noqa: BLE001 - a foreign answer breaks the client anyhow
+            results.put(_explained(error, model, deadline.seconds))
+        else:
+            results.put(None)
+
+    future = asyncio.run_coroutine_threadsafe(run(), _loop())
     try:
-        opened = ollama.Client(
-            transport=_Transport(deadline), trust_env=False, follow_redirects=False
+        tick = time.monotonic() + WAITING_SECONDS
+        while True:
+            try:
+                part = results.get(timeout=max(0, tick - time.monotonic()))
+            except Empty:
+                tick = time.monotonic() + WAITING_SECONDS
+                yield None
+                continue
+            if part is None:
+                return
+            if isinstance(part, OllamaError):
+                raise part
+            yield part
+    finally:
+        future.cancel()
+
+
+def call(ask: Callable[[ollama.AsyncClient], Awaitable[T]], model: str, seconds: float) -> T:
+    """Return what ``ask`` returns.
+
+    Raises:
+        OllamaError: the call failed, or took longer than ``seconds``.
+    """
+
+    async def only(client: ollama.AsyncClient) -> AsyncIterator[T]:
+        yield await ask(client)
+
+    [result] = [part for part in stream(only, model, Deadline(seconds)) if part is not None]
+    return result
+
+
+def is_local() -> bool:
+    """Whether Ollama runs on this machine, as far as its address tells."""
+    host = _host()
+    with suppress(ValueError):
+        return urlsplit(host if "://" in host else f"//{host}").hostname in _LOCAL
+    return False
+
+
+def _host() -> str:
+    """Return ``OLLAMA_HOST`` as Ollama reads it: without blanks and quotes, or a bare address."""
+    host = os.environ.get("OLLAMA_HOST", "").strip().strip("\"'").strip()
+    with suppress(ValueError):
+        if ipaddress.ip_address(host).version == 6:  # noqa: PLR2004 - as in IPv6
+            return f"[{host}]"
+    return host or "127.0.0.1:11434"
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    with _start:
+        loop = _loops.get(os.getpid())
+        if loop is None:
+            loop = _loops[os.getpid()] = asyncio.new_event_loop()
+            threading.Thread(target=loop.run_forever, name="ollama", daemon=True).start()
+        return loop
+
+
+def _client(seconds: float) -> ollama.AsyncClient:
+    """Open the official client.
+
+    It goes where ``OLLAMA_HOST`` points and nowhere else (past any proxy, along no redirect): what
+    it carries is private.
+    """
+    host = _host()
+    verify: ssl.SSLContext | bool = False
+    if host.lower().startswith("https:"):
+        verify = ssl.create_default_context()
+        verify.load_verify_locations(certifi.where())
+    try:
+        return ollama.AsyncClient(
+            host,
+            trust_env=False,
+            follow_redirects=False,
+            verify=verify,
+            # Less than the deadline: who can't connect is told so.
+            timeout=httpx.Timeout(None, connect=min(CONNECT_SECONDS, 0.9 * seconds)),
+            event_hooks={"response": [_limit_body]},
         )
+    except UnicodeEncodeError as error:
+        raise OllamaError("OLLAMA_API_KEY is not ASCII", "unset OLLAMA_API_KEY") from error
     except ValueError as error:
         raise httpx.InvalidURL(str(error)) from error
-    try:
-        yield opened
-    finally:
-        opened.close()  # type: ignore[no-untyped-call]
+
+
+async def _limit_body(response: httpx.Response) -> None:
+    response.stream = _LimitedBody(response.stream)
+
+
+class _LimitedBody(httpx.AsyncByteStream):
+    """A body that fails when it is longer than any of Ollama's."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for data in self._stream:
+            size += len(data)
+            if size > MAX_BYTES:
+                raise httpx.DecodingError("too long")
+            yield data
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+def _explained(error: Exception, model: str, seconds: float) -> OllamaError:
+    """Return what is wrong without a word of the error's own: it may hold addresses."""
+    if isinstance(error, OllamaError):
+        return error
+    if isinstance(error, ollama.ResponseError):
+        found = _rejected(error.status_code, model)
+    elif _is_about_a_certificate(error):
+        found = OllamaError(
+            "the certificate at OLLAMA_HOST is not trusted",
+            'curl -v "$OLLAMA_HOST"',
+            "set SSL_CERT_FILE to that of its authority",
+        )
+    elif isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | ConnectionError):
+        start = "ollama serve" if shutil.which("ollama") else INSTALL
+        found = OllamaError(
+            "Ollama is not reachable",
+            start if is_local() else _RIGHT_HOST,
+            "is it running? start it with: ollama serve",
+        )
+    elif isinstance(error, httpx.TimeoutException | asyncio.TimeoutError):
+        found = OllamaError(f"no complete answer within {seconds:g} s", RESTART)
+    elif isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
+        found = OllamaError("OLLAMA_HOST is not an address", _RIGHT_HOST)
+    elif isinstance(error, httpx.TransportError | OSError):
+        found = OllamaError("the connection to Ollama broke", RESTART, broke=True)
+    else:
+        kind = TooLongError if isinstance(error, httpx.DecodingError) else OllamaError
+        found = kind("what answers at OLLAMA_HOST does not speak Ollama's API", _RIGHT_HOST)
+    found.__cause__ = error
+    return found
+
+
+def _rejected(status: int, model: str) -> OllamaError:
+    if status == httpx.codes.NOT_FOUND:
+        remedy = f"ollama pull {shlex.quote(model)}"
+        return OllamaError(f"model '{model}' is not pulled", remedy, f"run: ollama pull {model}")
+    if status == httpx.codes.SERVICE_UNAVAILABLE:
+        return OllamaError("Ollama is busy", RESTART, "try again in a moment")
+    if httpx.codes.is_redirect(status):
+        advice = "set it to where Ollama itself answers"
+        return OllamaError("OLLAMA_HOST leads to a redirect", _RIGHT_HOST, advice)
+    answered = f"answered HTTP {status}" if status > 0 else "broke off with an error"
+    return OllamaError(f"Ollama {answered}", RESTART)
+
+
+def _is_about_a_certificate(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error is not None

@@ -1,36 +1,33 @@
-"""What Ollama says of itself and of the model: for the doctor."""
+"""What Ollama reports of itself and of the model: for the doctor."""
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
-import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
-
-import httpx
-import ollama
+from typing import TYPE_CHECKING, Any, Final
 
 from moodflix.errors import LlmError
-from moodflix.recommend.llm import prompt
-from moodflix.recommend.llm.call import Call, Listener, Numbers
-from moodflix.recommend.llm.client import Deadline, connect
-from moodflix.recommend.llm.ollama_errors import FAILURES, complaint
+from moodflix.recommend.llm import client
+from moodflix.recommend.llm.answer import Numbers, answer_of
+from moodflix.recommend.llm.client import RESTART, OllamaError, TooLongError
+from moodflix.recommend.llm.limits import Deadline
+from moodflix.recommend.llm.recommender import OllamaRecommender
 from moodflix.recommend.query import Query
 
-# While it pulls, Ollama says several times a second how far it is.
-_PATIENCE: Final = 60.0
+if TYPE_CHECKING:
+    # Imported for real by client alone.
+    import ollama
+
+# While it pulls, Ollama reports its progress several times a second.
+_PULL_SILENCE: Final = 60.0
 _F16_BYTES: Final = 2
-_LOCAL: Final = ("127.0.0.1", "localhost", "::1", "0.0.0.0")  # noqa: S104 - nothing is bound
-_SAFE_WORD: Final = re.compile(r"[^\w.+:-]")
-INSTALL: Final = "curl -fsSL https://ollama.com/install.sh | sh"
-_RESTART: Final = "sudo systemctl restart ollama"
-_RIGHT_HOST: Final = "export OLLAMA_HOST=127.0.0.1:11434"
+_UNSAFE: Final = re.compile(r"[^\w.+:-]")
 SMALLER: Final = "MOODFLIX_OLLAMA_MODEL=llama3.2:1b flask doctor --pull"
-# What Ollama says when a pull fails, what is shown of it, and what helps.
+# What Ollama's error contains when a pull fails, what is shown of it, and what helps.
 _PULL_FAILURES: Final = (
     ("file does not exist", "Ollama's library has no such model", SMALLER),
     ("no space left", "the disk of Ollama's models is full", "ollama list && df -h"),
@@ -38,25 +35,16 @@ _PULL_FAILURES: Final = (
 )
 
 
-class OllamaProblemError(LlmError):
-    """Something is wrong with Ollama; ``remedy`` is the command that helps."""
-
-    def __init__(self, message: str, remedy: str) -> None:
-        """Store what is wrong and the command."""
-        super().__init__(message)
-        self.remedy = remedy
-
-
 @dataclass(frozen=True)
 class Model:
     """A pulled model.
 
     Attributes:
-        about: its size in parameters and its quantization, as Ollama says them.
-        weights: bytes, ``None`` when Ollama didn't say.
+        about: its size in parameters and its quantization, as Ollama reports them.
+        weights: bytes, ``None`` when not known.
         token_bytes: bytes of memory that one token of context takes at most, ``None`` when the
-            model doesn't say its layers, key-value heads and their lengths.
-        longest: the most tokens of context it was made for, ``None`` when it didn't say.
+            model doesn't tell its layers, key-value heads and their lengths.
+        longest: the most tokens of context it was made for, ``None`` when not known.
     """
 
     about: str
@@ -85,37 +73,42 @@ class Step:
 
 
 def version(seconds: float) -> tuple[str, float]:
-    """Return the version of Ollama and the seconds it took to say it.
+    """Return the version of Ollama and the seconds it took to answer.
 
     Raises:
-        OllamaProblemError: it didn't within ``seconds``.
+        OllamaError: no answer within ``seconds``.
     """
     started = time.monotonic()
-    with _asking("", Deadline(seconds)) as client:
+
+    async def ask(it: ollama.AsyncClient) -> str:
         # The official client has no call for this.
-        answer = _http(client).get("/api/version")
+        answer = await it._client.get("/api/version")  # noqa: SLF001
         answer.raise_for_status()
-        said = answer.json().get("version")
-        if not isinstance(said, str):
+        found = answer.json().get("version")
+        if not isinstance(found, str):
             raise TypeError
-        return _word(said), time.monotonic() - started
+        return found
+
+    return _printable(client.call(ask, "", seconds)), time.monotonic() - started
 
 
 def model(name: str, seconds: float) -> Model:
     """Return what Ollama knows of the model.
 
     Raises:
-        OllamaProblemError: it isn't pulled, or Ollama didn't answer within ``seconds``.
+        OllamaError: it isn't pulled, or no answer within ``seconds``.
     """
-    with _asking(name, Deadline(seconds)) as client:
-        shown = client.show(name)
-        sizes = {_full(each.model): each.size for each in client.list().models}
+
+    async def ask(it: ollama.AsyncClient) -> tuple[ollama.ShowResponse, ollama.ListResponse]:
+        return await it.show(name), await it.list()
+
+    shown, listed = client.call(ask, name, seconds)
     info = shown.modelinfo or {}
     details = shown.details
     about = (details.parameter_size, details.quantization_level) if details else ()
     return Model(
-        about=", ".join(_word(each) for each in about if each),
-        weights=sizes.get(_full(name)),
+        about=", ".join(_printable(each) for each in about if each),
+        weights={_full(each.model): each.size for each in listed.models}.get(_full(name)),
         token_bytes=_token_bytes(info),
         longest=_whole(info, f"{info.get('general.architecture')}.context_length"),
     )
@@ -125,16 +118,14 @@ def loaded(name: str, seconds: float) -> Loaded:
     """Return what is in memory.
 
     Raises:
-        OllamaProblemError: Ollama didn't say within ``seconds``.
+        OllamaError: no answer within ``seconds``.
     """
-    with _asking(name, Deadline(seconds)) as client:
-        models = client.ps().models
     found = Loaded()
-    for each in models:
+    for each in client.call(lambda it: it.ps(), name, seconds).models:
         if _full(each.model) == _full(name):
             found = replace(found, size=each.size or 0, on_gpu=each.size_vram or 0)
         else:
-            found = replace(found, others=(*found.others, _word(each.model)))
+            found = replace(found, others=(*found.others, _printable(each.model)))
     return found
 
 
@@ -142,107 +133,57 @@ def ask_for_one_film(name: str, seconds: float) -> Numbers:
     """Ask for one film as the station does, and return what that took.
 
     Raises:
-        OllamaProblemError: no film came within ``seconds``.
+        OllamaError: no film came within ``seconds``.
     """
     query = Query(context={"mood": "happy", "weekday": "Friday"})
     deadline = Deadline(seconds)
     try:
-        return Call(name, query, deadline, Listener()).run(prompt.build(query, 1)).numbers
+        return answer_of(OllamaRecommender(name, seconds).ask(query, 1)).numbers
     except LlmError as error:
-        remedy = _RESTART if deadline.left() > 0 else SMALLER
-        raise OllamaProblemError(_headline(str(error)), remedy) from error
+        problem = error.problem if isinstance(error, OllamaError) else str(error)
+        raise OllamaError(problem, RESTART if deadline.left() > 0 else SMALLER) from error
 
 
 def pull(name: str) -> Iterator[Step]:
-    """Pull the model; yields how far it is.
+    """Pull the model; yields its progress.
 
     Raises:
-        OllamaProblemError: it isn't pulled in the end.
+        OllamaError: it isn't pulled in the end.
     """
-    again = f"ollama pull {shlex.quote(name)}"
+    broke_off = OllamaError("the pull broke off", f"ollama pull {shlex.quote(name)}")
     while True:
-        heard = False
-        deadline = _Patience(_PATIENCE)
+        progress = False
         try:
-            with _asking(name, deadline) as client:
-                for line in client.pull(name, stream=True):
-                    heard = True
-                    deadline.renew()
-                    yield Step(
-                        line.status or "", line.digest or "", line.completed or 0, line.total or 0
-                    )
-                    if line.status == "success":
-                        return
-            raise OllamaProblemError("the pull broke off", again)
-        except _TooLongError as error:
-            # So much was said about a long pull that the client closed it; Ollama resumes.
-            if not heard:
-                raise OllamaProblemError("the pull broke off", again) from error
+            for step in _pull_once(name):
+                progress = True
+                yield step
+                if step.status == "success":
+                    return
+        except TooLongError as error:
+            # A long pull whose progress filled an answer: Ollama resumes it.
+            if progress:
+                continue
+            raise broke_off from error
+        except OllamaError as error:
+            for sign, problem, remedy in _PULL_FAILURES:
+                if sign in str(error.__cause__):
+                    raise OllamaError(problem, remedy) from error
+            raise
+        raise broke_off
 
 
-def is_local() -> bool:
-    """Whether Ollama runs on this machine, as far as its address tells."""
-    with connect(Deadline(1)) as client:
-        return _http(client).base_url.host in _LOCAL
+def _pull_once(name: str) -> Iterator[Step]:
+    async def ask(it: ollama.AsyncClient) -> AsyncIterator[ollama.ProgressResponse]:
+        async for line in await it.pull(name, stream=True):
+            yield line
 
-
-class _Patience(Deadline):
-    """A deadline that moves on with each sign of life."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(seconds)
-        self.renew()
-
-    def renew(self) -> None:
-        self._heard_at = time.monotonic()
-
-    def left(self) -> float:
-        return self._heard_at + self.seconds - time.monotonic()
-
-
-class _TooLongError(OllamaProblemError):
-    """The client closed an answer that was longer than any."""
-
-
-@contextmanager
-def _asking(name: str, deadline: Deadline) -> Iterator[ollama.Client]:
-    try:
-        with connect(deadline) as client:
-            yield client
-    except FAILURES as error:
-        kind = _TooLongError if isinstance(error, httpx.DecodingError) else OllamaProblemError
-        said = _headline(complaint(error, name, deadline.seconds))
-        raise kind(*_problem(error, said, name)) from error
-
-
-def _problem(error: Exception, said: str, name: str) -> tuple[str, str]:
-    """Return what is wrong and the command that helps."""
-    if isinstance(error, ollama.ResponseError):
-        return _refusal(error, said, name)
-    if isinstance(error, httpx.ConnectError | ConnectionError) and is_local():
-        return said, "ollama serve" if shutil.which("ollama") else INSTALL
-    broke = isinstance(error, httpx.TransportError) and not isinstance(error, httpx.ConnectError)
-    return said, _RESTART if broke else _RIGHT_HOST
-
-
-def _refusal(error: ollama.ResponseError, said: str, name: str) -> tuple[str, str]:
-    for sign, words, remedy in _PULL_FAILURES:
-        if sign in error.error:
-            return words, remedy
-    if httpx.codes.is_redirect(error.status_code):
-        return said, _RIGHT_HOST
-    missing = error.status_code == httpx.codes.NOT_FOUND
-    return said, f"ollama pull {shlex.quote(name)}" if missing else _RESTART
-
-
-def _headline(said: str) -> str:
-    # The remedy stands apart here.
-    return said.partition(";")[0]
-
-
-def _http(client: ollama.Client) -> httpx.Client:
-    opened: httpx.Client = client._client  # noqa: SLF001 - it hands out nothing better
-    return opened
+    silence = Deadline(_PULL_SILENCE)
+    for line in client.stream(ask, name, Deadline(math.inf)):
+        if line is not None:
+            silence = Deadline(_PULL_SILENCE)
+            yield Step(line.status or "", line.digest or "", line.completed or 0, line.total or 0)
+        elif silence.left() <= 0:
+            raise OllamaError(f"no complete answer within {_PULL_SILENCE:g} s", RESTART)
 
 
 def _token_bytes(info: Mapping[str, Any]) -> int | None:
@@ -276,6 +217,6 @@ def _full(name: str | None) -> str:
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
-def _word(said: object) -> str:
+def _printable(text: object) -> str:
     # Ollama's words go to a terminal.
-    return _SAFE_WORD.sub("", str(said))[:60]
+    return _UNSAFE.sub("", str(text))[:60]

@@ -1,24 +1,40 @@
-"""Who may ask the LLM now: a bounded queue, first come first served, and a circuit breaker."""
+"""Who may ask the LLM now and for how long: a deadline, a bounded queue and a circuit breaker."""
 
 from __future__ import annotations
 
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from moodflix.errors import LlmBusyError, LlmError
-from moodflix.recommend.llm.client import Deadline
+from moodflix.recommend.llm.answer import Queued, Waiting
 
+WAITING_SECONDS: Final = 1.0
 _FIRST_PAUSE: Final = 5.0
 _LONGEST_PAUSE: Final = 300.0
-# How often a waiting call looks whether its asker is still there.
-_LOOK_SECONDS: Final = 0.25
 # Weight of the newest call in the moving average of how long a call takes.
 _NEWEST: Final = 0.3
+
+
+class Deadline:
+    """The moment by which an answer has to end."""
+
+    def __init__(self, seconds: float) -> None:
+        """Set the deadline ``seconds`` from now."""
+        self.seconds = seconds
+        self._started = time.monotonic()
+
+    def passed(self) -> float:
+        """Return the seconds since it was set."""
+        return time.monotonic() - self._started
+
+    def left(self) -> float:
+        """Return the seconds left; 0 or less once it has passed."""
+        return self.seconds - self.passed()
 
 
 class Breaker:
@@ -86,79 +102,82 @@ class Breaker:
             return f"open, tries again in {math.ceil(left)} s" if left > 0 else "half-open"
 
 
+@dataclass(eq=False)
+class _Ticket:
+    """A place in the queue."""
+
+    running_since: float | None = None
+
+
 class Queue:
-    """At most ``parallel`` calls at a time and ``waiting`` in line."""
+    """At most ``parallel`` calls run at a time and ``waiting`` wait, first come first served."""
 
     def __init__(self, parallel: int, waiting: int) -> None:
         """Start empty."""
         self._parallel = parallel
         self._waiting = waiting
-        self._lock = threading.Lock()
-        self._running = 0
-        self._line: deque[threading.Event] = deque()
+        self._changed = threading.Condition()
+        # Those that run, and behind them those that wait.
+        self._line: list[_Ticket] = []
         self._usual_seconds = 0.0
 
     @contextmanager
-    def place(self, deadline: Deadline, tell: Callable[[int], None]) -> Iterator[float]:
-        """Wait for a turn and hold it; yields the seconds waited.
+    def place(self, deadline: Deadline) -> Iterator[Iterator[Queued | Waiting]]:
+        """Take a place until the end of the ``with``; yields the events of waiting in line.
 
-        Args:
-            deadline: when waiting makes no sense any more.
-            tell: called with the position (1 is next) when waiting begins and each time it changes.
+        The call may run once these are exhausted. They raise LlmError when the deadline passes.
 
         Raises:
             LlmBusyError: the line is full, or so long that the deadline would pass in it.
-            LlmError: the deadline passed in it.
         """
-        started = time.monotonic()
-        turn = self._join(deadline)
+        ticket = self._join(deadline)
         try:
-            self._wait(turn, deadline, tell)
-            called = time.monotonic()
-            yield called - started
-            self._note(time.monotonic() - called)
+            yield self._wait(ticket, deadline)
+            if ticket.running_since is not None:
+                self._learn(time.monotonic() - ticket.running_since)
         finally:
-            self._leave(turn)
+            with self._changed:
+                self._line.remove(ticket)
+                self._changed.notify_all()
 
-    def _join(self, deadline: Deadline) -> threading.Event:
-        turn = threading.Event()
-        with self._lock:
-            if self._running < self._parallel:
-                self._running += 1
-                turn.set()
-                return turn
+    def _join(self, deadline: Deadline) -> _Ticket:
+        with self._changed:
             usual = self._usual_seconds / self._parallel
-            wait = (len(self._line) + 1) * usual
-            if len(self._line) >= self._waiting:
-                raise LlmBusyError("too many people are asking at once", math.ceil(max(wait, 1)))
-            if wait + self._usual_seconds > deadline.left():
-                raise LlmBusyError("the line is too long to wait in", math.ceil(max(usual, 1)))
-            self._line.append(turn)
-        return turn
+            ahead = len(self._line) - self._parallel
+            if ahead >= 0:
+                wait = (ahead + 1) * usual
+                if ahead >= self._waiting:
+                    raise LlmBusyError("too many people are asking at once", _whole_seconds(wait))
+                if wait + self._usual_seconds > deadline.left():
+                    raise LlmBusyError("the line is too long to wait in", _whole_seconds(usual))
+            self._line.append(ticket := _Ticket())
+        return ticket
 
-    def _wait(self, turn: threading.Event, deadline: Deadline, tell: Callable[[int], None]) -> None:
-        told = 0
-        while not turn.is_set():
-            with self._lock:
-                position = self._line.index(turn) + 1 if turn in self._line else 0
-            if position and position != told:
-                tell(position)
-                told = position
+    def _wait(self, ticket: _Ticket, deadline: Deadline) -> Iterator[Queued | Waiting]:
+        announced = 0
+        while True:
+            with self._changed:
+                position = self._position(ticket)
+                if 0 < position == announced:
+                    self._changed.wait(min(WAITING_SECONDS, deadline.left()))
+                    position = self._position(ticket)
+            if position <= 0:
+                break
             if deadline.left() <= 0:
                 raise LlmError("the deadline passed while others were being answered")
-            turn.wait(_LOOK_SECONDS)
+            yield Waiting() if position == announced else Queued(position)
+            announced = position
+        ticket.running_since = time.monotonic()
 
-    def _leave(self, turn: threading.Event) -> None:
-        with self._lock:
-            if turn in self._line:
-                self._line.remove(turn)
-                return
-            if self._line:
-                self._line.popleft().set()
-            else:
-                self._running -= 1
+    def _position(self, ticket: _Ticket) -> int:
+        """Return the position among those that wait, from 1; less for a call that may run."""
+        return self._line.index(ticket) - self._parallel + 1
 
-    def _note(self, seconds: float) -> None:
-        with self._lock:
+    def _learn(self, seconds: float) -> None:
+        with self._changed:
             before = self._usual_seconds or seconds
             self._usual_seconds = before + _NEWEST * (seconds - before)
+
+
+def _whole_seconds(seconds: float) -> int:
+    return math.ceil(max(seconds, 1))

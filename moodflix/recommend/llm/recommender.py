@@ -1,76 +1,68 @@
-"""Films asked of a local LLM through Ollama, or of nobody."""
+"""Recommends films by asking a local LLM through Ollama, or by asking nobody."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from moodflix.config import Settings, variable
 from moodflix.errors import ConfigError, LlmBusyError, LlmError
-from moodflix.recommend.llm import prompt
-from moodflix.recommend.llm.call import (
-    KEEP_ALIVE,
+from moodflix.recommend.llm import client, prompt
+from moodflix.recommend.llm.answer import (
     OFF,
     PARTIAL,
     UNAVAILABLE,
     USED,
-    Call,
-    Listener,
     LlmAnswer,
+    LlmEvent,
+    Named,
     Numbers,
+    Waiting,
+    answer_of,
 )
-from moodflix.recommend.llm.client import Deadline, connect
-from moodflix.recommend.llm.limits import Breaker, Queue
-from moodflix.recommend.llm.ollama_errors import FAILURES, complaint
-from moodflix.recommend.query import Pick, Query
+from moodflix.recommend.llm.client import OllamaError
+from moodflix.recommend.llm.limits import Breaker, Deadline, Queue
+from moodflix.recommend.llm.reply import Reply, parse
+from moodflix.recommend.query import Pick, Query, admissible
 from moodflix.vocabulary import LLM
 
-__all__ = [
-    "OFF",
-    "PARTIAL",
-    "UNAVAILABLE",
-    "USED",
-    "Listener",
-    "LlmAnswer",
-    "NoLlm",
-    "Numbers",
-    "OllamaRecommender",
-    "build",
-    "unavailable",
-]
+if TYPE_CHECKING:
+    # Imported for real by client alone.
+    import ollama
 
 # Five films take a 3B model about 7 s on a Jetson Orin Nano; more would cost more than they add.
 MAX_FILMS: Final = 5
+KEEP_ALIVE: Final = "30m"
+_TEMPERATURE: Final = 0.2
+# At the same temperature a retry would bring the same.
+_RETRY_TEMPERATURE: Final = 0.6
+_MAX_REPLY: Final = 32_768
+_MIN_RETRY_SECONDS: Final = 1.0
 _CHECK_SECONDS: Final = 2.0
 _WARM_SECONDS: Final = 300.0
 # Threads that never wait for the LLM: logs and reads are served by them.
 _FREE_THREADS: Final = 2
 
 Candidates = Callable[[], Sequence[Pick]]
+LlmEvents = Generator[LlmEvent, None, None]
 
 
 class NoLlm:
     """Stands in when no LLM is wanted."""
 
     name = LLM
-    timeout = 0.0
 
-    def ask(
-        self,
-        query: Query,
-        n: int,
-        candidates: Candidates = tuple,
-        deadline: Deadline | None = None,
-        listener: Listener | None = None,
-    ) -> LlmAnswer:
+    def ask(self, query: Query, limit: int, candidates: Candidates = tuple) -> LlmEvents:
         """Answer that it is off."""
-        del query, n, candidates, deadline, listener
-        return LlmAnswer()
+        del query, limit, candidates
+        yield LlmAnswer()
 
     def rank(self, query: Query, n: int) -> list[Pick]:
-        """Return no picks."""
-        del query, n
-        return []
+        """Return the films of an answer."""
+        return answer_of(self.ask(query, n)).picks
 
     def check(self) -> tuple[str, str]:
         """Return status and detail for the readiness page."""
@@ -81,104 +73,224 @@ class NoLlm:
         return ""
 
 
+@dataclass(eq=False)
 class OllamaRecommender:
-    """Asks the model that Ollama runs; each call ends at its deadline whatever the server does."""
+    """Asks the model that Ollama runs; each call ends at its deadline whatever the server does.
 
-    name = LLM
+    Attributes:
+        model: its name in Ollama.
+        timeout: the most seconds that one answer takes, waiting included.
+        queue: limits how many ask at a time; by default one, and nobody waits.
+        breaker: skips an LLM that fails; never by default.
+        chooses: whether it chooses among candidates, if there are any.
+        required: whether a failure is an error; else it is an answer with status unavailable.
+    """
 
-    def __init__(
-        self,
-        model: str,
-        timeout: float,
-        queue: Queue | None = None,
-        breaker: Breaker | None = None,
-        *,
-        chooses: bool = False,
-    ) -> None:
-        """Ask ``model``, spending at most ``timeout`` seconds on one answer.
-
-        With ``chooses`` it picks among candidates if it is given any.
-        """
-        self.model = model
-        self._chooses = chooses
-        self.timeout = timeout
-        self._queue = queue or Queue(parallel=1, waiting=0)
-        self._breaker = breaker or Breaker(failures=0)
+    name: ClassVar[str] = LLM
+    model: str
+    timeout: float
+    queue: Queue = field(default_factory=lambda: Queue(parallel=1, waiting=0))
+    breaker: Breaker = field(default_factory=lambda: Breaker(failures=0))
+    chooses: bool = False
+    required: bool = True
 
     def rank(self, query: Query, n: int) -> list[Pick]:
         """Return the LLM's films.
 
         Raises:
-            LlmError: it gave none; the text says why.
+            LlmError: it is required and named none.
         """
-        return self.ask(query, n).picks
+        return answer_of(self.ask(query, n)).picks
 
-    def ask(
-        self,
-        query: Query,
-        n: int,
-        candidates: Candidates = tuple,
-        deadline: Deadline | None = None,
-        listener: Listener | None = None,
-    ) -> LlmAnswer:
-        """Ask for up to ``n`` films and a reading of mood and tone.
+    def ask(self, query: Query, limit: int, candidates: Candidates = tuple) -> LlmEvents:
+        """Ask for up to ``limit`` films and a reading of mood and tone; closing it ends the call.
 
         Args:
             query: the evening.
-            n: films wanted.
-            candidates: called once it is our turn, returns films to choose from, best first;
+            limit: films wanted.
+            candidates: called when the call may run, returns films to choose from, best first;
                 without any the LLM names its own.
-            deadline: when to have ended, whatever came; cancel it to end at once.
-            listener: hears of the place in the queue and of each film as it comes.
+
+        Yields:
+            Waiting about once a second, Queued when the position in the queue changes, Named for
+            each film, and at last the one LlmAnswer.
 
         Raises:
-            LlmBusyError: it is being skipped, or too many are waiting.
-            LlmError: nothing usable came; the text says why and what to do.
+            LlmBusyError: it is required, and being skipped, or too many are waiting.
+            LlmError: it is required, and nothing usable came; the text names reason and remedy.
         """
-        call = Call(self.model, query, deadline or Deadline(self.timeout), listener or Listener())
-        trial = self._breaker.check()
+        call = _Call(self.model, query, Deadline(self.timeout))
         try:
-            with self._queue.place(call.deadline, call.listener.queued) as waited:
-                call.numbers.queue = waited
-                offered = candidates() if self._chooses else ()
-                answer = call.run(prompt.build(query, min(n, MAX_FILMS), offered))
+            answer = yield from self._run(call, min(limit, MAX_FILMS), candidates)
         except LlmError as error:
-            if call.deadline.cancelled or isinstance(error, LlmBusyError) or not call.asked:
-                self._breaker.gave_up(trial=trial)
+            if self.required:
+                raise
+            cost = Numbers(total=call.deadline.passed())
+            answer = LlmAnswer(UNAVAILABLE, self.model, str(error), numbers=cost)
+        yield answer
+
+    def _run(
+        self, call: _Call, films: int, candidates: Candidates
+    ) -> Generator[LlmEvent, None, LlmAnswer]:
+        trial = self.breaker.check()
+        try:
+            with self.queue.place(call.deadline) as waiting:
+                yield from waiting
+                call.numbers.queue = call.deadline.passed()
+                offered = candidates() if self.chooses else ()
+                answer = yield from call.run(prompt.build(call.query, films, offered))
+        except LlmError as error:
+            if isinstance(error, LlmBusyError) or not call.started:
+                self.breaker.gave_up(trial=trial)
             elif call.named:
-                self._breaker.succeeded()
+                self.breaker.succeeded()
             else:
-                self._breaker.failed(trial=trial)
+                self.breaker.failed(trial=trial)
             raise
         except BaseException:
-            self._breaker.gave_up(trial=trial)
+            self.breaker.gave_up(trial=trial)
             raise
-        self._breaker.succeeded()
+        self.breaker.succeeded()
         return answer
 
     def check(self) -> tuple[str, str]:
         """Return status (up or down) and detail for the readiness page, within 2 seconds."""
-        state = self._breaker.state()
+        state = self.breaker.state()
         breaker = "" if state == "closed" else f"circuit breaker {state}"
         try:
-            with connect(Deadline(_CHECK_SECONDS)) as client:
-                client.show(self.model)
-        except FAILURES as error:
-            said = complaint(error, self.model, _CHECK_SECONDS)
-            return "down", "; ".join(filter(None, (said, breaker)))
+            client.call(lambda it: it.show(self.model), self.model, _CHECK_SECONDS)
+        except OllamaError as error:
+            return "down", "; ".join(filter(None, (str(error), breaker)))
         return "up", breaker
 
     def warm(self) -> str:
         """Let Ollama load the model; return what is wrong, if anything."""
+
+        async def load(it: ollama.AsyncClient) -> object:
+            # Without a prompt Ollama only loads; another num_ctx would load it again.
+            return await it.generate(
+                self.model, options={"num_ctx": prompt.NUM_CTX}, keep_alive=KEEP_ALIVE
+            )
+
         try:
-            with connect(Deadline(_WARM_SECONDS)) as client:
-                # Without a prompt Ollama only loads; another num_ctx would load it again.
-                client.generate(
-                    self.model, options={"num_ctx": prompt.NUM_CTX}, keep_alive=KEEP_ALIVE
-                )
-        except FAILURES as error:
-            return complaint(error, self.model, _WARM_SECONDS)
+            client.call(load, self.model, _WARM_SECONDS)
+        except OllamaError as error:
+            return str(error)
         return ""
+
+
+class _Call:
+    """One question to the LLM, with its retry."""
+
+    def __init__(self, model: str, query: Query, deadline: Deadline) -> None:
+        self.query = query
+        self.deadline = deadline
+        self.numbers = Numbers()
+        self.started = False
+        # It named films, be it only such as nobody wanted: the LLM is well.
+        self.named = False
+        self._model = model
+        self._announced = 0
+
+    def run(self, question: prompt.Prompt) -> Generator[LlmEvent, None, LlmAnswer]:
+        """Ask, and return what can be used.
+
+        Raises:
+            LlmError: nothing can.
+        """
+        self.started = True
+        try:
+            return (yield from self._try(question, _TEMPERATURE))
+        except LlmError as error:
+            # The deadline, a rejection or a missing model would only repeat itself.
+            hopeless = isinstance(error, OllamaError) and not error.broke
+            if hopeless or self.deadline.left() < _MIN_RETRY_SECONDS:
+                raise
+        return (yield from self._try(question, _RETRY_TEMPERATURE))
+
+    def _try(
+        self, question: prompt.Prompt, temperature: float
+    ) -> Generator[LlmEvent, None, LlmAnswer]:
+        text: list[str] = []
+        failure: LlmError | None = None
+        try:
+            finished = yield from self._stream(question, temperature, text)
+        except OllamaError as error:
+            finished, failure = False, error
+        reply = self._parse(text, question)
+        if failure is None and not (finished and reply.whole):
+            problem = "was cut short or malformed" if text else "was empty"
+            failure = LlmError(f"the LLM's answer {problem}")
+        picks = self._picks(reply, question)
+        if not picks:
+            raise failure or LlmError("the LLM named no film that can be used")
+        self.numbers.total = self.deadline.passed()
+        status, detail = (PARTIAL, str(failure)) if failure else (USED, "")
+        return LlmAnswer(status, self._model, detail, picks, reply.mood, reply.tone, self.numbers)
+
+    def _stream(
+        self, question: prompt.Prompt, temperature: float, text: list[str]
+    ) -> Generator[LlmEvent, None, bool]:
+        """Collect the answer in ``text``; return whether it came to its own end."""
+
+        async def chat(it: ollama.AsyncClient) -> AsyncIterator[ollama.ChatResponse]:
+            chunks = await it.chat(
+                model=self._model,
+                messages=question.messages,
+                stream=True,
+                think=False,
+                format=question.schema,
+                keep_alive=KEEP_ALIVE,
+                options={
+                    "num_ctx": prompt.NUM_CTX,
+                    "num_predict": question.num_predict,
+                    "temperature": temperature,
+                },
+            )
+            async for chunk in chunks:
+                if chunk.message.content or chunk.done:
+                    yield chunk
+
+        size = 0
+        with closing(client.stream(chat, self._model, self.deadline)) as chunks:
+            for chunk in chunks:
+                if chunk is None:
+                    yield Waiting()
+                    continue
+                content = chunk.message.content or ""
+                if content:
+                    text.append(content)
+                size += len(content)
+                if "}" in content:
+                    yield from self._new_films(text, question)
+                if chunk.done:
+                    self._count(chunk)
+                    return chunk.done_reason == "stop"
+                if size > _MAX_REPLY:
+                    return False
+        return False
+
+    def _parse(self, text: list[str], question: prompt.Prompt) -> Reply:
+        reply = parse("".join(text), question.candidates)
+        self.named = self.named or bool(reply.films)
+        return reply
+
+    def _picks(self, reply: Reply, question: prompt.Prompt) -> list[Pick]:
+        return list(islice(admissible(reply.films, self.query), question.films))
+
+    def _new_films(self, text: list[str], question: prompt.Prompt) -> Iterator[Named]:
+        """Yield the films that are complete by now and were not before."""
+        picks = self._picks(self._parse(text, question), question)
+        if picks and self.numbers.first_film is None:
+            self.numbers.first_film = self.deadline.passed()
+        new = picks[self._announced :]
+        self._announced += len(new)
+        yield from map(Named, new)
+
+    def _count(self, chunk: ollama.ChatResponse) -> None:
+        self.numbers.prompt_tokens = chunk.prompt_eval_count
+        if chunk.eval_count and chunk.eval_duration:
+            self.numbers.tokens_per_second = chunk.eval_count / (chunk.eval_duration / 1e9)
 
 
 def build(settings: Settings) -> OllamaRecommender | NoLlm:
@@ -202,9 +314,5 @@ def build(settings: Settings) -> OllamaRecommender | NoLlm:
         Queue(settings.llm_parallel, settings.llm_queue),
         Breaker(settings.llm_breaker),
         chooses=settings.llm_style == "choose",
+        required=settings.llm == "ollama",
     )
-
-
-def unavailable(model: str | None, detail: str, seconds: float) -> LlmAnswer:
-    """Return the answer of an LLM that gave nothing."""
-    return LlmAnswer(UNAVAILABLE, model, detail, numbers=Numbers(total=seconds))
