@@ -34,6 +34,7 @@ from benchmarks.planted import PLANS, Array, Planted
 from moodflix.films import titles
 from moodflix.recommend.learned.likelihood import judge
 from moodflix.recommend.learned.model import ChoiceModel
+from moodflix.recommend.learned.stored import to_arrays
 from tests.server import ROOT
 
 RESULTS: Final = ROOT / "benchmarks" / "results" / "context_model.json"
@@ -158,7 +159,7 @@ def cost(rows: int, films: int) -> dict[str, float]:
     started = time.process_time()
     model.updated(asked[:20], model.titles[:20])
     update = time.process_time() - started
-    arrays, meta = model.to_arrays()
+    arrays, meta = to_arrays(model)
     file = io.BytesIO()
     np.savez_compressed(file, allow_pickle=False, **arrays)
     stored = len(file.getvalue()) + len(json.dumps(meta).encode())

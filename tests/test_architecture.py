@@ -45,7 +45,7 @@ OWNERS = {
     "httpx": "recommend.llm",
     "sklearn": "recommend.catalogue.space recommend.learned.model recommend.learned.encoding "
     "recommend.learned.estimator",
-    "scipy": "recommend.catalogue.space recommend.learned.counts recommend.learned.estimator",
+    "scipy": "recommend.catalogue.space recommend.learned.counts recommend.learned.stored",
     "sqlalchemy": "store",
     "alembic": "store.migration",
     "click": "cli",

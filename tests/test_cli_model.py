@@ -12,6 +12,7 @@ from flask.testing import FlaskClient, FlaskCliRunner
 
 from moodflix.learning.files import ModelInfo, ModelStore
 from moodflix.recommend.learned.model import ChoiceModel
+from moodflix.recommend.learned.stored import to_arrays
 from tests.conftest import MakeApp
 from tests.server import ROOT
 
@@ -46,8 +47,8 @@ def sample(cli: FlaskCliRunner) -> None:
 
 
 def put(store: ModelStore, *, worse: bool = False) -> int:
-    about = ModelInfo(rows=1, first_id=1, last_id=1, seconds=0, figures={}, worse=worse)
-    return store.save(about, *ChoiceModel().fit([{}], ["Mother"]).to_arrays())
+    about = ModelInfo(rows=1, first_id=1, last_id=1, seconds=0, figures={}, below_baseline=worse)
+    return store.save(about, *to_arrays(ChoiceModel().fit([{}], ["Mother"])))
 
 
 def test_train_learns_all_choices_and_uses_what_it_learned(
@@ -106,10 +107,10 @@ def test_list_marks_the_one_in_use_and_what_is_wrong_with_others(
     (instance / "models" / "000003.npz").write_bytes(b"")
     about = store.load(2)[0]
     figures = {"hit10": 0.25, "popularity_hit10": 0.5, "rows": 1000}
-    popular = about.model_copy(update={"worse": False, "stands_in_for": 2})
+    popular = about.model_copy(update={"below_baseline": False, "fallback_for": 2})
     worse = about.model_copy(update={"figures": figures})
     for each in (worse, popular):
-        store.save(each, *ChoiceModel().fit([{}], ["Mother"]).to_arrays())
+        store.save(each, *to_arrays(ChoiceModel().fit([{}], ["Mother"])))
     told_figures = "hit@10 25.0 % (popularity 50.0 %) on 1,000 held out"
     told_worse = "it does worse than popularity and is not used"
     assert done(cli, "list").splitlines() == [
@@ -153,7 +154,7 @@ def test_rollback_goes_back_one_by_one(cli: FlaskCliRunner, store: ModelStore) -
     assert store.current() == 3
 
 
-def test_rollback_passes_by_what_is_worse_or_damaged(
+def test_rollback_passes_by_what_is_below_baseline_or_damaged(
     cli: FlaskCliRunner, store: ModelStore, instance: Path
 ) -> None:
     for worse in (False, True, False, False):

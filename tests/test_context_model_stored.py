@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from benchmarks.planted import PLANS, Plan, Planted
 from moodflix.recommend.learned.model import ChoiceModel
+from moodflix.recommend.learned.stored import from_arrays, to_arrays
 
-StreamEvents = tuple[dict[str, Any], dict[str, Any]]
+Stored = tuple[dict[str, Any], dict[str, Any]]
 PLAN = Plan(1_500, 40, {"city": 1.5, "mood": 0.5}, cities=12, pairs=1.0, drift=2.0)
 
 
@@ -27,8 +28,8 @@ def model(planted: Planted) -> ChoiceModel:
     return ChoiceModel().fit(planted.contexts, planted.titles)
 
 
-def through_a_file(told: StreamEvents) -> StreamEvents:
-    arrays, meta = told
+def through_a_file(stored: Stored) -> Stored:
+    arrays, meta = stored
     file = io.BytesIO()
     np.savez_compressed(file, allow_pickle=False, **arrays)
     file.seek(0)
@@ -36,18 +37,18 @@ def through_a_file(told: StreamEvents) -> StreamEvents:
 
 
 def test_it_answers_as_before_it_was_stored(planted: Planted, model: ChoiceModel) -> None:
-    again = ChoiceModel.from_arrays(*through_a_file(model.to_arrays()))
+    again = from_arrays(*through_a_file(to_arrays(model)))
     assert (again.rows, again.figures) == (model.rows, model.figures)
     for context in (*planted.contexts[:50], {}, {"city": "Atlantis", "mood": "?"}):
         assert dict(again.top(context, 99)) == pytest.approx(dict(model.top(context, 99)), rel=1e-2)
 
 
 def test_it_counts_on_as_before_it_was_stored(planted: Planted, model: ChoiceModel) -> None:
-    again = ChoiceModel.from_arrays(*through_a_file(model.to_arrays()))
+    again = from_arrays(*through_a_file(to_arrays(model)))
     further = ([{"city": "Neo", "mood": "sad"}] * 9, ["New"] * 9)
-    before = model.to_arrays()[0]
+    before = to_arrays(model)[0]
     one, other = model.updated(*further), again.updated(*further)
-    after = model.to_arrays()[0]
+    after = to_arrays(model)[0]
     assert all(np.array_equal(before[name], after[name]) for name in before)
     for context in (*planted.contexts[:9], further[0][0]):
         assert dict(one.top(context, 99)) == pytest.approx(dict(other.top(context, 99)), rel=1e-2)
@@ -55,7 +56,7 @@ def test_it_counts_on_as_before_it_was_stored(planted: Planted, model: ChoiceMod
 
 def test_many_choices_take_little_room() -> None:
     planted = Planted(PLANS["habits"](20_000, 500), 2)
-    arrays, meta = ChoiceModel().fit(planted.contexts, planted.titles).to_arrays()
+    arrays, meta = to_arrays(ChoiceModel().fit(planted.contexts, planted.titles))
     file = io.BytesIO()
     np.savez_compressed(file, allow_pickle=False, **arrays)
     assert len(file.getvalue()) + len(json.dumps(meta)) < 250_000
@@ -63,12 +64,12 @@ def test_many_choices_take_little_room() -> None:
 
 def test_what_learned_nothing_is_not_stored() -> None:
     with pytest.raises(ValueError, match="nothing was learned"):
-        ChoiceModel().to_arrays()
+        to_arrays(ChoiceModel())
 
 
-def refused(told: StreamEvents) -> str:
+def refused(stored: Stored) -> str:
     with pytest.raises(ValueError, match=r"\A[^\n]+\Z") as caught:
-        ChoiceModel.from_arrays(*told)
+        from_arrays(*stored)
     assert type(caught.value) is ValueError
     return str(caught.value)
 
@@ -79,22 +80,25 @@ BREAKS: dict[str, Callable[[dict[str, Any], dict[str, Any]], object]] = {
     "a title too few": lambda _, meta: meta["titles"].pop(),
     "no titles": lambda _, meta: meta.update(titles=[]),
     "rows as text": lambda _, meta: meta.update(rows="7"),
-    "a column missing": lambda _, meta: meta["words"].pop("mood"),
-    "a word twice": lambda _, meta: meta["words"].update(mood=["sad", "sad"]),
+    "a field missing": lambda _, meta: meta["values"].pop("mood"),
+    "a value twice": lambda _, meta: meta["values"].update(mood=["sad", "sad"]),
     "a place nowhere": lambda _, meta: meta.update(place=99),
     "a drift of nothing": lambda _, meta: meta["drifts"].__setitem__(0, 0.0),
-    "late without a rate": lambda arrays, _: arrays.update(late=arrays["late"] * 0),
-    "a field too wide": lambda _, meta: meta["seen"].update(fields=[[0, 1, 2, 3]]),
-    "a field nowhere": lambda _, meta: meta["seen"]["fields"].__setitem__(0, [99]),
-    "weights missing": lambda _, meta: meta["seen"]["lifts"].pop(),
-    "weights not finite": lambda _, meta: meta["seen"]["blend"].__setitem__(0, float("nan")),
-    "no share at all": lambda _, meta: meta["seen"].update(kinds=[0.0] * 6, mixture=[0.0] * 99),
-    "kinds missing": lambda arrays, _: arrays.pop("kinds"),
-    "kinds of text": lambda arrays, _: arrays.update(kinds=np.array(["1"])),
-    "kinds below zero": lambda arrays, _: arrays.update(kinds=-arrays["kinds"]),
-    "kinds not finite": lambda arrays, _: arrays.update(kinds=arrays["kinds"] * np.nan),
-    "no array": lambda arrays, _: arrays.update(kinds=[1.0]),
-    "places of floats": lambda arrays, _: arrays.update(places=np.ones(3)),
+    "recent without a rate": lambda arrays, _: arrays.update(recent=arrays["recent"] * 0),
+    "a field too wide": lambda _, meta: meta["weights"].update(fields=[[0, 1, 2]]),
+    "a field nowhere": lambda _, meta: meta["weights"]["fields"].__setitem__(0, [99]),
+    "weights missing": lambda _, meta: meta["weights"]["lifts"].pop(),
+    "weights not finite": lambda _, meta: meta["weights"]["blend"].__setitem__(0, float("nan")),
+    "no share at all": lambda _, meta: meta["weights"].update(
+        popularities=[0.0] * 3, mixture=[0.0] * len(meta["weights"]["mixture"])
+    ),
+    "a popularity too few": lambda _, meta: meta["weights"]["popularities"].pop(),
+    "counts missing": lambda arrays, _: arrays.pop("chosen"),
+    "counts of text": lambda arrays, _: arrays.update(chosen=np.array(["1"])),
+    "counts below zero": lambda arrays, _: arrays.update(chosen=-arrays["chosen"]),
+    "counts not finite": lambda arrays, _: arrays.update(chosen=arrays["chosen"] * np.nan),
+    "no array": lambda arrays, _: arrays.update(chosen=[1.0]),
+    "places below zero": lambda arrays, _: arrays.update(over_places=arrays["chosen"] - 1e9),
 }
 
 
@@ -102,12 +106,12 @@ BREAKS: dict[str, Callable[[dict[str, Any], dict[str, Any]], object]] = {
 def test_it_refuses_what_cannot_be(
     model: ChoiceModel, harm: Callable[[dict[str, Any], dict[str, Any]], object]
 ) -> None:
-    arrays, meta = through_a_file(model.to_arrays())
+    arrays, meta = through_a_file(to_arrays(model))
     harm(arrays, meta)
     assert refused((arrays, meta))
 
 
-@pytest.mark.parametrize("kind", ["films", "counts", "lengths", "combos"])
+@pytest.mark.parametrize("kind", ["films", "counts", "lengths", "pairs"])
 @pytest.mark.parametrize(
     "harm",
     [
@@ -120,7 +124,7 @@ def test_it_refuses_what_cannot_be(
 def test_it_refuses_counts_that_cannot_be(
     model: ChoiceModel, kind: str, harm: Callable[[Any], Any]
 ) -> None:
-    arrays, meta = through_a_file(model.to_arrays())
+    arrays, meta = through_a_file(to_arrays(model))
     name = next(name for name in sorted(arrays) if name.startswith(kind))
     arrays[name] = harm(arrays[name])
     assert refused((arrays, meta))
@@ -129,8 +133,8 @@ def test_it_refuses_counts_that_cannot_be(
 @given(st.data())
 @settings(max_examples=40)
 def test_any_json_in_place_of_a_part_is_refused_or_works(data: st.DataObject) -> None:
-    told = ChoiceModel().fit([{"mood": "sad"}, {}], ["Ikiru", "Ran"]).to_arrays()
-    arrays, meta = through_a_file(told)
+    model = ChoiceModel().fit([{"mood": "sad"}, {}], ["Ikiru", "Ran"])
+    arrays, meta = through_a_file(to_arrays(model))
     value = data.draw(
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
@@ -143,7 +147,7 @@ def test_any_json_in_place_of_a_part_is_refused_or_works(data: st.DataObject) ->
     )
     meta[data.draw(st.sampled_from(sorted(meta)))] = value
     try:
-        model = ChoiceModel.from_arrays(arrays, meta)
+        model = from_arrays(arrays, meta)
     except ValueError:
         refused((arrays, meta))
     else:

@@ -14,7 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moodflix.learning.files import FORMAT, KEEP, ModelFileError, ModelInfo, ModelStore
+from moodflix.learning.files import (
+    FORMAT,
+    KEEP,
+    ModelFileError,
+    ModelInfo,
+    ModelStore,
+    OutdatedModelError,
+)
 from tests.server import ROOT
 
 ARRAYS = {"counts": np.arange(60).reshape(12, 5), "weights": np.array([0.5, 0.25])}
@@ -141,6 +148,16 @@ def test_a_file_of_a_newer_version_is_refused(store: ModelStore) -> None:
     assert refused(store) == (
         f"models/000001.npz is refused: made by a newer version (format {FORMAT + 1}, not {FORMAT})"
     )
+
+
+def test_a_file_of_an_older_version_is_outdated(store: ModelStore) -> None:
+    store.save(about(format=FORMAT - 1), ARRAYS, META)
+    with pytest.raises(OutdatedModelError):
+        store.load(1)
+    assert refused(store) == (
+        f"models/000001.npz is made by an older version (format {FORMAT - 1}, not {FORMAT})"
+    )
+    assert store.newest() is None
 
 
 @given(place=st.floats(0, 1, exclude_max=True), value=st.integers(1, 255))

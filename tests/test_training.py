@@ -12,6 +12,7 @@ from moodflix.errors import RecommenderError
 from moodflix.learning.files import ModelInfo, ModelStore
 from moodflix.learning.training import Trainer
 from moodflix.recommend.learned.model import ChoiceModel, LearnedRecommender
+from moodflix.recommend.learned.stored import to_arrays
 from moodflix.store import migration
 from moodflix.store.database import Database
 from tests.conftest import MakeApp
@@ -89,7 +90,7 @@ def test_learning_rests_ten_times_as_long_as_it_took(make_app: MakeApp, store: M
     model = ChoiceModel().fit([{}], ["Mother"])
     for seconds, numbers in ((1e9, [1]), (0, [1, 2, 3])):
         about = ModelInfo(rows=1, first_id=1, last_id=1, seconds=seconds, figures={})
-        store.use(store.save(about, *model.to_arrays()))
+        store.use(store.save(about, *to_arrays(model)))
         choose(make_app(retrain_rows=1).test_client(), "Burning")
         settle()
         assert store.numbers() == numbers
@@ -103,7 +104,7 @@ def test_old_models_are_replaced_by_the_clock(make_app: MakeApp, store: ModelSto
     for hours, numbers in ((1, [1]), (3, [1, 2, 3])):
         made_at = datetime.now(timezone.utc) - timedelta(hours=hours)
         about = ModelInfo(rows=1, first_id=1, last_id=1, seconds=0, figures={}, made_at=made_at)
-        store.use(store.save(about, *model.to_arrays()))
+        store.use(store.save(about, *to_arrays(model)))
         choose(app.test_client(), "Burning")
         settle()
         assert store.numbers() == numbers
@@ -142,7 +143,7 @@ def test_a_trainer_that_fails_says_why_once_and_is_given_time(
 def test_an_import_is_left_to_the_trainer(
     make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, store: ModelStore
 ) -> None:
-    monkeypatch.setattr("moodflix.learning.training._MANY", 3)
+    monkeypatch.setattr("moodflix.learning.training._MAX_NEW_ROWS", 3)
     app = make_app(retrain_rows=6)
     lock = store.lock()
     assert lock is not None
@@ -169,7 +170,7 @@ def test_a_stored_model_is_used_while_the_database_is_away(
     make_app: MakeApp, store: ModelStore, instance: Path
 ) -> None:
     model = ChoiceModel().fit([{}] * 9, ["A Film Of Ours"] * 9)
-    store.save(ModelInfo(rows=9, first_id=1, last_id=9, seconds=0, figures={}), *model.to_arrays())
+    store.save(ModelInfo(rows=9, first_id=1, last_id=9, seconds=0, figures={}), *to_arrays(model))
     store.use(1)
     (instance / "moodflix.sqlite3").unlink()
     app = make_app()
@@ -194,7 +195,7 @@ def test_what_else_is_to_learn_is_learned_with_each_model(
         trainer.learn()
         assert len(calls) == expected
     model = ChoiceModel().fit([{}], ["A Film Of Ours"])
-    store.save(ModelInfo(rows=1, first_id=1, last_id=1, seconds=0, figures={}), *model.to_arrays())
+    store.save(ModelInfo(rows=1, first_id=1, last_id=1, seconds=0, figures={}), *to_arrays(model))
     store.use(1)
     for _ in range(2):
         trainer.learn()

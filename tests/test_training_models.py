@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from moodflix.learning.files import ModelInfo, ModelStore
-from moodflix.learning.training import is_worse, load_model, train
+from moodflix.learning.training import is_below_baseline, load_model, train
 from moodflix.recommend.learned.model import ChoiceModel
+from moodflix.recommend.learned.stored import to_arrays
 from moodflix.store.database import Database
 from tests.conftest import MakeApp
 from tests.learning import choose, context, fill, model_of, settle, trainer_of
@@ -39,7 +40,7 @@ FIGURES = {"rows": 400.0, **OURS, **{f"popularity_{name}": OURS[name] for name i
 def test_worse_than_popularity_is_worse_beyond_noise(
     figures: Mapping[str, float], *, worse: bool
 ) -> None:
-    assert is_worse(figures) == worse
+    assert is_below_baseline(figures) == worse
 
 
 @pytest.fixture
@@ -71,9 +72,9 @@ def test_a_model_worse_than_popularity_is_kept_but_not_used(
     choose(quiet.test_client(), "Our Red Film", mood="angry")
     settle()
     number, about = train(database, store)
-    assert (number, about.worse, about.stands_in_for) == (1, True, None)
+    assert (number, about.below_baseline, about.fallback_for) == (1, True, None)
     assert store.current() == 2
-    assert store.load(2)[0].stands_in_for == 1
+    assert store.load(2)[0].fallback_for == 1
     app = make_app()
     trainer_of(app).learn()
     assert context(app.test_client()) == {
@@ -97,12 +98,12 @@ def test_a_better_model_takes_the_place_of_popularity(
     train(database, store)
     app = make_app()
     trainer_of(app).learn()
-    assert "popularity" in trainer_of(app).remark
+    assert "popularity" in trainer_of(app).problem
     better = ChoiceModel().fit([{}] * 50, ["Our Red Film"] * 50)
     about = ModelInfo(rows=50, first_id=1, last_id=120, seconds=0, figures={})
-    store.use(store.save(about, *better.to_arrays()))
+    store.use(store.save(about, *to_arrays(better)))
     trainer_of(app).learn()
-    assert (trainer_of(app).remark, model_of(app).rows) == ("", 50)
+    assert (trainer_of(app).problem, model_of(app).rows) == ("", 50)
 
 
 def test_the_station_goes_on_without_a_model_that_cannot_be_read(
@@ -111,7 +112,7 @@ def test_the_station_goes_on_without_a_model_that_cannot_be_read(
     fill(make_app(retrain_rows=1000), 10)
     store.save(
         ModelInfo(rows=1, first_id=1, last_id=10, seconds=0, figures={}),
-        *ChoiceModel().fit([{}], ["Mother"]).to_arrays(),
+        *to_arrays(ChoiceModel().fit([{}], ["Mother"])),
     )
     store.use(1)
     (instance / "models" / "000001.npz").write_bytes(b"PK\x03\x04 no more")
@@ -124,10 +125,34 @@ def test_the_station_goes_on_without_a_model_that_cannot_be_read(
     assert app.test_client().post("/inference", json={"mood": "sad"}).status_code == 200
 
 
+def test_a_model_of_an_older_version_is_replaced_without_a_word(
+    make_app: MakeApp, store: ModelStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(make_app(retrain_rows=1000), 120)
+    old = ModelInfo(format=1, rows=120, first_id=1, last_id=120, seconds=1e9, figures={})
+    store.use(store.save(old, *to_arrays(ChoiceModel().fit([{}], ["Mother"]))))
+    app = make_app(retrain_rows=1000)
+    [choices] = [
+        check
+        for check in json.loads(app.test_cli_runner().invoke(args=["doctor", "--json"]).stdout)[
+            "checks"
+        ]
+        if check["name"] == "choices"
+    ]
+    assert choices["status"] == "ok"
+    trainer_of(app).refresh()
+    settle()
+    assert (store.numbers(), store.current()) == ([1, 2], 2)
+    assert context(app.test_client()) == {"status": "up", "detail": "learned from 120 choices"}
+    for mood, first in (("sad", "Our Blue Film"), ("angry", "Our Red Film")):
+        assert model_of(app).top({"mood": mood}, 1)[0][0] == first
+    assert caplog.messages == []
+
+
 def test_a_file_whose_arrays_make_no_model_is_refused(
     make_app: MakeApp, store: ModelStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    arrays, meta = ChoiceModel().fit([{}], ["Mother"]).to_arrays()
+    arrays, meta = to_arrays(ChoiceModel().fit([{}], ["Mother"]))
     arrays.pop(min(arrays))
     store.save(ModelInfo(rows=1, first_id=1, last_id=1, seconds=0, figures={}), arrays, meta)
     store.use(1)
@@ -137,7 +162,7 @@ def test_a_file_whose_arrays_make_no_model_is_refused(
 
 def test_a_model_of_another_log_is_not_used(make_app: MakeApp, store: ModelStore) -> None:
     model = ChoiceModel().fit([{}] * 9, ["A Film Of Theirs"] * 9)
-    store.save(ModelInfo(rows=9, first_id=1, last_id=9, seconds=0, figures={}), *model.to_arrays())
+    store.save(ModelInfo(rows=9, first_id=1, last_id=9, seconds=0, figures={}), *to_arrays(model))
     store.use(1)
     app = make_app(retrain_rows=2)
     trainer_of(app).learn()
@@ -147,7 +172,7 @@ def test_a_model_of_another_log_is_not_used(make_app: MakeApp, store: ModelStore
     settle()
     assert store.current() == 2
     assert [film for film, _ in model_of(app).top({}, 5)] == ["A Film Of Ours"]
-    assert trainer_of(app).remark == ""
+    assert trainer_of(app).problem == ""
 
 
 def test_a_rollback_outlives_a_restart(make_app: MakeApp, store: ModelStore) -> None:

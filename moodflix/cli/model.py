@@ -54,7 +54,7 @@ def train(*, as_json: bool) -> None:
         number, about = training.train(database, store, _bar(total))
     finally:
         os.close(lock)
-    _echo(_described(number, about, in_use=not about.worse), as_json=as_json)
+    _echo(_described(number, about, in_use=not about.below_baseline), as_json=as_json)
 
 
 @group.command("list")
@@ -115,7 +115,7 @@ def rollback(number: int | None) -> None:
                 raise
             click.echo(str(error), err=True)
             continue
-        if not about.worse:
+        if not about.below_baseline:
             store.use(each)
             click.echo(f"In use: {about.summary(each)}.")
             return
@@ -161,8 +161,8 @@ def evaluate(file: Path | None, split: evaluation.Split, seeds: int, *, as_json:
 
 def _described(number: int, about: ModelInfo, *, in_use: bool) -> dict[str, Any]:
     summary = about.summary(number)
-    if about.stands_in_for is not None:
-        summary = f"model {number} is popularity, in place of model {about.stands_in_for}"
+    if about.fallback_for is not None:
+        summary = f"model {number} is popularity, in place of model {about.fallback_for}"
     told = about.model_dump(mode="json", exclude={"format"})
     return {"number": number, "in_use": in_use, "summary": summary, **told}
 

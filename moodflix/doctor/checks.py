@@ -15,7 +15,7 @@ from typing import Final
 
 from moodflix.config import Settings, variable
 from moodflix.errors import DatabaseUnavailableError, SchemaError
-from moodflix.learning.files import ModelFileError, ModelStore
+from moodflix.learning.files import ModelFileError, ModelStore, OutdatedModelError
 from moodflix.perception import face
 from moodflix.recommend.llm import client, diagnostics, prompt
 from moodflix.recommend.llm.client import OllamaError
@@ -233,13 +233,15 @@ def _choices(database: Database, models: ModelStore) -> Check:
         return Check("choices", OK, f"{found}; no model yet: films count by popularity")
     try:
         about = models.load(number, arrays=False)[0]
+    except OutdatedModelError as error:
+        return Check("choices", OK, f"{found}; {error}: a running station trains a new one")
     except ModelFileError as error:
         return Check("choices", WARNING, f"{found}; {error}", "flask model train")
     age = datetime.now(timezone.utc) - about.made_at
     said = f"{found}; {about.summary(number)}, made {age / timedelta(days=1):.1f} days ago"
-    if about.stands_in_for is None:
+    if about.fallback_for is None:
         return Check("choices", OK, said)
-    worse = f"model {about.stands_in_for} does worse than popularity, which is used instead"
+    worse = f"model {about.fallback_for} does worse than popularity, which is used instead"
     return Check("choices", WARNING, f"{said}; {worse}", "flask model list")
 
 

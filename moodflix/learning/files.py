@@ -16,7 +16,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from moodflix.errors import MoodflixError
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 KEEP: Final = 8
 _ABOUT, _META = "_about", "_meta"  # the members that are no array of the model
 _HITS: Final = ("hit10", "popularity_hit10")
@@ -27,6 +27,10 @@ class ModelFileError(MoodflixError):
     """A model file can't be used or written; one line names it and says why."""
 
 
+class OutdatedModelError(ModelFileError):
+    """A model file was made by an older version; a new model is to be trained."""
+
+
 class ModelInfo(BaseModel, frozen=True, allow_inf_nan=False):
     """What a model file says of its model.
 
@@ -34,8 +38,8 @@ class ModelInfo(BaseModel, frozen=True, allow_inf_nan=False):
         rows: choices it was learned from, those from ``first_id`` to ``last_id``.
         seconds: processor time that learning took.
         figures: of model and popularity on held-out rows; empty when there were too few rows.
-        worse: whether it did worse than popularity on those.
-        stands_in_for: number of the model that did worse, when this one is popularity.
+        below_baseline: whether it did worse than popularity on those.
+        fallback_for: number of the model that did worse, when this one is popularity.
     """
 
     format: int = FORMAT
@@ -45,18 +49,18 @@ class ModelInfo(BaseModel, frozen=True, allow_inf_nan=False):
     last_id: int = Field(ge=1)
     seconds: float = Field(ge=0)
     figures: dict[str, float]
-    worse: bool = False
-    stands_in_for: int | None = None
+    below_baseline: bool = False
+    fallback_for: int | None = None
     versions: dict[str, str] = Field(default_factory=lambda: {n: version(n) for n in _LIBRARIES})
 
     def summary(self, number: int) -> str:
-        """Say in one line what the model learned and how well it did."""
-        said = f"model {number} learned {self.rows:,} choices"
+        """Return one line: what the model learned and how well it did."""
+        line = f"model {number} learned {self.rows:,} choices"
         if not self.figures:
-            return f"{said}, too few to hold some out"
+            return f"{line}, too few to hold some out"
         ours, theirs = (f"{100 * self.figures[name]:.1f} %" for name in _HITS)
-        said += f"; hit@10 {ours} (popularity {theirs}) on {self.figures['rows']:,.0f} held out"
-        return said + "; it does worse than popularity and is not used" * self.worse
+        line += f"; hit@10 {ours} (popularity {theirs}) on {self.figures['rows']:,.0f} held out"
+        return line + "; it does worse than popularity and is not used" * self.below_baseline
 
 
 class ModelStore:
@@ -112,7 +116,8 @@ class ModelStore:
         """Return what a file says of its model, the arrays, and the values beside them.
 
         Raises:
-            ModelFileError: the file is missing, damaged, foreign or from a newer version.
+            OutdatedModelError: the file is from an older version.
+            ModelFileError: it is missing, damaged, foreign or from a newer version.
         """
         import numpy as np
 
@@ -122,11 +127,9 @@ class ModelStore:
                 self._path(number).open("rb") as source,
                 np.load(source, allow_pickle=False) as file,
             ):
-                told = json.loads(file[_ABOUT].tobytes())
-                if told["format"] > FORMAT:
-                    why = f"made by a newer version (format {told['format']}, not {FORMAT})"
-                    raise self.rejected(number, why)  # noqa: TRY301 - told nowhere else
-                about = ModelInfo.model_validate(told)
+                content = json.loads(file[_ABOUT].tobytes())
+                self._check_format(number, content["format"])
+                about = ModelInfo.model_validate(content)
                 if not arrays:
                     return about, {}, {}
                 meta = json.loads(file[_META].tobytes())
@@ -142,6 +145,14 @@ class ModelStore:
     def rejected(self, number: int, why: str) -> ModelFileError:
         """Return the error that a file is of no use."""
         return ModelFileError(f"models/{self._path(number).name} is refused: {why}")
+
+    def _check_format(self, number: int, found: int) -> None:
+        age = "a newer" if found > FORMAT else "an older"
+        why = f"made by {age} version (format {found}, not {FORMAT})"
+        if found > FORMAT:
+            raise self.rejected(number, why)
+        if found < FORMAT:
+            raise OutdatedModelError(f"models/{self._path(number).name} is {why}")
 
     def save(self, about: ModelInfo, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> int:
         """Store a model beside the last ``KEEP`` and return its number; it isn't in use yet.

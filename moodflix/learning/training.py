@@ -1,7 +1,7 @@
-"""From the log to a learned, examined, stored model; and how each process comes to use it.
+"""Trains models from the log, stores them, and keeps each process's model up to date.
 
-Counts follow each choice within seconds, in every process, by a thread that polls. What the counts
-are worth is learned less often, by one process of its own at low priority for all workers.
+A thread of every process polls and counts each choice within seconds. The weights of the counts are
+fitted less often, by one process of its own at low priority for all workers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from moodflix.config import Settings, load, variable
 from moodflix.errors import DatabaseUnavailableError, MoodflixError, RecommenderError
-from moodflix.learning.files import ModelFileError, ModelInfo, ModelStore
+from moodflix.learning.files import ModelFileError, ModelInfo, ModelStore, OutdatedModelError
 from moodflix.recommend.learned.model import ChoiceModel, LearnedRecommender
 from moodflix.store import feedback, logs
 from moodflix.store.database import Database
@@ -30,9 +30,9 @@ logger = logging.getLogger(__name__)
 
 _POLL: Final = 1.0
 _TICK: Final = 0.2
-# More new rows than these are an import, and left to the process that learns.
-_MANY: Final = 20_000
-# It takes a tenth of one core's time at most, and waits for a minute after it failed.
+# More new rows than these are an import, and left to the process that trains.
+_MAX_NEW_ROWS: Final = 20_000
+# Training takes a tenth of one core's time at most, and waits for a minute after it failed.
 _REST: Final = 10
 _AFTER_FAILURE: Final = 60.0
 _NICE: Final = 10
@@ -47,7 +47,7 @@ def train(
     shown: Callable[[Batches], Batches] = iter,
     now: datetime | None = None,
 ) -> tuple[int, ModelInfo]:
-    """Learn all choices and verdicts, store and use the model; return its number and figures.
+    """Train on all choices and verdicts, store and use the model; return its number and figures.
 
     One that does worse than popularity on held-out rows is stored too, but popularity is put in
     use. ``shown`` may look at the batches as they are read.
@@ -57,6 +57,8 @@ def train(
         DatabaseUnavailableError: the database can't be read.
         ModelFileError: the model can't be stored.
     """
+    from moodflix.recommend.learned import stored
+
     began = time.process_time()
     with database.read() as session:
         first, last = logs.id_range(session)
@@ -67,8 +69,8 @@ def train(
         model = ChoiceModel().fit_stream(shown(evidence()))
         if not model.rows:
             raise RecommenderError("the log holds no choice to learn from")
-        worse = is_worse(model.figures)
-        in_use = popularity(evidence()) if worse else model
+        below_baseline = is_below_baseline(model.figures)
+        fallback = popularity(evidence()) if below_baseline else None
     about = ModelInfo(
         made_at=now or datetime.now(timezone.utc),
         rows=model.rows,
@@ -76,12 +78,12 @@ def train(
         last_id=last,
         seconds=time.process_time() - began,
         figures=model.figures,
-        worse=worse,
+        below_baseline=below_baseline,
     )
-    number = used = store.save(about, *model.to_arrays())
-    if worse:
-        instead = {"figures": in_use.figures, "worse": False, "stands_in_for": number}
-        used = store.save(about.model_copy(update=instead), *in_use.to_arrays())
+    number = used = store.save(about, *stored.to_arrays(model))
+    if fallback is not None:
+        changes = {"figures": fallback.figures, "below_baseline": False, "fallback_for": number}
+        used = store.save(about.model_copy(update=changes), *stored.to_arrays(fallback))
     store.use(used)
     try:
         with database.write() as session:
@@ -102,7 +104,7 @@ def as_row(number: int, about: ModelInfo) -> Training:
         held_out=min(int(figures["rows"]), about.rows) if figures else None,
         hit10=figures.get("hit10"),
         popularity_hit10=figures.get("popularity_hit10"),
-        worse=about.worse,
+        below_baseline=about.below_baseline,
     )
 
 
@@ -111,7 +113,7 @@ def popularity(batches: Batches) -> ChoiceModel:
     return ChoiceModel().fit_stream(([{}] * len(batch[1]), *batch[1:]) for batch in batches)
 
 
-def is_worse(figures: Mapping[str, float]) -> bool:
+def is_below_baseline(figures: Mapping[str, float]) -> bool:
     """Whether a model did worse than popularity on its held-out rows, beyond noise.
 
     Noise is the largest standard error that a share measured on so many rows can have.
@@ -129,15 +131,17 @@ def load_model(store: ModelStore, number: int) -> tuple[ChoiceModel, ModelInfo]:
     Raises:
         ModelFileError: it can't be used; one line says why.
     """
+    from moodflix.recommend.learned import stored
+
     about, arrays, meta = store.load(number)
     try:
-        return ChoiceModel.from_arrays(arrays, meta), about
+        return stored.from_arrays(arrays, meta), about
     except ValueError as error:
         raise store.rejected(number, str(error)) from error
 
 
 class Trainer:
-    """Keeps the model of this process up to date, and starts learning when that is due."""
+    """Keeps the model of this process up to date, and starts training when that is due."""
 
     def __init__(
         self,
@@ -149,10 +153,10 @@ class Trainer:
     ) -> None:
         """Prepare; nothing starts before ``watch``, ``refresh`` or ``learn``.
 
-        ``also`` is called at first and with each new model, to learn what else there is.
+        ``also`` is called at first and with each new model, to fit what else is fitted.
         """
         self.store = ModelStore(Path(folder) / "models")
-        self.remark = ""  # what is wrong with the model in use
+        self.problem = ""  # what is wrong with the model in use
         self._folder = folder
         self._settings = settings
         self._database = database
@@ -167,7 +171,8 @@ class Trainer:
         self._model = ChoiceModel()
         self._counted = 0  # id of the newest row in it
         self._newest: ModelInfo | None = None  # of the newest model, in use or not
-        self._complaint = ""
+        self._is_outdated = False  # the model in use is of an older version
+        self._last_error = ""
 
     def watch(self) -> None:
         """Follow log and store for ever."""
@@ -185,7 +190,7 @@ class Trainer:
                 threading.Thread(target=self._follow, name="trainer", daemon=True).start()
 
     def learn(self) -> None:
-        """Bring the model up to the newest choice, and start learning if that is due."""
+        """Bring the model up to the newest choice, and start training if that is due."""
         with self._learning:
             try:
                 self._reap()
@@ -193,15 +198,15 @@ class Trainer:
                 self._start_if_due(self._recount())
                 if self._also_due:
                     self._also()
-                self._also_due, said = False, ""
-            except Exception as error:  # noqa: BLE001 - the thread must outlive what it can't learn
-                said = str(error) if isinstance(error, MoodflixError) else repr(error)
-            if said and said != self._complaint:
-                logger.warning("the context model doesn't follow the log: %s", said)
-            self._complaint = said
+                self._also_due, problem = False, ""
+            except Exception as error:  # noqa: BLE001 - the thread must outlive what it can't do
+                problem = str(error) if isinstance(error, MoodflixError) else repr(error)
+            if problem and problem != self._last_error:
+                logger.warning("the context model doesn't follow the log: %s", problem)
+            self._last_error = problem
 
     def close(self) -> None:
-        """End the process that learns, if there is one."""
+        """End the process that trains, if there is one."""
         with self._learning:
             child, self._child = self._child, None
         if child is not None:
@@ -226,21 +231,24 @@ class Trainer:
             return
         self._state, self._newest = state, self.store.newest()
         self._not_before = time.monotonic() + _REST * (self._newest.seconds if self._newest else 0)
-        self._model, self._counted, self.remark = ChoiceModel(), 0, ""
-        self._also_due = True
+        self._model, self._counted, self.problem = ChoiceModel(), 0, ""
+        self._also_due, self._is_outdated = True, False
         if state is None:
             return
         try:
             self._model, about = load_model(self.store, self.store.current() or 0)
+        except OutdatedModelError as error:
+            logger.info("%s; a new one is trained", error)
+            self._is_outdated = True
         except ModelFileError as error:
             logger.warning("%s", error)
-            self.remark = f"; {error}"
+            self.problem = f"; {error}"
         else:
             # At once: the database may be away, and films are recommended without it.
             self._recommender.model, self._counted = self._model, about.last_id
-            if about.stands_in_for is not None:
-                self.remark = (
-                    f"; model {about.stands_in_for} does worse than popularity on held-out "
+            if about.fallback_for is not None:
+                self.problem = (
+                    f"; model {about.fallback_for} does worse than popularity on held-out "
                     "choices, so popularity is used"
                 )
 
@@ -251,9 +259,9 @@ class Trainer:
         with self._database.read() as session:
             newest = logs.id_range(session)[1]
             if newest < self._counted:
-                self.remark = "; the stored model knows choices that this log doesn't hold"
+                self.problem = "; the stored model knows choices that this log doesn't hold"
                 self._model, self._counted = ChoiceModel(), 0
-            if self._counted < newest <= self._counted + _MANY:
+            if self._counted < newest <= self._counted + _MAX_NEW_ROWS:
                 batches = logs.choices(session, self._counted, newest)
                 if not self._model.rows:
                     self._model = popularity(batches)  # which leaves no batch for the loop
@@ -269,27 +277,27 @@ class Trainer:
         since = self._newest.made_at if self._newest else self._started
         hours, age = self._settings.retrain_hours, datetime.now(timezone.utc) - since
         old = 0 < hours <= age / timedelta(hours=1)
-        due = newest - known >= (1 if old else self._settings.retrain_rows)
+        due = newest - known >= (1 if old or self._is_outdated else self._settings.retrain_rows)
         if not due or self._child is not None or time.monotonic() < self._not_before:
             return
         lock = self.store.lock()
         if lock is None:
             return
         try:
-            # Another worker may have learned since we looked.
+            # Another worker may have trained since we looked.
             if self.store.state() == self._state:
                 self._start(lock)
         finally:
             os.close(lock)
 
     def _start(self, lock: int) -> None:
-        """Start a process that learns; the lock is its own, and ends with it."""
+        """Start a process that trains; the lock is its own, and ends with it."""
         url = self._database.engine.url.render_as_string(hide_password=False)
-        given = {variable("database_url"): url, variable("instance"): self._folder}
-        given |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        variables = {variable("database_url"): url, variable("instance"): self._folder}
+        variables |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self._child = subprocess.Popen(  # noqa: S603 - this very program
             [sys.executable, "-m", __name__],
-            env=os.environ | given,
+            env=os.environ | variables,
             pass_fds=(lock,),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -299,17 +307,17 @@ class Trainer:
     def _reap(self) -> None:
         if self._child is None or self._child.poll() is None:
             return
-        said, status = self._child.communicate()[0].strip(), self._child.returncode
+        output, status = self._child.communicate()[0].strip(), self._child.returncode
         self._child = None
         if status == 0:
-            logger.info("%s", said)
+            logger.info("%s", output)
         else:
             self._not_before = time.monotonic() + _AFTER_FAILURE
-            logger.warning("nothing was learned: %s", said or f"the trainer ended with {status}")
+            logger.warning("nothing was learned: %s", output or f"the trainer ended with {status}")
 
 
 def main() -> None:
-    """Learn once, at low priority, in a process of its own."""
+    """Train once, at low priority, in a process of its own."""
     os.nice(_NICE)
     try:
         settings = load()

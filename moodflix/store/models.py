@@ -192,7 +192,7 @@ class Training(Base):
     held_out: Mapped[int | None]
     hit10: Mapped[float | None] = mapped_column(Double)
     popularity_hit10: Mapped[float | None] = mapped_column(Double)
-    worse: Mapped[bool]
+    below_baseline: Mapped[bool] = mapped_column("worse")
 
 
 # Sums that `store.sums` keeps; days are those of the station's time zone. A migration that changes

@@ -144,7 +144,7 @@ def _quantile(buckets: Sequence[tuple[int, int]], q: float) -> float:
 
 
 def _models(session: Session, first: date, last: date) -> _Rows:
-    columns = [getattr(Training, name) for name in _TABLES["models"][0].split()]
+    columns = [Training.__table__.c[name] for name in _TABLES["models"][0].split()]
     made = Training.made_at
     zone, following = session.info["zone"], last + timedelta(days=1)
     rows = session.execute(

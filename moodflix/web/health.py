@@ -48,7 +48,7 @@ def ready() -> Response:
                 "catalogue": catalogue,
                 "context": {
                     "status": "up" if rows else "empty",
-                    "detail": f"learned from {rows} choices{trainer.remark}",
+                    "detail": f"learned from {rows} choices{trainer.problem}",
                 },
                 "llm": {"status": status, "detail": detail},
             },

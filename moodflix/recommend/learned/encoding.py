@@ -1,9 +1,8 @@
-"""The ten logged columns as small integers: cleaned, binned where a bin is known, words kept."""
+"""Contexts as small integers: texts are cleaned and, where a bin is known, binned."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import islice
 from typing import Any, Final
 
 import numpy as np
@@ -14,15 +13,15 @@ from moodflix.films import titles
 from moodflix.requests import CONTEXT
 
 Codes = np.ndarray[Any, np.dtype[np.uint16]]
-Texts = np.ndarray[Any, np.dtype[np.object_]]
+Context = Mapping[str, Any]
 
 # About 10 km, learned beside the city, which may be misspelled or absent.
 PLACE: Final = "place"
 COLUMNS: Final = (*CONTEXT, PLACE)
 MAX_WORDS = 20_000  # of a column; further ones count as unknown
-_MAX_MEMO = 60_000
-_MAX_WORD = 100
-_QUANTILES = 8
+_MAX_MEMO: Final = 60_000
+_MAX_WORD: Final = 100
+_QUANTILES: Final = 8
 
 
 def _weekend(text: str) -> str | None:
@@ -55,155 +54,113 @@ NAMES: Final = tuple(FIELDS)
 PLACES: Final = tuple(NAMES.index(name) for name in ("city", PLACE, "lat", "lon"))
 
 
-class Clean(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Turns mappings with the ten keys (any missing) into an array of their texts, rows x 11."""
+class ContextTable:
+    """Contexts (mappings with the ten keys, any missing) as dictionary-encoded columns.
 
-    def fit(self, X: Sequence[Mapping[str, Any]], y: object = None) -> Clean:  # noqa: ARG002, N803
-        """Learn nothing."""
-        return self
+    Attributes:
+        words: column -> its distinct words, and their codes from 1; 0 stands for no word.
+    """
 
-    def transform(self, X: Sequence[Mapping[str, Any]]) -> Texts:  # noqa: N803
-        """Return the texts in the order of ``COLUMNS``; missing ones are empty."""
-        texts = np.empty((len(X), len(COLUMNS)), dtype=object)
-        for at, name in enumerate(CONTEXT):
-            texts[:, at] = [row.get(name) or "" for row in X]
-        lat, lon = CONTEXT.index("lat"), CONTEXT.index("lon")
-        texts[:, -1] = [
-            f"{a}/{b}" if a and b else "" for a, b in zip(texts[:, lat], texts[:, lon], strict=True)
-        ]
-        return texts
+    def __init__(self, contexts: Sequence[Context] = ()) -> None:
+        """Start with some contexts, or with none."""
+        self.words: dict[str, dict[str, int]] = {name: {} for name in COLUMNS}
+        self._memos = {name: _Memo(name, words) for name, words in self.words.items()}
+        self._codes: list[Codes] = []
+        self.append(contexts)
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
+    def append(self, contexts: Sequence[Context]) -> None:
+        """Add further contexts."""
+        codes = np.empty((len(contexts), len(COLUMNS)), dtype=np.uint16)
+        columns: dict[str, Iterable[Any]] = {
+            name: [context.get(name) or "" for context in contexts] for name in CONTEXT
+        }
+        columns[PLACE] = zip(columns["lat"], columns["lon"], strict=True)
+        for at, name in enumerate(COLUMNS):
+            read = map(self._memos[name].__getitem__, columns[name])
+            codes[:, at] = np.fromiter(read, dtype=np.uint16, count=len(contexts))
+        self._codes.append(codes)
+
+    @property
+    def codes(self) -> Codes:
+        """The word codes, rows x ``COLUMNS``."""
+        if len(self._codes) > 1:
+            self._codes = [np.concatenate(self._codes)]
+        return self._codes[0]
+
+    def __len__(self) -> int:
+        """Return how many contexts there are."""
+        return sum(map(len, self._codes))
 
 
-class _Words(dict[Any, int]):
-    """Remembers which text is which word of a column; ``known`` holds the words in order."""
+class _Memo(dict[Any, int]):
+    """Remembers the word code of each text of a column, and numbers the words."""
 
-    def __init__(self, column: str, known: Iterable[str] = ()) -> None:
+    def __init__(self, column: str, words: dict[str, int]) -> None:
         super().__init__()
-        self.column = column
-        self.known = {word: at for at, word in enumerate(known, start=1)}
-        self.learning = False
+        self._column, self._words = column, words
 
     def __missing__(self, text: Any) -> int:
-        word = _word(self.column, str(text))
-        code = self.known.get(word, 0)
-        if not code and word and self.learning and len(self.known) < MAX_WORDS:
-            code = self.known[word] = len(self.known) + 1
-        if self.learning and len(self) < _MAX_MEMO:
+        word = _word(self._column, text)
+        code = self._words.get(word, 0)
+        if not code and word and len(self._words) < MAX_WORDS:
+            code = self._words[word] = len(self._words) + 1
+        if len(self) < _MAX_MEMO:
             self[text] = code
         return code
 
 
-def _word(column: str, text: str) -> str:
-    text = text.strip().casefold()[:_MAX_WORD]
+def _word(column: str, text: Any) -> str:
+    if column == PLACE:
+        parts = [vocabulary.number(_word("", part)) for part in text]
+        return "" if None in parts else "/".join(f"{part:.1f}" for part in parts)
+    text = str(text).strip().casefold()[:_MAX_WORD]
     if vocabulary.is_placeholder(text):
         return ""
-    if column == PLACE:
-        at = [vocabulary.number(part) for part in text.split("/", 1)]
-        return "" if None in at else "/".join(f"{part:.1f}" for part in at)
-    value = None if column not in ("lat", "lon", "temperature") else vocabulary.number(text)
-    # A GPS fix or a sensor never says the same twice.
+    value = vocabulary.number(text) if column in ("lat", "lon", "temperature") else None
+    # A GPS fix or a sensor never reads the same twice.
     return text if value is None else f"{value:{'.3g' if column == 'temperature' else '.2f'}}"
 
 
 class Encode(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Turns texts into codes, rows x ``NAMES``; 0 is unknown."""
+    """Turns contexts into value codes, rows x ``NAMES``; 0 is unknown.
 
-    def fit(self, X: Texts, y: object = None) -> Encode:  # noqa: ARG002, N803
-        """Learn the words and bins of each column."""
-        self.begin()
-        self.finish(self.learn(X))
+    Attributes:
+        values_: the values of each field and their codes, from 1.
+        edges_: bounds of the bins of the temperature.
+    """
+
+    def fit(self, X: ContextTable | Sequence[Context], y: object = None) -> Encode:  # noqa: ARG002, N803
+        """Learn the bins and values of each field."""
+        table = _table(X)
+        self.edges_ = _edges(table)
+        self.values_: list[dict[str, int]] = [{} for _ in NAMES]
+        self._add(table)
         return self
 
-    def begin(self, known: Mapping[str, Sequence[str]] | None = None) -> None:
-        """Start with these words of each column, or with none."""
-        known = known or {}
-        self.words_ = {name: _Words(name, known.get(name, ())) for name in COLUMNS}
-        self.tables_: list[list[int]] = [[0] for _ in NAMES]
-        self.bins_: list[dict[str | None, int]] = [{} for _ in NAMES]
-
-    def grown(self, X: Texts) -> Encode:  # noqa: N803
-        """Return a copy that also knows the words of some further rows."""
+    def extended(self, table: ContextTable) -> Encode:
+        """Return a copy that knows the values of further contexts too; the bins stay."""
         other = Encode()
-        other.begin({name: list(words.known) for name, words in self.words_.items()})
-        other.tables_ = [list(table) for table in self.tables_]
-        other.bins_ = [dict(codes) for codes in self.bins_]
-        other.edges_ = self.edges_
-        other.learn(X)
-        other.bin()
+        other.edges_, other.values_ = self.edges_, [dict(values) for values in self.values_]
+        other._add(table)
         return other
 
-    def learn(self, X: Texts) -> Codes:  # noqa: N803
-        """Return the word codes (rows x columns) of some rows, adding words not seen before."""
-        for words in self.words_.values():
-            words.learning = True
-        codes = self._read(X)
-        for words in self.words_.values():
-            words.learning = False
+    def transform(self, X: ContextTable | Sequence[Context]) -> Codes:  # noqa: N803
+        """Return the value codes; a word never learned may still have a bin that was."""
+        table = _table(X)
+        codes = np.empty((len(table), len(NAMES)), dtype=np.uint16)
+        for at, (name, values) in enumerate(zip(NAMES, self.values_, strict=True)):
+            column = FIELDS[name][0]
+            known = (values.get(self._value(name, word) or "", 0) for word in table.words[column])
+            code_of_word = np.array([0, *known], dtype=np.uint16)
+            codes[:, at] = code_of_word[table.codes[:, COLUMNS.index(column)]]
         return codes
 
-    def finish(self, words: Codes) -> None:
-        """Learn the bins, given the word codes of all rows."""
-        column = words[:, COLUMNS.index("temperature")]
-        counts = np.bincount(column, minlength=len(self.words_["temperature"].known) + 1)
-        degrees = map(vocabulary.number, self.words_["temperature"].known)
-        read = [(at, n) for at, n in zip(degrees, counts[1:], strict=True) if at is not None]
-        self.edges_: list[float] = []
-        if read:
-            values, weights = (np.array(each) for each in zip(*sorted(read), strict=True))
-            share = np.cumsum(weights) / max(weights.sum(), 1)
-            cuts = np.searchsorted(share, np.arange(1, _QUANTILES) / _QUANTILES)
-            self.edges_ = sorted({float(values[cut]) for cut in cuts})
-        self.bin()
-
-    def bin(self) -> None:
-        """Give each new word its code in each field."""
-        fields = zip(FIELDS.items(), self.tables_, self.bins_, strict=True)
-        for (name, (column, _)), table, codes in fields:
-            for word in islice(self.words_[column].known, len(table) - 1, None):
+    def _add(self, table: ContextTable) -> None:
+        for name, values in zip(NAMES, self.values_, strict=True):
+            for word in table.words[FIELDS[name][0]]:
                 value = self._value(name, word)
-                table.append(codes.setdefault(value, len(codes) + 1) if value else 0)
-        self._tables = [np.array(table, dtype=np.uint16) for table in self.tables_]
-
-    def spread(self, words: Codes) -> Codes:
-        """Return the field codes (rows x ``NAMES``) of word codes (rows x columns)."""
-        codes = np.empty((len(words), len(NAMES)), dtype=np.uint16)
-        for at, (column, _) in enumerate(FIELDS.values()):
-            codes[:, at] = self._tables[at][words[:, COLUMNS.index(column)]]
-        return codes
-
-    def transform(self, X: Texts) -> Codes:  # noqa: N803
-        """Return the field codes of texts; a word never learned has at most a bin."""
-        words = self._read(X)
-        codes = self.spread(words)
-        for row, column in np.argwhere((words == 0) & (X != "")):
-            word = _word(COLUMNS[column], str(X[row, column]))
-            for at, (name, (of, _)) in enumerate(FIELDS.items()):
-                if of == COLUMNS[column] and word:
-                    codes[row, at] = self.bins_[at].get(self._value(name, word), 0)
-        return codes
-
-    def to_json(self) -> dict[str, Any]:
-        """Return all that was learned."""
-        words = {name: list(each.known) for name, each in self.words_.items()}
-        return {"words": words, "edges": self.edges_}
-
-    def restore(self, words: Mapping[str, Sequence[str]], edges: Sequence[float]) -> Encode:
-        """Take over what ``to_json`` told of.
-
-        Raises:
-            ValueError: these are not the words of the columns.
-        """
-        if set(words) != set(COLUMNS) or any(
-            len(set(each)) != len(each) for each in words.values()
-        ):
-            raise ValueError("words: not those of the ten columns")
-        self.begin(words)
-        self.edges_ = list(edges)
-        self.bin()
-        return self
+                if value and len(values) < MAX_WORDS:
+                    values.setdefault(value, len(values) + 1)
 
     def _value(self, name: str, word: str) -> str | None:
         """Return what a word stands for in a field."""
@@ -212,9 +169,19 @@ class Encode(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             return FIELDS[name][1](word)
         return str(int(np.searchsorted(self.edges_, degrees)))
 
-    def _read(self, texts: Texts) -> Codes:
-        read = (
-            map(words.__getitem__, texts[:, at]) for at, words in enumerate(self.words_.values())
-        )
-        columns = [np.fromiter(each, dtype=np.uint16, count=len(texts)) for each in read]
-        return np.stack(columns, axis=1)
+
+def _table(contexts: ContextTable | Sequence[Context]) -> ContextTable:
+    return contexts if isinstance(contexts, ContextTable) else ContextTable(contexts)
+
+
+def _edges(table: ContextTable) -> list[float]:
+    """Return bounds that part the temperatures into bins of like size."""
+    degrees = [vocabulary.number(word) for word in table.words["temperature"]]
+    counts = np.bincount(table.codes[:, COLUMNS.index("temperature")], minlength=len(degrees) + 1)
+    read = sorted((at, n) for at, n in zip(degrees, counts[1:], strict=True) if at is not None)
+    if not read:
+        return []
+    values, weights = (np.array(each) for each in zip(*read, strict=True))
+    shares = np.cumsum(weights) / weights.sum()
+    cuts = np.searchsorted(shares, np.arange(1, _QUANTILES) / _QUANTILES)
+    return sorted({float(values[cut]) for cut in cuts})

@@ -1,10 +1,10 @@
-"""Fits the weights of the counts on held-out rows: random ones, the last ones, unseen places."""
+"""Fits the weights of the counts on held-out rows: random ones and the last ones."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations, pairwise
+from itertools import pairwise
 from operator import itemgetter
 from typing import Final
 
@@ -12,8 +12,9 @@ import numpy as np
 
 from moodflix.recommend.learned.counts import (
     ALL_TIME,
-    KINDS,
-    TINY,
+    EPSILON,
+    MAX_CELLS,
+    POPULARITIES,
     WIDTH,
     Array,
     Counts,
@@ -21,33 +22,31 @@ from moodflix.recommend.learned.counts import (
     Plan,
     Rows,
     Weights,
-    is_random_walk,
     log_lift,
+    shrunk,
 )
 from moodflix.recommend.learned.likelihood import em, judge, newton, partition
 
 _FOLDS: Final = 5
-_MANY: Final = 5_000  # rows of which one fold is enough
-_HELD: Final = 4_000  # rows of a fold that are looked at
-_ENOUGH: Final = 20  # held-out rows to learn anything from
-_SINGLES, _COMBOS, _COMBINED, _DEPTH = 10, 4, 6, 3
+_MAX_FOLDED_ROWS: Final = 5_000  # of more, one fold is enough
+_MAX_HELD_OUT: Final = 4_000  # rows of a fold
+_MIN_HELD_OUT: Final = 20  # in all, to learn anything from
+_MAX_SINGLES, _MAX_PAIRS, _PAIRED = 10, 4, 6
 _SAMPLES: Final = 256  # films that stand for all in a partition sum
-_CELLS: Final = 3_000_000
-_JUDGED: Final = 10_000_000
-_LEAST: Final = 0.01  # of the mixture
-# Alpha and discount of p(film | value).
-_SHRINKS: Final = ((2.0, 0.0), (10.0, 0.0), (50.0, 0.0), (250.0, 0.0), (10.0, 0.5), (2.0, 0.75))
+_MAX_JUDGED: Final = 10_000_000  # cells
+_MIN_SHARE: Final = 0.01  # of the mixture
+_ALPHAS: Final = (2.0, 10.0, 50.0, 250.0)
 _KAPPAS: Final = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
-_TRIED: Final = 400  # rows that choose the shrinkage
+_KAPPA_ROWS: Final = 400  # that choose the kappas
 _FIGURES: Final = ("hit10", "ndcg10", "log_loss")  # of ``judge``
-_CLEAR: Final = 2  # standard errors
-_SURE: Final = 3  # of what was chosen as the best of many
-_COMPARED: Final = 20_000  # rows that tell whether two columns are one
+_Z_FIELD: Final = 2  # standard errors by which a field must gain
+_Z_MODEL: Final = 3  # by which the model, the best of many, must
+_COMPARED: Final = 20_000  # rows that decide whether two columns are one
 
 
 @dataclass
 class HeldOut:
-    """Held-out rows, their weights adding up to how much they have to say; counts of the others."""
+    """Held-out rows, their weights adding up to 1 over all folds, and counts of the others."""
 
     counts: Counts
     rows: Rows
@@ -61,114 +60,104 @@ class HeldOut:
         shares: Array = self.counts.shares[ALL_TIME, self.rows.films]
         return shares
 
-    def shares(self, at: Field, shrinks: Iterable[tuple[float, float]]) -> Iterator[Array]:
-        """Yield p(film | value) of each row's film, for each alpha and discount."""
-        chosen, total = self.evidence(at)
-        table, values = self.counts.tables[at], self.counts.values(self.rows.codes, at)
-        for alpha, discount in shrinks:
-            kept, rest = chosen, np.float32(alpha)
-            if discount and not is_random_walk(at):
-                taken = np.minimum(table.data, discount).cumsum()
-                ends = np.append(0, taken)[table.indptr]
-                kept = np.maximum(chosen - discount, 0)
-                of = np.minimum(values, table.shape[0] - 1)
-                rest = rest + np.where(total, np.diff(ends)[of], 0)
-            yield (kept + rest * self.popular()) / (total + alpha)
-
-    def evidence(self, at: Field) -> tuple[Array, Array]:
-        """Return how often each row's film, and any film, went with the row's value."""
+    def shares(self, field: Field, alphas: Iterable[float]) -> Iterator[Array]:
+        """Yield p(film | value) of each row's film, for each alpha."""
         codes, films, _ = self.rows
-        table, values = self.counts.tables[at], self.counts.values(codes, at).astype(np.int32)
-        total = self.counts.total(codes, at)[:, 0]
-        if not is_random_walk(at):
-            inside = np.where(values < table.shape[0], values, 0)
-            chosen = table[inside, films] if len(films) else np.zeros(0)
-            return np.asarray(chosen, dtype=np.float32).ravel(), total
-        chosen = np.empty(len(films), dtype=np.float32)
-        _, firsts, places = np.unique(values, return_index=True, return_inverse=True)
-        step = max(1, _CELLS // self.counts.plan.films)
-        for begin in range(0, len(firsts), step):
-            spread = self.counts.rows(codes[firsts[begin : begin + step]], at)
-            inside = (places >= begin) & (places < begin + step)
-            chosen[inside] = spread[places[inside] - begin, films[inside]]
-        return chosen, total
+        table, values = self.counts.tables[field], self.counts.values(codes, field)
+        inside = np.where(values < table.shape[0], values, 0).astype(np.int32)
+        chosen = np.asarray(table[inside, films], dtype=np.float32).ravel()
+        total, prior = self.counts.total(codes, field), self.counts.prior(field)[films]
+        for alpha in alphas:
+            yield shrunk(chosen, total, np.float32(alpha), prior)
 
 
-class Learner:
-    """Fits the weights of one data set's counts on held-out rows; see ``learn``."""
+def fit_weights(plan: Plan, rows: Rows, seed: int) -> tuple[Weights, dict[str, float]]:
+    """Return weights fitted on held-out rows, and figures on rows they were not fitted on.
 
-    def __init__(self, plan: Plan, rows: Rows, seed: int, alike: Collection[int]) -> None:
-        """Take rows to learn from, and the columns whose values may resemble each other."""
-        self.plan, self.rows, self.seed, self.alike = plan, rows, seed, alike
-        self.shrinks: dict[Field, tuple[float, float]] = {}
+    Rows held out at random and the last ones count alike: a drift is followed, and following costs
+    little where there is none. The weights are popularity's, and the figures as well, unless that
+    is clearly beaten; there are no figures where too few rows can be held out.
+    """
+    return WeightFitter(plan, rows, seed).fit()
+
+
+class WeightFitter:
+    """Fits the weights of one data set; see ``fit_weights``."""
+
+    def __init__(self, plan: Plan, rows: Rows, seed: int) -> None:
+        """Take the rows to hold out from, and what is counted beside the fields."""
+        self.plan, self.rows, self.seed = plan, rows, seed
+        self.alphas: dict[Field, float] = {}
         self.rng = np.random.default_rng(seed)
 
-    def learn(self) -> tuple[Weights, Weights, dict[str, float]]:
-        """Return weights for seen and unseen places, held-out figures.
+    def fit(self) -> tuple[Weights, dict[str, float]]:
+        """Return weights and figures."""
+        fields = self._screened()
+        parts = self._held_out(fields)
+        rows = sum(len(held.rows.films) for held in parts)
+        if rows < _MIN_HELD_OUT:
+            return Weights(), {}
+        sampled = MAX_CELLS / (_SAMPLES * (len(fields) + 1)) / rows
+        halves: tuple[list[HeldOut], list[HeldOut]] = ([], [])
+        samples: tuple[list[HeldOut], list[HeldOut]] = ([], [])
+        for held in parts:
+            half_of = self.rng.integers(2, size=len(held.rows.films))
+            in_sample = self.rng.random(len(half_of)) < sampled
+            for half in (0, 1):
+                halves[half].append(held.take(half_of == half))
+                samples[half].append(held.take((half_of == half) & in_sample))
+        tried = (self._tried(base, samples) for base in self.bases(parts, fields))
+        _, base, softmaxes = max(tried, key=itemgetter(0))
+        judged = [(halves[1 - half], fit_lifts(each, base)) for half, each in enumerate(softmaxes)]
+        figures, is_better = self._figures(judged, _MAX_JUDGED / self.plan.films / rows)
+        if not is_better:
+            return Weights(), figures | {name: figures[f"popularity_{name}"] for name in _FIGURES}
+        return fit_lifts(SampledSoftmax.joined(softmaxes), base).trimmed(), figures
 
-        Half of the say is had by rows held out at random, half by the last ones: a drift is
-        followed, and following costs little where there is none.
-        """
-        plan = replace(self.plan, fields=self._screened())
-        known = [*self._held("random", plan), *self._held("last", plan)]
-        seen = [held.take(held.counts.seen(held.rows.codes)) for held in known]
-        weights, figures = self._weighed(seen, plan.fields)
-        if plan.place is None:
-            return weights, weights, figures
-        unseen = [held.take(~held.counts.seen(held.rows.codes)) for held in known]
-        unseen += self._held("place", plan)
-        elsewhere, others = self._weighed(unseen, plan.fields)
-        # Where each row has a place of its own, none is seen twice.
-        return weights, elsewhere, figures or others
+    def _splits(self) -> Iterator[list[tuple[Array, Array]]]:
+        """Yield, at random and by time, pairs of rows to count and rows held out."""
+        rows = np.arange(len(self.rows.films))
+        is_large = len(rows) > _MAX_FOLDED_ROWS
+        fold_of = np.random.default_rng(self.seed).integers(_FOLDS, size=len(rows))
+        folds = range(1 if is_large else _FOLDS)
+        yield [(rows[fold_of != fold], rows[fold_of == fold]) for fold in folds]
+        bounds = [int(len(rows) * share) for share in ((0.9, 1.0) if is_large else (0.6, 0.8, 1.0))]
+        yield [(rows[:first], rows[first:last]) for first, last in pairwise(bounds)]
 
-    def _splits(self, part: str) -> Iterator[tuple[Array, Array]]:
-        """Yield (rows to count, rows held out)."""
-        rows = len(self.rows.films)
-        every = np.arange(rows)
-        folds = 1 if rows > _MANY else _FOLDS
-        if part == "last":
-            cuts = (0.9, 1.0) if folds == 1 else (0.6, 0.8, 1.0)
-            for first, last in pairwise(int(rows * cut) for cut in cuts):
-                yield every[:first], every[first:last]
-            return
-        groups = self.rows.codes[:, self.plan.place].astype(int) if part == "place" else every
-        fold_of = np.random.default_rng(self.seed).integers(_FOLDS, size=groups.max() + 1)[groups]
-        for fold in range(folds):
-            yield every[fold_of != fold], every[fold_of == fold]
-
-    def _held(self, part: str, plan: Plan) -> list[HeldOut]:
+    def _held_out(self, fields: Sequence[Field]) -> list[HeldOut]:
+        plan = replace(self.plan, fields=tuple(fields))
         made = []
-        for counted, held in self._splits(part):
-            if not len(counted):
-                continue
-            counts = Counts.of(plan, self.rows.take(counted))
-            # No weight makes a film likely that was never chosen before.
-            kept = held[counts.kinds[ALL_TIME, self.rows.films[held]] > 0]
-            if len(kept) > _HELD:
-                kept = np.random.default_rng(self.seed).choice(kept, _HELD, replace=False)
-            if len(kept):
-                made.append(HeldOut(counts, self.rows.take(kept)))
-        total = sum(float(held.rows.weights.sum()) for held in made)
-        for each in made:
-            each.rows = each.rows._replace(weights=each.rows.weights / max(total, TINY))
+        for split in self._splits():
+            folds = []
+            for counted, held in split:
+                if not len(counted):
+                    continue
+                counts = Counts.of(plan, self.rows.take(counted))
+                # No weight makes a film likely that was never chosen before.
+                kept = held[counts.chosen[self.rows.films[held]] > 0]
+                if len(kept) > _MAX_HELD_OUT:
+                    rng = np.random.default_rng(self.seed)
+                    kept = rng.choice(kept, _MAX_HELD_OUT, replace=False)
+                if len(kept):
+                    folds.append(HeldOut(counts, self.rows.take(kept)))
+            total = sum(float(held.rows.weights.sum()) for held in folds)
+            for each in folds:
+                each.rows = each.rows._replace(weights=each.rows.weights / max(total, EPSILON))
+            made += folds
         return made
 
-    def _screened(self) -> tuple[Field, ...]:
-        """Return the fields that say something by themselves, or more together than apart."""
-        columns = self._columns()
-        gains = self._gains(columns)
-        chosen = latest = _best(gains, _SINGLES)
-        likes = [(*at, *at) for at in columns if at[0] in self.alike and at in gains]
-        like = _best(self._gains(likes), 1)
-        for depth in range(2, _DEPTH + 1):
-            joint = (tuple(sorted({*at, *one})) for at in latest for one in chosen[:_COMBINED])
-            parts = {at: [*combinations(at, depth - 1)] for at in joint if len(at) == depth}
-            least = {at: max(gains.get(part, 0.0) for part in parts[at]) for at in parts}
-            further = self._gains(sorted(parts))
-            latest = _best({at: gain - least[at] for at, gain in further.items()}, _COMBOS)
-            gains |= further
-            chosen = [*chosen, *latest]
-        return (*chosen, *like)
+    def _screened(self) -> list[Field]:
+        """Return the fields that gain something by themselves, or more together than apart."""
+        gains = self._gains(self._columns())
+        singles = _best(gains, _MAX_SINGLES)
+        pairs = [
+            tuple(sorted((*one, *other)))
+            for at, one in enumerate(singles[:_PAIRED])
+            for other in singles[at + 1 :]
+        ]
+        joint = self._gains(sorted(pairs))
+        more = {pair: gain - max(gains[at,] for at in pair) for pair, gain in joint.items()}
+        return singles + _best(more, _MAX_PAIRS)
 
     def _columns(self) -> list[Field]:
         """Return the columns that vary, none that only repeats an earlier one."""
@@ -176,115 +165,88 @@ class Learner:
         sizes: dict[Field, int] = {}
         for column in range(newest.shape[1]):
             size = len(np.unique(newest[:, column]))
-            whole = (newest[:, (*one, column)] @ (WIDTH, 1) for one in sizes if sizes[one] == size)
-            if size > 1 and not any(len(np.unique(each)) == size for each in whole):
+            joint = (newest[:, (*one, column)] @ (WIDTH, 1) for one in sizes if sizes[one] == size)
+            if size > 1 and not any(len(np.unique(each)) == size for each in joint):
                 sizes[column,] = size
         return list(sizes)
 
     def _gains(self, fields: Sequence[Field]) -> dict[Field, float]:
         """Return how much likelier than popularity each field makes rows, if it clearly does."""
-        plan = replace(self.plan, fields=tuple(fields))
-        base = [*self._held("random", plan), *self._held("last", plan)]
-        if not base or not fields:
+        parts = self._held_out(fields) if fields else []
+        if not parts:
             return {}
-        popular, say = _joint((held.popular(), held.rows.weights) for held in base)
-        say = say / say.sum()
+        popular, weights = _joined((held.popular(), held.rows.weights) for held in parts)
+        weights = weights / weights.sum()
         gains: dict[Field, float] = {}
-        for at in fields:
-            every = _joint(tuple(held.shares(at, _SHRINKS)) for held in base)
-            for shrink, share in zip(_SHRINKS, every, strict=True):
-                part = em(np.stack([popular, share], axis=1), say, 15)[1]
-                gain = np.log1p(part * (share / popular - 1))
-                mean, error = _mean(gain, say)
-                if mean > max(_CLEAR * error, gains.get(at, 0.0)):
-                    gains[at], self.shrinks[at] = mean, shrink
+        for field in fields:
+            shares = _joined(tuple(held.shares(field, _ALPHAS)) for held in parts)
+            for alpha, share in zip(_ALPHAS, shares, strict=True):
+                part = em(np.stack([popular, share], axis=1), weights, 15)[1]
+                mean, error = _mean(np.log1p(part * (share / popular - 1)), weights)
+                if mean > max(_Z_FIELD * error, gains.get(field, 0.0)):
+                    gains[field], self.alphas[field] = mean, alpha
         return gains
 
     def _parts(self, held: HeldOut, fields: Sequence[Field]) -> Array:
         """Return the probability of each row's film under each part of the mixture."""
         parts = [*held.counts.shares[:, held.rows.films]]
-        for at in fields:
-            parts += held.shares(at, [self.shrinks[at]])
+        for field in fields:
+            parts += held.shares(field, [self.alphas[field]])
         return np.stack(parts, axis=1)
 
-    def _weighed(
-        self, parts: Sequence[HeldOut], fields: tuple[Field, ...]
-    ) -> tuple[Weights, dict[str, float]]:
-        """Return weights, popularity's unless they beat it on rows they were not learned on."""
-        rows = sum(len(held.rows.films) for held in parts)
-        if rows < _ENOUGH:
-            return Weights(), {}
-        few = _CELLS / (_SAMPLES * (len(fields) + 1)) / rows
-        sides: tuple[list[HeldOut], list[HeldOut]] = ([], [])
-        picked: tuple[list[HeldOut], list[HeldOut]] = ([], [])
-        for held in parts:
-            side = self.rng.integers(2, size=len(held.rows.films))
-            pick = self.rng.random(len(side)) < few
-            for which in (0, 1):
-                sides[which].append(held.take(side == which))
-                picked[which].append(held.take((side == which) & pick))
-        tried = (self._tried(base, picked) for base in self._bases(parts, fields))
-        _, base, probes = max(tried, key=itemgetter(0))
-        judged = [(sides[1 - at], fit_lifts(probe, base)) for at, probe in enumerate(probes)]
-        figures, beaten = self._figures(judged, _JUDGED / self.plan.films / rows)
-        if not beaten:
-            return Weights(), figures | {name: figures[f"popularity_{name}"] for name in _FIGURES}
-        return fit_lifts(SampledSoftmax.joined(probes), base).trimmed(), figures
-
-    def _bases(self, parts: Sequence[HeldOut], fields: tuple[Field, ...]) -> Iterator[Weights]:
+    def bases(self, parts: Sequence[HeldOut], fields: Sequence[Field]) -> Iterator[Weights]:
         """Yield what may be lifted: a mixture of popularities and all fields, or of the former.
 
         Where each of several columns is followed at times the first is likelier, where they act
         at once the second.
         """
-        stacked, say = _joint((self._parts(held, fields), held.rows.weights) for held in parts)
-        shrinks = np.array([self.shrinks[at] for at in fields]).reshape(-1, 2).T
-        zero = np.zeros(len(fields))
+        stacked, weights = _joined((self._parts(held, fields), held.rows.weights) for held in parts)
+        alphas, zero = np.array([self.alphas[each] for each in fields]), np.zeros(len(fields))
         for size in dict.fromkeys((len(fields), 0)):
-            shares = em(stacked[:, : KINDS + size], say / say.sum(), prior=2 / len(say))
-            shares[shares < _LEAST] = 0
+            likely = stacked[:, : POPULARITIES + size]
+            shares = em(likely, weights / weights.sum(), prior=2 / len(weights))
+            shares[shares < _MIN_SHARE] = 0
             shares = np.append(shares / shares.sum(), zero[size:])
-            rest = (fields, shares[KINDS:], *shrinks, zero, zero + 1)
-            yield Weights(shares[:KINDS], *rest)
+            mixture = shares[POPULARITIES:]
+            yield Weights(shares[:POPULARITIES], tuple(fields), mixture, alphas, zero, zero + 1)
 
     def _tried(
-        self, base: Weights, sides: Sequence[Sequence[HeldOut]]
+        self, base: Weights, halves: Sequence[Sequence[HeldOut]]
     ) -> tuple[float, Weights, list[SampledSoftmax]]:
-        """Return how likely a base, when lifted, makes rows it was not lifted by."""
-        probes = [
-            SampledSoftmax.joined([probed(held, base, self.rng) for held in side]) for side in sides
+        """Return how likely a base makes each half of the rows, lifted by the other half."""
+        softmaxes = [
+            SampledSoftmax.joined([SampledSoftmax.drawn(held, base, self.rng) for held in half])
+            for half in halves
         ]
-        base = replace(base, kappas=shrinkage(SampledSoftmax.joined(probes).take(_TRIED)))
-        gains = (
-            other.say @ np.log(other.parts(weights) @ weights.blend)
-            for weights, other in zip(
-                (fit_lifts(each, base) for each in probes), probes[::-1], strict=True
-            )
-        )
-        return float(sum(gains)), base, probes
+        base = replace(base, kappas=fit_kappas(SampledSoftmax.joined(softmaxes).take(_KAPPA_ROWS)))
+        gain = 0.0
+        for each, other in zip(softmaxes, softmaxes[::-1], strict=True):
+            lifted = fit_lifts(each, base)
+            gain += float(other.weights @ np.log(other.parts(lifted) @ lifted.blend))
+        return gain, base, softmaxes
 
     def _figures(
-        self, judged: Sequence[tuple[Sequence[HeldOut], Weights]], few: float
+        self, judged: Sequence[tuple[Sequence[HeldOut], Weights]], share: float
     ) -> tuple[dict[str, float], bool]:
-        """Return figures on some of the rows, and whether popularity is clearly beaten."""
-        told = []
+        """Return figures on a share of the rows, and whether popularity is clearly beaten."""
+        found = []
         for parts, weights in judged:
             for held in parts:
-                take = held.take(self.rng.random(len(held.rows.films)) < few)
-                codes, films, say = take.rows
+                some = held.take(self.rng.random(len(held.rows.films)) < share)
+                codes, films, of_rows = some.rows
                 model, popular = (
-                    judge(each.probabilities(take.counts, codes), films)
+                    judge(each.probabilities(some.counts, codes), films)
                     for each in (weights, Weights())
                 )
-                told.append(np.stack([say, *model, *popular], axis=1))
-        say, *rest = np.concatenate(told).T
-        say = say / max(say.sum(), TINY)
-        every = (*_FIGURES, *(f"popularity_{name}" for name in _FIGURES))
-        figures = {name: float(say @ each) for name, each in zip(every, rest, strict=True)}
-        gain, error = _mean(rest[5] - rest[2], say)
-        hits, doubt = _mean(rest[0] - rest[3], say)
-        beaten = gain > _SURE * error and hits >= -doubt
-        return {"rows": float(len(say)), **figures}, beaten
+                found.append(np.stack([of_rows, *model, *popular], axis=1))
+        of_rows, *rest = np.concatenate(found).T
+        of_rows = of_rows / max(of_rows.sum(), EPSILON)
+        names = (*_FIGURES, *(f"popularity_{name}" for name in _FIGURES))
+        figures = {name: float(of_rows @ each) for name, each in zip(names, rest, strict=True)}
+        gain, error = _mean(rest[5] - rest[2], of_rows)
+        hits, hit_error = _mean(rest[0] - rest[3], of_rows)
+        is_better = gain > _Z_MODEL * error and hits >= -hit_error
+        return {"rows": float(len(of_rows)), **figures}, is_better
 
 
 @dataclass
@@ -295,7 +257,7 @@ class SampledSoftmax:
         chosen, expected: counts of the rows' values with each film (rows x films x fields).
         popular, mixed: shares of the row's own film.
         offset: logarithm of each film's part in the partition sum.
-        say: how much each row has to say.
+        weights: of the rows.
     """
 
     chosen: Array
@@ -303,12 +265,43 @@ class SampledSoftmax:
     popular: Array
     mixed: Array
     offset: Array
-    say: Array
+    weights: Array
 
     @classmethod
-    def joined(cls, probes: Sequence[SampledSoftmax]) -> SampledSoftmax:
-        """Return the rows of several probes as one."""
-        return cls(*_joint(tuple(vars(probe).values()) for probe in probes))
+    def joined(cls, parts: Sequence[SampledSoftmax]) -> SampledSoftmax:
+        """Return the rows of several as one."""
+        return cls(*_joined(tuple(vars(part).values()) for part in parts))
+
+    @classmethod
+    def drawn(cls, held: HeldOut, base: Weights, rng: np.random.Generator) -> SampledSoftmax:
+        """Draw films for each row from its mixture, or take all of them when they are few."""
+        films, counts = held.counts.plan.films, held.counts
+        made = []
+        step = max(1, MAX_CELLS // (films * (len(base.fields) + 1)))
+        for begin in range(0, max(1, len(held.rows.films)), step):
+            part = held.take(slice(begin, begin + step))
+            codes, own, weights = part.rows
+            chosen = [counts.rows(codes, field) for field in base.fields]
+            totals = [counts.total(codes, field)[:, None] for field in base.fields]
+            mixed = base.mixed(counts, len(codes), chosen, totals)
+            if films <= _SAMPLES:
+                picks = np.tile(np.arange(films), (len(mixed), 1))
+                offset = np.log(mixed + np.float32(EPSILON))
+            else:
+                ticks = (rng.random((len(mixed), 1)) + np.arange(_SAMPLES)) / _SAMPLES
+                reach = mixed.cumsum(axis=1)
+                drawn = map(np.searchsorted, reach, ticks * reach[:, -1:])
+                picks = np.array([*drawn], dtype=int).reshape(-1, _SAMPLES).clip(max=films - 1)
+                offset = np.full((len(mixed), _SAMPLES), -np.log(_SAMPLES), dtype=np.float32)
+            picks = np.concatenate([picks, own[:, None]], axis=1)
+            shape = (*picks.shape, len(base.fields))
+            observed, expected = np.empty(shape, np.float32), np.empty(shape, np.float32)
+            for at, (of_films, total) in enumerate(zip(chosen, totals, strict=True)):
+                observed[..., at] = np.take_along_axis(of_films, picks, axis=1)
+                expected[..., at] = total * counts.shares[ALL_TIME][picks]
+            own_mixed = np.take_along_axis(mixed, own[:, None], axis=1)[:, 0]
+            made.append(cls(observed, expected, part.popular(), own_mixed, offset, weights))
+        return cls.joined(made)
 
     def parts(self, weights: Weights) -> Array:
         """Return the share of each row's film in popularity, the mixture, the lifted mixture."""
@@ -319,71 +312,42 @@ class SampledSoftmax:
 
     def take(self, rows: int) -> SampledSoftmax:
         """Return an evenly spaced sample of about ``rows`` rows."""
-        return SampledSoftmax(
-            *(each[:: max(1, len(self.say) // rows)] for each in vars(self).values())
-        )
+        step = max(1, len(self.weights) // rows)
+        return SampledSoftmax(*(each[::step] for each in vars(self).values()))
 
 
-def probed(held: HeldOut, base: Weights, rng: np.random.Generator) -> SampledSoftmax:
-    """Draw films for each row from its mixture, or take all of them when they are few."""
-    size, counts = held.counts.plan.films, held.counts
-    probes = []
-    step = max(1, _CELLS // (size * (len(base.fields) + 1)))
-    for begin in range(0, max(1, len(held.rows.films)), step):
-        part = held.take(slice(begin, begin + step))
-        codes, films, say = part.rows
-        seen = [counts.rows(codes, at) for at in base.fields]
-        mixed = base.mixed(counts, codes, seen)
-        if size <= _SAMPLES:
-            picks = np.tile(np.arange(size), (len(mixed), 1))
-            offset = np.log(mixed + np.float32(TINY))
-        else:
-            ticks = (rng.random((len(mixed), 1)) + np.arange(_SAMPLES)) / _SAMPLES
-            reach = mixed.cumsum(axis=1)
-            drawn = map(np.searchsorted, reach, ticks * reach[:, -1:])
-            picks = np.array([*drawn], dtype=int).reshape(-1, _SAMPLES).clip(max=size - 1)
-            offset = np.full((len(mixed), _SAMPLES), -np.log(_SAMPLES), dtype=np.float32)
-        picks = np.concatenate([picks, films[:, None]], axis=1)
-        shape = (*picks.shape, len(base.fields))
-        chosen, expected = np.empty(shape, np.float32), np.empty(shape, np.float32)
-        for place, at in enumerate(base.fields):
-            chosen[..., place] = np.take_along_axis(seen[place], picks, axis=1)
-            expected[..., place] = counts.total(codes, at) * counts.shares[ALL_TIME][picks]
-        own = np.take_along_axis(mixed, films[:, None], axis=1)[:, 0]
-        probes.append(SampledSoftmax(chosen, expected, part.popular(), own, offset, say))
-    return SampledSoftmax.joined(probes)
-
-
-def shrinkage(probe: SampledSoftmax) -> Array:
+def fit_kappas(softmax: SampledSoftmax) -> Array:
     """Return the shrinkage of each field's lifts under which a first small step gains most."""
-    best, kappas = np.full(probe.chosen.shape[2], -np.inf), np.ones(probe.chosen.shape[2])
-    shares = np.exp(probe.offset)[:, None]
+    best, kappas = np.full(softmax.chosen.shape[2], -np.inf), np.ones(softmax.chosen.shape[2])
+    shares = np.exp(softmax.offset)[:, None]
     shares /= shares.sum(axis=2, keepdims=True)
     for kappa in _KAPPAS:
-        lifts = log_lift(probe.chosen, probe.expected, kappa)
+        lifts = log_lift(softmax.chosen, softmax.expected, kappa)
         for exponent in (0.3, 1.0):
             sums = np.log(shares @ np.exp(exponent * lifts[:, :-1]))[:, 0]
-            gain = probe.say @ (exponent * lifts[:, -1] - sums)
+            gain = softmax.weights @ (exponent * lifts[:, -1] - sums)
             kappas, best = np.where(gain > best, kappa, kappas), np.maximum(gain, best)
     return kappas
 
 
-def fit_lifts(probe: SampledSoftmax, base: Weights) -> Weights:
+def fit_lifts(softmax: SampledSoftmax, base: Weights) -> Weights:
     """Return the weights with exponents of the lifts, and the blend."""
-    say = probe.say / probe.say.sum()
-    lifts = log_lift(probe.chosen, probe.expected, base.kappas)
-    base = replace(base, lifts=newton(lifts, probe.offset, say))
-    return replace(base, blend=em(probe.parts(base), say, prior=2 / len(say)))
+    weights = softmax.weights / softmax.weights.sum()
+    lifts = log_lift(softmax.chosen, softmax.expected, base.kappas)
+    base = replace(base, lifts=newton(lifts, softmax.offset, weights))
+    return replace(base, blend=em(softmax.parts(base), weights, prior=2 / len(weights)))
 
 
 def _best(gains: dict[Field, float], most: int) -> list[Field]:
-    return sorted((at for at in gains if gains[at] > 0), key=lambda at: -gains[at])[:most]
+    ranked = sorted(gains.items(), key=itemgetter(1), reverse=True)
+    return [field for field, gain in ranked[:most] if gain > 0]
 
 
-def _mean(values: Array, say: Array) -> tuple[float, float]:
-    mean = float(say @ values)
-    return mean, float(np.sqrt(say**2 @ (values - mean) ** 2))
+def _mean(values: Array, weights: Array) -> tuple[float, float]:
+    """Return the weighted mean and its standard error."""
+    mean = float(weights @ values)
+    return mean, float(np.sqrt(weights**2 @ (values - mean) ** 2))
 
 
-def _joint(each: Iterable[tuple[Array, ...]]) -> tuple[Array, ...]:
-    return tuple(np.concatenate(arrays) for arrays in zip(*each, strict=True))
+def _joined(parts: Iterable[tuple[Array, ...]]) -> tuple[Array, ...]:
+    return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
