@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import time
 import zoneinfo
-from datetime import date, datetime, time, timezone, tzinfo
+from datetime import date, datetime, timezone, tzinfo
+
+
+def system_is_set() -> bool:
+    """Whether somebody gave the system a time zone; one that has none is in UTC."""
+    return bool(os.environ.get("TZ")) or time.tzname[0] != "UTC"
 
 
 def named_zone(name: str | None) -> tzinfo | None:
@@ -35,4 +42,4 @@ def today(zone: tzinfo | None) -> date:
 
 def start_of(day: date, zone: tzinfo | None) -> datetime:
     """Return when a day begins at the station, in UTC."""
-    return datetime.combine(day, time(), zone).astimezone(timezone.utc)
+    return datetime.combine(day, datetime.min.time(), zone).astimezone(timezone.utc)

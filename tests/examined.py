@@ -27,7 +27,7 @@ LLAMA = {
     "llama.embedding_length": 3072,
 }
 # The parts it looks at without and with an LLM.
-STATION = {"ollama", "database", "migrations", "disk", "choices", "face", "voice"}
+STATION = {"ollama", "database", "migrations", "disk", "choices", "face", "voice", "clock"}
 PARTS = STATION | {"model", "loaded", "test call", "gpu", "memory"}
 
 
@@ -52,6 +52,7 @@ def make_roomy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     path = tmp_path / "meminfo"
     path.write_text("MemTotal: 8000000 kB\nMemAvailable:    4000000 kB\n")
     monkeypatch.setattr(doctor, "MEMINFO", path)
+    monkeypatch.setenv("TZ", "Asia/Seoul")
     monkeypatch.setattr(face, "available", lambda: "")
     monkeypatch.setattr(doctor, "find_spec", lambda name: name == "av")
     set_free_disk(monkeypatch, 10**10)

@@ -112,3 +112,26 @@ def test_it_shows_no_password(make_app: MakeApp, tmp_path: Path) -> None:
     found = Examined(make_app, database_url=url)
     assert found.says("database") == ("broken", f"{tmp_path}/a.sqlite3 does not exist")
     assert "hush" not in found.output
+
+
+@pytest.mark.parametrize(
+    ("zone", "system", "name", "status"),
+    [
+        (None, "", "UTC", "warning"),
+        (None, "", "KST", "ok"),
+        (None, "UTC", "UTC", "ok"),
+        ("Asia/Seoul", "", "UTC", "ok"),
+    ],
+)
+def test_it_says_so_when_nobody_set_a_time_zone(
+    make_app: MakeApp,
+    monkeypatch: pytest.MonkeyPatch,
+    zone: str | None,
+    system: str,
+    name: str,
+    status: str,
+) -> None:
+    monkeypatch.setenv("TZ", system)
+    monkeypatch.setattr("time.tzname", (name, name))
+    found = Examined(make_app, timezone=zone)
+    assert found.says("clock")[0] == status

@@ -21,6 +21,9 @@ from tests.server import ROOT
         ("IDLE_TIMEOUT", "-1", "number from 0"),
         ("LLM", "maybe", "auto, ollama, embedded"),
         ("LOG_ENVELOPE", "perhaps", "0, 1"),
+        ("TIMEZONE", "Mars/Olympus", "a name such as Asia/Seoul"),
+        ("TIMEZONE", "../etc/passwd", "a name such as Asia/Seoul"),
+        ("TIMEZONE", "Asia", "a name such as Asia/Seoul"),
     ],
 )
 def test_it_refuses_nonsense_in_one_line(

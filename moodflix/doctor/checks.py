@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from moodflix import clock
 from moodflix.config import Settings, variable
 from moodflix.errors import DatabaseUnavailableError, SchemaError
 from moodflix.learning.files import ModelFileError, ModelStore, OutdatedModelError
@@ -65,6 +66,7 @@ def checks(settings: Settings, database: Database, folder: Path) -> Iterator[Che
     yield from _ollama(settings)
     yield from _database(database, folder)
     yield from _perception()
+    yield _clock(settings)
 
 
 def _ollama(settings: Settings) -> Iterator[Check]:
@@ -254,6 +256,14 @@ def _perception() -> Iterator[Check]:
     else:
         remedy = f'{shlex.quote(sys.executable)} -m pip install "moodflix[voice]"'
         yield Check("voice", WARNING, "of recorded clips only WAV is read", remedy)
+
+
+def _clock(settings: Settings) -> Check:
+    if settings.timezone or clock.system_is_set():
+        zone = settings.timezone or "the system's time zone"
+        return Check("clock", OK, f"days and hours are those of {zone}")
+    found = "no time zone is set: days and hours are those of UTC"
+    return Check("clock", WARNING, found, f"export {variable('timezone')}=Asia/Seoul")
 
 
 def _disk(place: Path) -> Check:

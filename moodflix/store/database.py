@@ -226,7 +226,8 @@ def staged(
 def add_up(session: Session, table: Table, rows: Sequence[dict[str, Any]]) -> None:
     """Add rows of sums to those with the same key, or insert them where there are none."""
     if rows:
-        session.execute(_adding(table, session.get_bind().dialect.name), rows)
+        connection = session.connection()
+        connection.execute(_adding(table, connection.dialect.name), rows)
 
 
 @lru_cache

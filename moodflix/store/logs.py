@@ -35,6 +35,7 @@ from moodflix.store import sums
 from moodflix.store.database import staged
 from moodflix.store.models import Answer, LogEntry, UtcDateTime
 
+_ADD = insert(LogEntry.__table__)  # type: ignore[arg-type]
 _COLUMNS = tuple(getattr(LogEntry, field) for field in FIELDS)
 _LEARNED = tuple(getattr(LogEntry, field) for field in (*CONTEXT, "movie_title"))
 # What an answer says of a mood that it made up, and what the database says of no answer.
@@ -85,8 +86,8 @@ def add(session: Session, row: LogRow, received_at: datetime, answer_id: str | N
     """Add one choice, linked to the answer it came from, and count it."""
     choice = {**_values(row, received_at), "received_at": received_at, "answer_id": answer_id}
     # A plain insert: the unit of work costs more than the row.
-    new = insert(LogEntry.__table__).returning(LogEntry.id)  # type: ignore[arg-type]
-    sums.count_choice(session, session.execute(new, choice).scalar_one(), choice)
+    added = session.connection().execute(_ADD, choice)
+    sums.count_choice(session, added.inserted_primary_key[0], choice)  # type: ignore[index]
 
 
 def recent(session: Session, limit: int) -> list[Sequence[str]]:
@@ -209,8 +210,7 @@ def merge(session: Session, rows: Iterable[LogRow], received_at: datetime) -> Me
         columns = [_INCOMING.c[name] for name in (*FIELDS, "event_at", "film_key")]
         missing = select(*columns, literal(received_at, UtcDateTime)).order_by(_INCOMING.c.place)
         names = [*(each.name for each in columns), "received_at"]
-        new = insert(LogEntry.__table__).from_select(names, missing)  # type: ignore[arg-type]
-        added = session.connection().execute(new).rowcount
+        added = session.connection().execute(_ADD.from_select(names, missing)).rowcount
         sums.count_choices(session, select(*(_INCOMING.c[name] for name in sums.CHOICE)))
     return Merged(added, total - added)
 

@@ -34,7 +34,7 @@ Ranks = Mapping[str, int]
 
 
 def bucket(ms: int) -> int:
-    """Return the step in which a time is counted: at most 5 % wide from 20 ms on, up to 100 s."""
+    """Return the step in which a time is counted; none is wider than a tenth of its time."""
     for power in range(5):
         for under, width in ((20, 1), (50, 2), (100, 5)):
             step: int = width * 10**power
