@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from importlib import resources
 from typing import Final, Literal, NamedTuple
@@ -180,3 +180,16 @@ def part_of_day(hour: int | None) -> str | None:
         if hour < limit:
             return name
     return "night"
+
+
+def evening(context: Mapping[str, str], hour: int | None) -> dict[str, str | None]:
+    """Return what the context columns and the hour mean, each as its function here names it."""
+    return {
+        "tone": tone(context.get("tone")),
+        "weather": weather(context.get("weather_desc")),
+        "temperature": warmth(number(context.get("temperature"))),
+        "hour": part_of_day(hour),
+        "weekday": weekday(context.get("weekday")),
+        "today": day(context.get("today_status")),
+        "tomorrow": day(context.get("tomorrow_status")),
+    }

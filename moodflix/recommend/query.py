@@ -1,4 +1,4 @@
-"""What every recommender is asked, and what it answers."""
+"""The query that every recommender ranks films for, and the picks it returns."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ class Query:
 
     @property
     def evening_seed(self) -> int:
-        """What chance is drawn from: the same all evening for the same wish."""
+        """Seed of the random choices: the same all evening for the same wish."""
         evening = [self.date, self.context.get("city")] if self.seed is None else [self.seed]
-        spoken = [self.context.get("mood"), self.words.text, self.intent]
-        digest = hashlib.blake2b(json.dumps([*evening, *spoken]).encode(), digest_size=8).digest()
+        wish = [self.context.get("mood"), self.words.text, self.intent]
+        digest = hashlib.blake2b(json.dumps([*evening, *wish]).encode(), digest_size=8).digest()
         return int.from_bytes(digest, "big")
 
     def admits(self, film: ShippedFilm | None) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import resources
 from typing import Final
@@ -50,13 +50,13 @@ def table() -> Mapping[tuple[str, str, str], Traits]:
 def for_mood(mood: str, intent: Intent) -> Traits:
     """Return what suits a mood: repairing it, staying with it, or the table's mix of both."""
     mix: Traits = table()["mood", mood, "auto"] if intent == "auto" else {intent: 1.0}
-    return _sum({t: w * mix[way] for t, w in table()["mood", mood, way].items()} for way in mix)
+    return _sum([{t: w * mix[way] for t, w in table()["mood", mood, way].items()} for way in mix])
 
 
 def for_evening(query: Query) -> Traits:
     """Return what suits the weather, the day, the hour and the voice."""
-    known = (("any", "any"), *_circumstances(query))
-    return _sum(table().get((when, value or "", ""), {}) for when, value in known)
+    when_and_value = (("any", "any"), *_circumstances(query))
+    return _sum([table().get((when, value or "", ""), {}) for when, value in when_and_value])
 
 
 def season(date: str) -> str:
@@ -66,17 +66,12 @@ def season(date: str) -> str:
 
 
 def _circumstances(query: Query) -> Iterator[tuple[str, str | None]]:
-    context = query.context
-    today, tomorrow = (
-        vocabulary.day(context.get(f"{day}_status")) for day in ("today", "tomorrow")
-    )
-    weekday = vocabulary.weekday(context.get("weekday"))
-    yield "tone", vocabulary.tone(context.get("tone"))
-    yield "weather", vocabulary.weather(context.get("weather_desc"))
-    yield "temperature", vocabulary.warmth(vocabulary.number(context.get("temperature")))
-    yield "hour", vocabulary.part_of_day(query.hour)
+    evening = vocabulary.evening(query.context, query.hour)
+    for name in ("tone", "weather", "temperature", "hour"):
+        yield name, evening[name]
     yield "season", season(query.date)
-    # A day said by hand wins over the weekday.
+    today, tomorrow, weekday = evening["today"], evening["tomorrow"], evening["weekday"]
+    # A day set by hand wins over the weekday.
     if tomorrow == "holiday" or (tomorrow is None and weekday in ("friday", "saturday")):
         yield "day", "eve-of-rest"
     if tomorrow == "work" or (tomorrow is None and weekday == "sunday"):
@@ -85,7 +80,7 @@ def _circumstances(query: Query) -> Iterator[tuple[str, str | None]]:
         yield "day", "rest-today"
 
 
-def _sum(parts: Iterator[Traits]) -> Traits:
+def _sum(parts: Iterable[Traits]) -> Traits:
     total: dict[str, float] = defaultdict(float)
     for part in parts:
         for trait, weight in part.items():

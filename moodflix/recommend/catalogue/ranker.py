@@ -176,10 +176,9 @@ class Catalogue:
 
         best = np.zeros(len(self._films))
         others = np.zeros_like(best)
-        for trait, weight in wish.items():
-            entries = self._traits.entries(trait)
+        for trait, weight, entries in self._traits.entries(wish):
             places = self._traits.films[entries]
-            theme = trait.startswith("theme:") and trait in self._traits.columns
+            theme = trait.startswith("theme:")
             rarity = self._rarity[self._traits.columns[trait]] if theme else 1.0
             gain = self._traits.amounts[entries] * (weight * rarity)
             if trait in NUMBERS or weight < 0:
@@ -190,8 +189,8 @@ class Catalogue:
         met: Array = best + _BESIDE_BEST * others
         return met
 
-    def _named(self, said: Sequence[str]) -> list[int]:
-        found = [film for title in dict.fromkeys(said) if (film := shipped.find(title))]
+    def _named(self, names: Sequence[str]) -> list[int]:
+        found = [film for title in dict.fromkeys(names) if (film := shipped.find(title))]
         places = (self._places.get((film.key, film.year)) for film in found)
         return [place for place in places if place is not None]
 
@@ -212,18 +211,18 @@ class Catalogue:
         near = self._space[pool]
         alike = near @ near.T
         likest = np.zeros(len(pool), dtype=np.float32)
-        # Who asks for a director or decade gets no other.
+        # A question for a director or a decade gets no other.
         limits = [
             (self._groups[kind][pool], np.zeros(len(pool), dtype=int), most)
             for kind, most in _AT_MOST.items()
             if not query.words.wishes.asks_for(kind)
         ]
         for count in range(len(pool)):
-            worth = values - _VARIETY * likest
+            value = values - _VARIETY * likest
             for _, taken, most in limits:
-                worth[taken >= most * (count // 10 + 1)] -= _LEVEL
-            best = int(worth.argmax())
-            yield int(pool[best]), float(worth[best])
+                value[taken >= most * (count // 10 + 1)] -= _LEVEL
+            best = int(value.argmax())
+            yield int(pool[best]), float(value[best])
             values[best] = -np.inf
             np.maximum(likest, alike[best], out=likest)
             for groups, taken, _ in limits:

@@ -31,14 +31,14 @@ _WEATHER: Final[Mapping[str, tuple[str, ...]]] = {
 _SAME: Final = {"rain": "rain", "snow": "snow", "storm": "storm", "fog": "mist"}
 # Mood weights from which a film suits a mood, and suits it well.
 _SUITS, _WELL = 0.5, 0.8
-# Steps of a film that count as much or little, and the policy's weight that asks for them.
+# Steps of a film that count as much or little, and the policy's weight from which they are named.
 _STEPS: Final = (("pace", 1), ("pace", -1), ("warmth", 1), ("darkness", -1))
-_HIGH, _LOW, _ASKED = 4, 2, 0.3
-# A warm film is not said to have a warm heart.
+_HIGH, _LOW, _MIN_STEP = 4, 2, 0.3
+# Of these films it would be no news that they are warm.
 _WARM: Final = ("warm", "tender")
 _MAX_TRAITS = 2
-# Share of its choices that an evening must be like, to be worth telling.
-_TELLING = 1 / 3
+# Share of its choices that an evening must be like, for them to be counted.
+_MIN_SHARE = 1 / 3
 _KIND: Final = {"other": "theme"}
 _MAX_QUOTE = 200
 
@@ -68,26 +68,27 @@ def _words(language: Language) -> Mapping[str, Mapping[str, _Word]]:
 
 
 class Reasons:
-    """Tells, for one evening and in one language, why films are in its list."""
+    """Explains, for one evening and in one language, why films are in its list."""
 
     def __init__(self, query: Query, language: Language = "en") -> None:
-        """Read what the evening asks for, once for all films."""
+        """Collect what the evening asks for, once for all films."""
         self._words = _words(language)
         self._korean = language == "ko"
         self._named = query.words.wishes.themes()
-        # An unknown mood is ranked as neutral, but nobody said so.
+        # An unknown mood is ranked as neutral, but the person is not.
         label = query.context.get("mood", "").strip()
         mood = canonical_mood(label) if label else ""
         if mood == vocabulary.NEUTRAL and vocabulary.mood(label) is None:
             mood = ""
-        weather = vocabulary.weather(query.context.get("weather_desc"))
-        weekday = vocabulary.weekday(query.context.get("weekday"))
-        now = {"mood": mood, "weather": weather, "weekday": weekday}
+        evening = vocabulary.evening(query.context, query.hour)
+        now = {"mood": mood, "weather": evening["weather"], "weekday": evening["weekday"]}
         self._now = {kind: word for kind, word in now.items() if word}
-        asked = [policy.for_evening(query)]
+        weights = [policy.for_evening(query)]
         if mood:
-            asked.append(policy.for_mood(mood, query.intent))
-        self._asked = {name: sum(each.get(name, 0) for each in asked) for name, _ in _STEPS}
+            weights.append(policy.for_mood(mood, query.intent))
+        self._step_weights = {
+            name: sum(each.get(name, 0) for each in weights) for name, _ in _STEPS
+        }
         self._most_minutes = query.max_minutes
         self._family = query.family
 
@@ -96,7 +97,7 @@ class Reasons:
         sources: Collection[str],
         film: ShippedFilm | None,
         chosen: Mapping[str, int],
-        llm_said: str,
+        llm_reason: str,
     ) -> str:
         """Return one sentence.
 
@@ -105,38 +106,38 @@ class Reasons:
             film: what the catalogue knows of it, if anything.
             chosen: how often it was chosen here in each mood, weather and on each weekday, by its
                 word, and at all under ``""``.
-            llm_said: the LLM's own reason, quoted as its own.
+            llm_reason: the LLM's own reason, quoted as its own.
         """
         about, traits, more = self._by_traits(film) if film else ([], [], [])
         if chosen.get(""):
             more.append(self._times(chosen))
-        quote = _quote(llm_said) if LLM in sources else ""
+        quote = _quote(llm_reason) if LLM in sources else ""
         if LLM in sources and not quote:
-            more.append(self._say("named"))
+            more.append(self._fill("named"))
         if not (film or more or quote):
-            more.append(self._say("known"))
+            more.append(self._fill("known"))
         sentence = self._joined(film, about, traits, more)
         if not quote:
-            return self._say("end", sentence=sentence)
-        return self._say("llm" if sentence else "llm-alone", sentence=sentence, quote=quote)
+            return self._fill("end", sentence=sentence)
+        return self._fill("llm" if sentence else "llm-alone", sentence=sentence, quote=quote)
 
     def _joined(
         self, film: ShippedFilm | None, about: list[str], traits: list[str], more: list[str]
     ) -> str:
         """Return the parts in the order of the language: English after the film, Korean before."""
-        kind, tone = self._say("film"), ""
+        kind, tone = self._fill("film"), ""
         if film:
             kind, tone = self._words["genre"][film.genres[0]], self._words["tone"][film.tone]
         if self._korean:
             parts = ", ".join([*about, *traits, *more])
             return " ".join(filter(None, (parts, tone, kind))) if parts or film else ""
-        film_said = f"{tone:a} {kind}" if film else ""
+        head = f"{tone:a} {kind}" if film else ""
         if traits:
-            film_said += f" that {' and '.join(traits)}"
+            head += f" that {' and '.join(traits)}"
             more = about + more
         elif about:
-            film_said += f" {about[0]}"
-        sentence = "; ".join(filter(None, (film_said, *more)))
+            head += f" {about[0]}"
+        sentence = "; ".join(filter(None, (head, *more)))
         return sentence[:1].upper() + sentence[1:]
 
     def _by_traits(self, film: ShippedFilm) -> tuple[list[str], list[str], list[str]]:
@@ -144,55 +145,57 @@ class Reasons:
         themes = [each for each in film.themes if each in self._words["theme"]]
         named = next((each for each in themes if each in self._named - {film.genres[0]}), None)
         traits = list(self._matched(film, named))[:_MAX_TRAITS]
-        about = [] if named is None else [self._say("about", theme=named)]
+        about = [] if named is None else [self._fill("about", theme=named)]
         if not traits and not about and len(themes) > 1:
             # Nothing of the evening matched by name.
-            about = [self._say("themes", theme=themes[0], other=themes[1])]
+            about = [self._fill("themes", theme=themes[0], other=themes[1])]
         more = []
         if self._most_minutes and film.runtime <= self._most_minutes:
-            more.append(self._say("minutes", minutes=film.runtime, most=self._most_minutes))
+            more.append(self._fill("minutes", minutes=film.runtime, most=self._most_minutes))
         if self._family and FAMILIES.index(film.family) <= FAMILIES.index(self._family):
-            more.append(self._say(f"family-{film.family}"))
+            more.append(self._fill(f"family-{film.family}"))
         return about, traits, more
 
     def _matched(self, film: ShippedFilm, named: str | None) -> Iterator[str]:
         mood, weather = (self._now.get(kind, "") for kind in ("mood", "weather"))
         if film.moods.get(mood, 0) >= _SUITS:
-            yield self._say("mood-well" if film.moods[mood] >= _WELL else "mood", mood=mood)
+            yield self._fill("mood-well" if film.moods[mood] >= _WELL else "mood", mood=mood)
         theme = next((each for each in _WEATHER.get(weather, ()) if each in film.themes), None)
         if theme and theme != named:
             like = "like" if _SAME.get(weather) == theme else "for"
-            yield self._say(f"weather-{like}", theme=theme, weather=weather)
+            yield self._fill(f"weather-{like}", theme=theme, weather=weather)
         for name, way in _STEPS:
             step = getattr(film, name)
             if name == "warmth" and film.tone in _WARM:
                 continue
-            if self._asked[name] * way >= _ASKED and (step >= _HIGH if way > 0 else step <= _LOW):
-                yield self._say(f"{name}-{'high' if way > 0 else 'low'}")
+            if self._step_weights[name] * way >= _MIN_STEP and (
+                step >= _HIGH if way > 0 else step <= _LOW
+            ):
+                yield self._fill(f"{name}-{'high' if way > 0 else 'low'}")
 
     def _times(self, chosen: Mapping[str, int]) -> str:
-        """Say how often: in what this evening shares with many of its choices, or at all."""
+        """Return how often it was chosen: on evenings like this one, if many, or at all."""
         alike = {
             kind: chosen[word]
             for kind, word in self._now.items()
-            if chosen.get(word, 0) >= _TELLING * chosen[""]
+            if chosen.get(word, 0) >= _MIN_SHARE * chosen[""]
         }
         kind = max(alike, key=lambda each: alike[each], default="all")
         count = alike.get(kind, chosen[""])
         once = "-once" if count == 1 and kind in ("weather", "weekday") else ""
         times = self._words["times"].get(str(count), self._words["times"]["many"])
         word = {kind: self._now.get(kind)}
-        return self._say(f"chosen-{kind}{once}", times=times.format(count=count), **word)
+        return self._fill(f"chosen-{kind}{once}", times=times.format(count=count), **word)
 
-    def _say(self, name: str, **words: object) -> str:
+    def _fill(self, name: str, **words: object) -> str:
         """Fill a template; a theme, mood, weather or weekday is named in its language."""
-        spoken = {
+        named = {
             place: self._words.get(_KIND.get(place, place), {}).get(str(word), word)
             for place, word in words.items()
         }
-        return self._words["say"][name].format(**spoken)
+        return self._words["template"][name].format(**named)
 
 
-def _quote(said: str) -> str:
-    said = said.strip("\u201c\u201d\"' ")
-    return said if len(said) <= _MAX_QUOTE else said[: _MAX_QUOTE - 1].rstrip() + "\u2026"
+def _quote(reason: str) -> str:
+    reason = reason.strip("\u201c\u201d\"' ")
+    return reason if len(reason) <= _MAX_QUOTE else reason[: _MAX_QUOTE - 1].rstrip() + "\u2026"

@@ -72,10 +72,14 @@ class TraitTable:
         """Return the number of films."""
         return self._count
 
-    def entries(self, trait: str) -> slice:
-        """Return where the entries of a trait are; nowhere if no film has it."""
-        column = self.columns.get(trait)
-        return slice(0) if column is None else slice(*self._starts[column : column + 2])
+    def entries(self, weights: Mapping[str, float]) -> list[tuple[str, float, slice]]:
+        """Return those of some traits that films have, with weights and where their entries are."""
+        starts = self._starts
+        return [
+            (trait, weight, slice(*starts[self.columns[trait] : self.columns[trait] + 2]))
+            for trait, weight in weights.items()
+            if trait in self.columns
+        ]
 
     def sums(self, weights: Array, amounts: Array | None = None) -> Array:
         """Return for each film the sum of its traits' amounts times their weights."""
