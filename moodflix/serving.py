@@ -90,7 +90,7 @@ def on_starting(server: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """Warm the recommenders in the background, so that the first person doesn't wait."""
-    # A log takes the GIL several times; it should not wait 5 ms for each.
+    # A log takes the GIL several times, 5 ms each by default: benchmarks/switch_interval.py.
     sys.setswitchinterval(_SWITCH)
     app: Flask = worker.app.wsgi()
     threading.Thread(target=_warm, args=(app,), name="warm-up", daemon=True).start()
