@@ -25,8 +25,8 @@ def words(language: str) -> dict[str, str]:
     return found
 
 
-def told(page: str) -> dict[str, Any]:
-    found = re.search(r'<script type="application/json" id="told">(.*)</script>', page)
+def page_data(page: str) -> dict[str, Any]:
+    found = re.search(r'<script type="application/json" id="page-data">(.*)</script>', page)
     assert found
     data: dict[str, Any] = json.loads(found[1])
     return data
@@ -61,12 +61,12 @@ def test_all_that_the_page_names_is_there_and_shared_with_no_other_origin(
 
 def test_it_is_there_without_its_database(client: FlaskClient, database: Database) -> None:
     client.post("/inference/log", json={"movieTitle": "Paterson"})
-    assert [film["title"] for film in told(client.get("/").text)["chosen"]] == ["Paterson"]
+    assert [film["title"] for film in page_data(client.get("/").text)["chosen"]] == ["Paterson"]
     with database.engine.begin() as connection:
         connection.exec_driver_sql("DROP TABLE logs")
     answered = client.get("/")
     assert answered.status_code == 200
-    assert told(answered.text)["chosen"] == []
+    assert page_data(answered.text)["chosen"] == []
 
 
 def test_what_is_no_part_of_the_page_is_an_unknown_endpoint(client: FlaskClient) -> None:
@@ -83,7 +83,7 @@ def test_what_is_no_part_of_the_page_is_an_unknown_endpoint(client: FlaskClient)
 def test_it_speaks_the_browsers_language(client: FlaskClient, asked: str, spoken: str) -> None:
     page = client.get("/", headers={"Accept-Language": asked}).text
     assert f'<html lang="{spoken}"' in page
-    assert told(page)["words"] == words(spoken)
+    assert page_data(page)["words"] == words(spoken)
 
 
 def test_a_language_that_was_chosen_is_kept_by_the_device_but_not_by_a_kiosk(
@@ -145,7 +145,7 @@ def test_what_the_station_is_told_of_itself_cannot_break_the_page(make_app: Any)
     city = '</script><script>alert("1")</script>'
     page = make_app(city=city).test_client().get("/").text
     assert "<script>alert" not in page
-    assert told(page)["city"] == city
+    assert page_data(page)["city"] == city
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from moodflix.errors import DatabaseUnavailableError, FieldProblem, InvalidInput
 from moodflix.requests import read
 from moodflix.store import database as db
 from moodflix.store import stats
-from moodflix.vocabulary import MOODS
+from moodflix.vocabulary import CATALOGUE, LEARNED, LLM, MOODS
 from moodflix.web import auth, rendering
 from moodflix.web.envelope import reply_error
 
@@ -111,7 +111,12 @@ def show() -> Response:
     has_library = (Path(current_app.static_folder or "") / "vendor" / "chart.js").exists()
     return rendering.page(
         "dashboard.html",
-        {"sample": is_sample, "empty": is_empty, "moods": MOODS},
+        {
+            "sample": is_sample,
+            "empty": is_empty,
+            "moods": MOODS,
+            "recommenders": [LLM, LEARNED, CATALOGUE],
+        },
         kept=_kept(),
         charts=_CHARTS,
         is_sample=is_sample,

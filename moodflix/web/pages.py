@@ -11,7 +11,7 @@ from moodflix.errors import DatabaseUnavailableError
 from moodflix.films import shipped
 from moodflix.store import database as db
 from moodflix.store import logs
-from moodflix.vocabulary import MOODS, VOICE_TONES, WEATHERS
+from moodflix.vocabulary import MOODS, VOICE_TONES, WEATHERS, WEEKDAYS
 from moodflix.web import rendering
 
 blueprint = Blueprint("pages", __name__, template_folder="templates")
@@ -27,7 +27,12 @@ def station() -> Response:
     kiosk = request.args.get("kiosk") == "1"
     return rendering.page(
         "station.html",
-        {"kiosk": kiosk, "city": settings.city, "chosen": _chosen()},
+        {
+            "kiosk": kiosk,
+            "city": settings.city,
+            "chosen": _chosen(),
+            "weekdays": [day.title() for day in WEEKDAYS],
+        },
         remembered=not kiosk,
         kiosk=kiosk,
         moods=MOODS,
@@ -47,6 +52,6 @@ def _chosen() -> list[dict[str, Any]]:
     for *_, title in reversed(rows):
         film = shipped.find(title)
         name = film.title if film else title
-        told = {"genres": film.genres, "original_title": film.original_title} if film else {}
-        films.setdefault(name, {"title": name, **told})
+        known = {"genres": film.genres, "original_title": film.original_title} if film else {}
+        films.setdefault(name, {"title": name, **known})
     return list(films.values())[:_CHOSEN]

@@ -32,8 +32,8 @@ def words(language: str) -> dict[str, str]:
     return found
 
 
-def page(template: str, told: dict[str, Any], *, remembered: bool = True, **names: Any) -> Response:
-    """Render a page in the person's language; ``told`` is what its script gets to know.
+def page(template: str, data: dict[str, Any], *, remembered: bool = True, **names: Any) -> Response:
+    """Render a page in the person's language; ``data`` goes to its script.
 
     ``?lang=`` is remembered on the device, unless nothing is to be ``remembered``.
     """
@@ -44,7 +44,7 @@ def page(template: str, told: dict[str, Any], *, remembered: bool = True, **name
             template,
             language=language,
             languages={each: words(each)["language"] for each in LANGUAGES},
-            told={"language": language, "words": spoken, **told},
+            page_data={"language": language, "words": spoken, **data},
             t=spoken.__getitem__,
             **names,
         )

@@ -1,7 +1,7 @@
 // The keeper's page: which days, and a chart of each table of figures.
 import * as charts from "./charts.js";
 import { figures, findings, readable } from "./findings.js";
-import { announce, by, onPress, press, still, t, told } from "./page.js";
+import { announce, by, onPress, pageData, press, still, t } from "./page.js";
 
 const sections = [...document.querySelectorAll(".chart")];
 const range = by("range");
@@ -14,7 +14,7 @@ const loaded = new Map();
 
 /** What to ask the station for. */
 function wanted(names = ["days", "from", "to"]) {
-  const asked = new URLSearchParams(told.sample ? { sample: 1 } : {});
+  const asked = new URLSearchParams(pageData.sample ? { sample: 1 } : {});
   for (const name of names) if (chosen.get(name)) asked.set(name, chosen.get(name));
   return asked;
 }
@@ -152,7 +152,7 @@ for (const wish of [dark, still]) wish.addEventListener("change", drawAgain);
 
 chosen.delete("lang");
 speakLinks();
-if (told.empty && !told.sample) {
+if (pageData.empty && !pageData.sample) {
   for (const section of sections) section.dataset.state = "empty";
   main.removeAttribute("aria-busy");
   document.body.dataset.ready = "";

@@ -1,15 +1,15 @@
 // The evening: what the clock, the station and this device know of it, all of it editable.
-import { by, label, onPress, press, remember, remembered, t, told } from "./page.js";
+import { by, label, onPress, pageData, press, remember, remembered, t } from "./page.js";
 
 const dialog = by("evening");
 const form = dialog.querySelector("form");
-const DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 const now = new Date();
 const today = now.toDateString();
 
 const free = (day) => (day % 6 === 0 ? "holiday" : "work");
 const clock = {
-  weekday: DAYS[now.getDay()],
+  // The server's week begins on Monday, the browser's on Sunday.
+  weekday: pageData.weekdays[(now.getDay() + 6) % 7],
   today_status: free(now.getDay()),
   tomorrow_status: free((now.getDay() + 1) % 7),
   weather_desc: "",
@@ -17,7 +17,12 @@ const clock = {
 };
 const kept = remembered("evening") ?? {};
 // A place lasts; what was said of a day lasts for that day.
-const evening = { city: told.city, ...clock, ...kept.place, ...(kept.day === today && kept.ofDay) };
+const evening = {
+  city: pageData.city,
+  ...clock,
+  ...kept.place,
+  ...(kept.day === today && kept.ofDay),
+};
 
 /** The evening as the station takes it. */
 export const environment = () =>
@@ -84,7 +89,7 @@ async function locateUnasked(settle) {
 
 /** Show the evening; `changed()` is called after each change. */
 export function begin(changed) {
-  for (const name of [...DAYS.slice(1), DAYS[0]])
+  for (const name of pageData.weekdays)
     form.elements.weekday.append(new Option(label("weekday", name), name));
   by("evening-edit").addEventListener("click", edit);
   by("here").addEventListener("click", () =>

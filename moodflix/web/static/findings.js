@@ -1,9 +1,9 @@
 // What each table of figures says, in a sentence and in a drawing.
 import * as charts from "./charts.js";
-import { drawing, label, make, t, told } from "./page.js";
+import { drawing, label, make, pageData, t } from "./page.js";
 
-const { language, moods } = told;
-const SOURCES = ["list", "llm", "context", "catalogue"];
+const { language, moods, recommenders } = pageData;
+const SOURCES = ["list", ...recommenders];
 const OUTCOMES = ["used", "partial", "unavailable", "off"];
 // A rank belongs to the last of these that it reaches.
 const RANKS = [1, 2, 4, 6, 11];
@@ -212,7 +212,7 @@ function acceptance(data) {
   return { found, draw: plot({ kind: "bars", labels, series, format: percent.format, most }) };
 }
 
-// What was not read or not told can't be compared.
+// What was not read or not sent can't be compared.
 const compared = ({ rows }) => rows.filter(({ read, said }) => read && said);
 const wrong = (rows) => rows.filter(({ read, said }) => read !== said);
 

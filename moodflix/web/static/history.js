@@ -1,8 +1,8 @@
 // The last choices of this station, as a strip of posters.
-import { by, called, make, told } from "./page.js";
+import { by, called, make, pageData } from "./page.js";
 import { poster } from "./poster.js";
 
-let films = told.chosen;
+let films = pageData.chosen;
 
 export function show() {
   by("history").hidden = !films.length;

@@ -1,14 +1,14 @@
 // A kiosk forgets the person who left.
-import { by, told } from "./page.js";
+import { by, pageData } from "./page.js";
 
 const ALONE = 60;
 const WARNED = 10;
 
 /** Start again, as nobody. */
-export const afresh = () => location.replace(told.kiosk ? "/?kiosk=1" : "/");
+export const afresh = () => location.replace(pageData.kiosk ? "/?kiosk=1" : "/");
 
 export function begin() {
-  if (!told.kiosk) return;
+  if (!pageData.kiosk) return;
   const toast = by("idle");
   let last = Date.now();
   // The toast goes a moment later, or a tap on it would fall on what is below; as a popover it

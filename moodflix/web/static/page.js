@@ -1,11 +1,11 @@
 // What every part of the page needs: the server's words, elements, what this device remembers.
-export const told = JSON.parse(document.getElementById("told").textContent);
+export const pageData = JSON.parse(document.getElementById("page-data").textContent);
 
 export const by = (id) => document.getElementById(id);
 
 /** The sentence of that name, its {places} filled in; undefined if there is none. */
 export function t(name, places = {}) {
-  return told.words[name]?.replace(/\{(\w+)\}/g, (_, place) => places[place]);
+  return pageData.words[name]?.replace(/\{(\w+)\}/g, (_, place) => places[place]);
 }
 
 /** A label of the station's in the person's language; one that it doesn't know as it is. */
@@ -13,7 +13,7 @@ export const label = (kind, word) => t(`${kind}-${word}`) ?? word;
 
 /** What a film is called in the person's language. */
 export const called = ({ title, original_title: original }) =>
-  told.language === "ko" && /[가-힣]/.test(original) ? original : title;
+  pageData.language === "ko" && /[가-힣]/.test(original) ? original : title;
 
 /** An element; text children are text, never markup. */
 export function make(tag, attributes = {}, ...children) {
@@ -59,7 +59,7 @@ export const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 // A kiosk remembers nobody; some browsers refuse to remember anything.
 export function remember(name, value) {
-  if (told.kiosk) return;
+  if (pageData.kiosk) return;
   try {
     localStorage.setItem(name, JSON.stringify(value));
   } catch {}
@@ -67,7 +67,7 @@ export function remember(name, value) {
 
 export function remembered(name) {
   try {
-    return told.kiosk ? null : JSON.parse(localStorage.getItem(name));
+    return pageData.kiosk ? null : JSON.parse(localStorage.getItem(name));
   } catch {
     return null;
   }

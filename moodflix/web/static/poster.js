@@ -232,8 +232,8 @@ export function poster(film) {
   const rank = Object.keys(STYLES);
   known.sort((a, b) => rank.indexOf(a) - rank.indexOf(b));
   // Now and then the second, or an evening's comedies would look alike.
-  const told = known[next() < 0.6 ? 0 : 1] ?? known[0] ?? rank[Math.floor(next() * rank.length)];
-  const [art, ...palettes] = STYLES[told];
+  const genre = known[next() < 0.6 ? 0 : 1] ?? known[0] ?? rank[Math.floor(next() * rank.length)];
+  const [art, ...palettes] = STYLES[genre];
   const inks = INKS[palettes[Math.floor(next() * palettes.length)]];
   const { size, lines } = set(called(film));
   const top = 290 - (year ? 16 : 4) - 1.08 * size * (lines.length - 1);

@@ -5,7 +5,7 @@ import * as cards from "./cards.js";
 import * as evening from "./evening.js";
 import * as history from "./history.js";
 import * as kiosk from "./kiosk.js";
-import { announce, by, called, onPress, press, remember, remembered, t, told } from "./page.js";
+import { announce, by, called, onPress, pageData, press, remember, remembered, t } from "./page.js";
 import { poster } from "./poster.js";
 import * as reading from "./reading.js";
 
@@ -52,7 +52,7 @@ async function ask({ others = false, shown = {} } = {}) {
   const exclude = [...(others ? left.seen : []), ...left.out].slice(-MOST_NAMED);
   const body = {
     visitor,
-    language: told.language,
+    language: pageData.language,
     limit: MANY,
     text: by("text").value,
     intent,
