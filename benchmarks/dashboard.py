@@ -207,7 +207,7 @@ def main() -> int:
         built = build(database)
         with database.read() as session:
             times = {
-                name: {told: timed(session, name, *days) for told, days in RANGES.items()}
+                name: {label: timed(session, name, *days) for label, days in RANGES.items()}
                 for name in stats.TABLES
             }
             ratios = {
@@ -216,11 +216,11 @@ def main() -> int:
             }
         database.engine.dispose()
     click.echo("made in " + ", ".join(f"{table} {took:.0f} s" for table, took in built.items()))
-    click.echo(f"{'median ms':12}" + "".join(f"{told:>11}" for told in RANGES) + "   x straight")
+    click.echo(f"{'median ms':12}" + "".join(f"{label:>11}" for label in RANGES) + "   x straight")
     for name, took in times.items():
         line = "".join(f"{each:11.1f}" for each in took.values())
         click.echo(f"{name:12}{line}" + (f"{1 / ratios[name]:13.4f}" if name in ratios else ""))
-    told = {
+    results = {
         "machine": platform.machine(),
         "python": platform.python_version(),
         "choices": CHOICES,
@@ -230,7 +230,7 @@ def main() -> int:
         "straight_over_table": ratios,
     }
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     worst = max(each for took in times.values() for each in took.values())
     click.echo(f"slowest {worst:.0f} ms; goal {GOAL_MS:.0f} ms")
     return int(worst >= GOAL_MS)

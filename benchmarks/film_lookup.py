@@ -133,7 +133,7 @@ def main() -> int:
         right = f"{numbers['right']:7.1%}" if "right" in numbers else ""
         times = f"{numbers['median_ms']:10.3f} {numbers['p99_ms']:10.3f}"
         click.echo(f"{kind:12} {times} {numbers['ratio']:11.1f} {right}")
-    told = {
+    results = {
         "machine": platform.machine(),
         "python": platform.python_version(),
         "films": FILMS,
@@ -141,7 +141,7 @@ def main() -> int:
         "look_ups": timings,
     }
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     missed = [kind for kind, most in GOALS.items() if timings[kind]["median_ms"] >= most]
     click.echo("goals missed: " + ", ".join(missed) if missed else "all goals are met")
     return 1 if missed else 0

@@ -147,14 +147,14 @@ def main() -> int:
         f"{joined['answer_seconds']:.2f} s; p99 of logs {joined['log_p99_ms_quiet']:.0f} ms quiet, "
         f"{joined['log_p99_ms_busy']:.0f} ms while two people are read all the time"
     )
-    told = {
+    results = {
         "machine": platform.machine(),
         "python": platform.python_version(),
         "nets": both,
         "request": asked,
     }
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     missed = [goal for goal, most in GOALS.items() if asked[goal] >= most]
     click.echo("goals missed: " + ", ".join(missed) if missed else "all goals are met")
     return 1 if missed else 0

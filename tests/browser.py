@@ -19,8 +19,8 @@ from playwright.sync_api import (
     Page,
     Playwright,
     expect,
+    sync_playwright,
 )
-from playwright.sync_api import sync_playwright as started
 
 from tests.server import PATIENCE, ROOT, Served
 
@@ -43,21 +43,21 @@ class Visit:
         #: Parts of console errors that the test brings about.
         self.expected: tuple[str, ...] = ()
         self._wrong: list[str] = []
-        page.on("request", self._asked)
-        page.on("console", self._said)
+        page.on("request", self._on_request)
+        page.on("console", self._on_console)
         page.on("pageerror", lambda error: self._wrong.append(str(error)))
 
-    def _asked(self, request: Any) -> None:
+    def _on_request(self, request: Any) -> None:
         self.requests.append(request.url)
         if request.method == "POST":
             self.bodies.append({"path": request.url.removeprefix(self.served.url)})
             self.bodies[-1] |= request.post_data_json
 
-    def _said(self, message: ConsoleMessage) -> None:
+    def _on_console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
             self._wrong.append(f"{message.text} {message.location}")
 
-    def asked(self, path: str = "/inference") -> list[dict[str, Any]]:
+    def sent_bodies(self, path: str = "/inference") -> list[dict[str, Any]]:
         """The bodies that were sent to an endpoint."""
         return [body for body in self.bodies if body["path"] == path]
 
@@ -95,12 +95,12 @@ class Visit:
         for scheme in ("dark", "light"):
             self.page.emulate_media(color_scheme=scheme)
             found = self.page.evaluate("axe.run({resultTypes: ['violations']})")
-            told = [
+            problems = [
                 f"{each['id']}: {node['html']} {node['failureSummary']}"
                 for each in found["violations"]
                 for node in each["nodes"]
             ]
-            assert told == [], f"{state}, {scheme}"
+            assert problems == [], f"{state}, {scheme}"
 
     def assert_well(self) -> None:
         assert {url for url in self.requests if not url.startswith(self.served.url)} == set()
@@ -173,7 +173,7 @@ def _visit(browser: Browser, served: Served, path: str, **wishes: Any) -> Iterat
 
 @pytest.fixture(scope="session")
 def playwright() -> Iterator[Playwright]:
-    with started() as playwright:
+    with sync_playwright() as playwright:
         expect.set_options(timeout=1000 * PATIENCE)
         yield playwright
 

@@ -44,15 +44,15 @@ class Listening:
 
     def next(self) -> StreamEvents:
         """The next event."""
-        return next(told for told in self.everything() if told.name != COMMENT)
+        return next(event for event in self.everything() if event.name != COMMENT)
 
     def until(self, name: str) -> Any:
         """The data of the next event of that name."""
-        return next(told.data for told in self.everything() if told.name == name)
+        return next(event.data for event in self.everything() if event.name == name)
 
     def rest(self) -> list[StreamEvents]:
         """The events that are left."""
-        return [told for told in self.everything() if told.name != COMMENT]
+        return [event for event in self.everything() if event.name != COMMENT]
 
 
 @contextmanager

@@ -23,8 +23,8 @@ def settle() -> None:
             assert not thread.is_alive()
 
 
-def choose(client: FlaskClient, title: str, **told: Any) -> None:
-    sent = client.post("/inference/log", json={"movieTitle": title, **told})
+def choose(client: FlaskClient, title: str, **fields: Any) -> None:
+    sent = client.post("/inference/log", json={"movieTitle": title, **fields})
     assert sent.status_code == 200
 
 

@@ -37,7 +37,7 @@ def failed(cli: FlaskCliRunner, *args: str) -> str:
     return line.removeprefix("Error: ")
 
 
-def told(cli: FlaskCliRunner, *args: str) -> Any:
+def printed_json(cli: FlaskCliRunner, *args: str) -> Any:
     return json.loads(done(cli, *args, "--json"))
 
 
@@ -60,7 +60,7 @@ def test_train_learns_all_choices_and_uses_what_it_learned(
     )
     assert re.fullmatch(wanted, said), said
     assert store.current() == 1
-    got = told(cli, "train")
+    got = printed_json(cli, "train")
     assert (got["number"], got["in_use"], got["rows"]) == (2, True, 509)
     assert (got["first_id"], got["last_id"]) == (1, 509)
     assert got["figures"].keys() >= {"rows", "hit10", "popularity_hit10"}
@@ -99,7 +99,7 @@ def test_a_few_choices_are_learned_without_figures(
 def test_list_marks_the_one_in_use_and_what_is_wrong_with_others(
     cli: FlaskCliRunner, store: ModelStore, instance: Path
 ) -> None:
-    assert (done(cli, "list"), told(cli, "list")) == ("", [])
+    assert (done(cli, "list"), printed_json(cli, "list")) == ("", [])
     put(store)
     put(store, worse=True)
     put(store)
@@ -120,7 +120,7 @@ def test_list_marks_the_one_in_use_and_what_is_wrong_with_others(
         f"  model 4 learned 1 choices; {told_figures}; {told_worse}",
         "  model 5 is popularity, in place of model 2",
     ]
-    listed = told(cli, "list")
+    listed = printed_json(cli, "list")
     assert [each["number"] for each in listed] == [1, 2, 3, 4, 5]
     assert [each["in_use"] for each in listed] == [True, False, False, False, False]
 
@@ -129,13 +129,13 @@ def test_show_tells_all_of_a_model(sample: None, cli: FlaskCliRunner, store: Mod
     assert failed(cli, "show") == "no model is in use; run: flask model train"
     done(cli, "train")
     put(store)
-    shown = told(cli, "show")
+    shown = printed_json(cli, "show")
     assert (shown["number"], shown["rows"], shown["in_use"]) == (1, 509, True)
     assert shown["versions"].keys() == {"numpy", "scipy", "scikit-learn"}
     lines = done(cli, "show").splitlines()
     assert lines[0] == f"{shown['summary']}."
     assert "  last_id: 509" in lines
-    other = told(cli, "show", "2")
+    other = printed_json(cli, "show", "2")
     assert (other["number"], other["rows"], other["in_use"]) == (2, 1, False)
     assert failed(cli, "show", "9") == "models/000009.npz is refused: there is no such file"
 
@@ -187,8 +187,8 @@ def test_evaluate_measures_on_a_csv_without_a_database(
 
 
 def test_evaluate_measures_the_log_as_it_would_the_csv(sample: None, cli: FlaskCliRunner) -> None:
-    logged = told(cli, "evaluate", "--split", "random", "--seeds", "1")
-    written = told(cli, "evaluate", "--split", "random", "--seeds", "1", "--csv", SAMPLE)
+    logged = printed_json(cli, "evaluate", "--split", "random", "--seeds", "1")
+    written = printed_json(cli, "evaluate", "--split", "random", "--seeds", "1", "--csv", SAMPLE)
     assert (logged["split"], logged["choices"]) == ("random", 509)
     assert logged["results"][0] == written["results"][0]
     for result in logged["results"]:
@@ -203,7 +203,7 @@ def test_evaluate_takes_the_rows_of_a_csv_in_time_order(
     rows = [f"2025-01-{day:02},,,,,,,,,,,{'New' if day > 24 else 'Old'}\n" for day in range(1, 31)]
     path = tmp_path / "log.csv"
     path.write_text("".join(reversed(rows)))
-    results = told(cli, "evaluate", "--csv", str(path), "--seeds", "1")["results"]
+    results = printed_json(cli, "evaluate", "--csv", str(path), "--seeds", "1")["results"]
     # Of what came last nothing was known.
     assert [each["hit10"]["value"] for each in results if not each["note"]] == [0.0] * (
         len([each for each in results if not each["note"]])

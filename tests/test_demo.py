@@ -23,7 +23,7 @@ def rows(file: Path, query: str) -> list[Any]:
         return database.execute(query).fetchall()
 
 
-def told(file: Path) -> list[Any]:
+def dump(file: Path) -> list[Any]:
     """All that a sample holds."""
     tables = {
         "answers": "id",
@@ -111,7 +111,7 @@ def test_the_same_seed_makes_the_same(tmp_path: Path) -> None:
     made = []
     for seed in (1, 1, 2):
         demo.load(str(tmp_path), 2, seed, NOW)
-        made.append(told(demo.path(str(tmp_path))))
+        made.append(dump(demo.path(str(tmp_path))))
     assert made[0] == made[1] != made[2]
 
 

@@ -28,8 +28,8 @@ from moodflix.requests import CONTEXT
 Context = dict[str, str]
 
 
-def context(**told: str) -> Context:
-    return dict.fromkeys(CONTEXT, "") | told
+def context(**known: str) -> Context:
+    return dict.fromkeys(CONTEXT, "") | known
 
 
 def planted(rows: int, seed: int = 1) -> tuple[list[Context], list[str]]:

@@ -28,8 +28,8 @@ def choose(client: FlaskClient, title: str, **more: Any) -> None:
     assert client.post("/inference/log", json={"movieTitle": title} | more).status_code == 200
 
 
-def answer(client: FlaskClient, **told: Any) -> str:
-    inference_id: str = client.post("/inference", json=told | {"limit": 1}).get_json()[
+def answer(client: FlaskClient, **body: Any) -> str:
+    inference_id: str = client.post("/inference", json=body | {"limit": 1}).get_json()[
         "inferenceId"
     ]
     return inference_id

@@ -88,9 +88,11 @@ def test_a_refused_or_failed_request_is_not_logged_either(
         assert_private(where)
 
 
-def numbers(told: Any) -> Iterator[float]:
+def numbers(value: Any) -> Iterator[float]:
     """The fractions in a JSON object."""
-    for each in told.values() if isinstance(told, dict) else told if isinstance(told, list) else ():
+    for each in (
+        value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    ):
         yield from [each] if isinstance(each, float) and each % 1 else numbers(each)
 
 

@@ -103,9 +103,9 @@ def test_every_reason_holds_on_many_evenings(make_app: MakeApp) -> None:
                 query = evening_of({"mood": body["mood"], **said}, body["text"])
                 counts = chosen.get(titles.key(pick["title"]), Counter())
                 film = shipped.find(pick["title"], pick["year"])
-                told = check(pick["why"], body["language"], query, film, counts)
-                assert ("count" in told) == bool(counts), pick
-                kinds.update(told)
+                claims = check(pick["why"], body["language"], query, film, counts)
+                assert ("count" in claims) == bool(counts), pick
+                kinds.update(claims)
     assert kinds.keys() >= {"count", "mood", "like", "named", "themes", "minutes", "light"}
 
 

@@ -63,9 +63,9 @@ def test_the_walk_by_camera(serve: Serve, visiting_with: Visiting, looking: list
         expect(page.locator("#camera .film canvas")).to_have_count(20)
         visit.wait_for_answer()
         expect(page.get_by_role("dialog")).to_be_hidden()
-        [asked] = visit.asked()
+        [asked] = visit.sent_bodies()
         assert len(asked["images"]) == 20
-        for glimpse in visit.asked("/inference/reading"):
+        for glimpse in visit.sent_bodies("/inference/reading"):
             assert glimpse.keys() == {"path", "images"}
             assert glimpse["images"][0] in asked["images"]
         assert base64.b64decode(asked["images"][0]).startswith(b"\xff\xd8\xff")
@@ -75,17 +75,17 @@ def test_the_walk_by_camera(serve: Serve, visiting_with: Visiting, looking: list
         page.get_by_text("How it was read").click()
         expect(page.locator("#signals")).to_contain_text("Happy")
         expect(page.locator("#signals .film svg")).to_have_count(8)
-        # What was read of the frames is told again, for they are gone.
+        # What was read of the frames is sent again, for they are gone.
         page.get_by_role("button", name="Cheer me up").click()
-        await_condition(lambda: len(visit.asked()) == 2, "the second question")
+        await_condition(lambda: len(visit.sent_bodies()) == 2, "the second question")
         visit.wait_for_answer()
-        assert "images" not in visit.asked()[1]
+        assert "images" not in visit.sent_bodies()[1]
         assert visit.mood() == "happy"
         # The notice stands before the camera each time.
         start(page)
         page.get_by_role("button", name="Stop").click()
         expect(page.get_by_role("dialog")).to_be_hidden()
-        assert len(visit.asked()) == 2
+        assert len(visit.sent_bodies()) == 2
 
 
 def reads(label: str, source: str = "face") -> dict[str, Any]:
@@ -99,8 +99,8 @@ def test_a_live_reading_that_fails_is_not_missed(serve: Serve, visiting_with: Vi
         visit.page.route("**/inference/reading", lambda route: route.abort())
         start(visit.page)
         visit.wait_for_answer()
-        assert len(visit.asked("/inference/reading")) > 1
-        assert len(visit.asked()[0]["images"]) == 20
+        assert len(visit.sent_bodies("/inference/reading")) > 1
+        assert len(visit.sent_bodies()[0]["images"]) == 20
         expect(visit.page.locator("#live-read")).to_be_empty()
 
 
@@ -114,8 +114,8 @@ def test_one_live_reading_is_asked_for_at_a_time_and_given_up_at_the_end(
         visit.page.route("**/inference/reading", lambda _: None)
         start(visit.page)
         visit.wait_for_answer()
-        assert len(visit.asked("/inference/reading")) == 1
-        assert len(visit.asked()[0]["images"]) == 20
+        assert len(visit.sent_bodies("/inference/reading")) == 1
+        assert len(visit.sent_bodies()[0]["images"]) == 20
         assert f"{visit.served.url}/inference/reading" in ended
 
 
@@ -123,12 +123,12 @@ def test_a_live_reading_that_wavers_is_seen_but_not_said(
     serve: Serve, visiting_with: Visiting
 ) -> None:
     with visiting_with([FAKE], serve(), permissions=BOTH) as visit:
-        told = itertools.cycle([reads("happy"), reads("sad")])
-        visit.page.route("**/inference/reading", lambda route: route.fulfill(json=next(told)))
+        readings = itertools.cycle([reads("happy"), reads("sad")])
+        visit.page.route("**/inference/reading", lambda route: route.fulfill(json=next(readings)))
         start(visit.page)
         expect(visit.page.locator("#live-read")).to_contain_text("Sad")
         visit.wait_for_answer()
-        assert len(visit.asked("/inference/reading")) > 2
+        assert len(visit.sent_bodies("/inference/reading")) > 2
         expect(visit.page.locator("#live-said")).to_be_empty()
 
 
@@ -150,7 +150,7 @@ def test_a_live_reading_that_finds_nothing_says_so(
         expect(visit.page.locator("#live-said")).to_contain_text(said)
         visit.page.get_by_role("button", name="Stop").click()
         expect(visit.page.get_by_role("dialog")).to_be_hidden()
-        assert visit.asked() == []
+        assert visit.sent_bodies() == []
 
 
 def test_the_camera_stops_when_its_dialog_is_closed(serve: Serve, visiting_with: Visiting) -> None:
@@ -161,7 +161,7 @@ def test_the_camera_stops_when_its_dialog_is_closed(serve: Serve, visiting_with:
         track = video.evaluate_handle("it => it.srcObject.getVideoTracks()[0]")
         visit.page.keyboard.press("Escape")
         await_condition(lambda: track.evaluate("it => it.readyState") == "ended", "the end")
-        assert visit.asked() == []
+        assert visit.sent_bodies() == []
 
 
 def test_a_refused_camera_has_a_sentence_and_a_way_on(
@@ -192,7 +192,7 @@ def test_one_device_will_do(
         start(visit.page)
         expect(visit.page.locator("#camera-says")).to_contain_text(said)
         visit.wait_for_answer()
-        [asked] = visit.asked()
+        [asked] = visit.sent_bodies()
         assert {"images", "audio"} & asked.keys() == sent
         assert len(asked["images"]) == (20 if missing == ["audio"] else 0)
 

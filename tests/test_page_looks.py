@@ -130,7 +130,7 @@ def test_korean_by_the_browser_and_by_the_switch(serve: Serve, visiting: Visitin
         page.get_by_label("편하게 말해 주세요").fill("조금 외로워요")
         page.get_by_role("button", name="영화 찾기").click()
         titles = visit.wait_for_answer("스테이션이 직접 고른")
-        assert visit.asked()[0]["language"] == "ko"
+        assert visit.sent_bodies()[0]["language"] == "ko"
         assert visit.mood() == "슬퍼요"
         expect(visit.card(titles[0]).locator(".why")).to_contain_text("니다.")
         visit.assert_accessible("Korean")
@@ -204,7 +204,7 @@ def test_a_kiosk_left_alone_starts_again_as_nobody(serve: Serve, visiting: Visit
         expect(page.get_by_label("own words")).to_have_value("")
         visit.say(WORDS)
         visit.wait_for_answer()
-        first, second = visit.asked()
+        first, second = visit.sent_bodies()
         assert first["visitor"] != second["visitor"]
         links = page.get_by_role("link").evaluate_all("all => all.map(it => it.href)")
         assert all(link.startswith(visit.served.url) for link in links)

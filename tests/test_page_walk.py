@@ -21,7 +21,7 @@ def test_the_walk_by_words(serve: Serve, visiting: Visiting) -> None:
         assert len(titles) == 6
         assert visit.mood() == "sad"
         assert "from your words" in page.locator("#read-sure").inner_text()
-        [asked] = visit.asked()
+        [asked] = visit.sent_bodies()
         assert asked["text"] == WORDS
         assert asked["environment"]["city"] == "Jeonju"
         assert asked["environment"]["weather_desc"] == "rain"
@@ -34,7 +34,7 @@ def test_the_walk_by_words(serve: Serve, visiting: Visiting) -> None:
         assert choice["movieTitle"] == titles[2]
         assert (choice["mood"], choice["tone"], choice["city"]) == ("sad", "", "Jeonju")
         assert choice["weather_desc"] == "rain"
-        assert visit.asked("/inference/log")[0]["inferenceId"]
+        assert visit.sent_bodies("/inference/log")[0]["inferenceId"]
         page.get_by_role("button", name="Back to the films").click()
         expect(page.get_by_role("list", name="Lately chosen")).to_contain_text(titles[2])
 
@@ -43,7 +43,7 @@ def test_the_walk_by_one_tap(serve: Serve, visiting: Visiting) -> None:
     with visiting(serve()) as visit:
         visit.page.get_by_role("button", name="Happy").first.click()
         visit.wait_for_answer()
-        assert visit.asked()[0]["mood"] == "happy"
+        assert visit.sent_bodies()[0]["mood"] == "happy"
         assert visit.mood() == "happy"
         pressed = visit.page.get_by_role("group", name="Mood").locator("[aria-pressed=true]")
         expect(pressed).to_have_text("Happy")
@@ -59,9 +59,9 @@ def test_a_correction_ranks_again_and_is_logged(serve: Serve, visiting: Visiting
         expect(page.locator("#read-mood")).to_have_text("Angry")
         visit.wait_for_answer()
         page.get_by_role("group", name="Voice").get_by_role("button", name="Excited").click()
-        await_condition(lambda: len(visit.asked()) == 3, "the third question")
+        await_condition(lambda: len(visit.sent_bodies()) == 3, "the third question")
         expect(page.get_by_role("button", name="Show me others")).to_be_enabled()
-        first, second, third = visit.asked()
+        first, second, third = visit.sent_bodies()
         assert (first["mood"], second["mood"]) == ("", "angry")
         assert (third["mood"], third["tone"]) == ("angry", "excited")
         assert second["corrects"] != third["corrects"]
@@ -78,7 +78,7 @@ def test_a_mood_tapped_again_is_taken_back(serve: Serve, visiting: Visiting) -> 
         visit.wait_for_answer()
         angry.click()
         expect(visit.page.locator("#read-sure")).to_contain_text("Tap a face")
-        assert [asked["mood"] for asked in visit.asked()] == ["angry", ""]
+        assert [asked["mood"] for asked in visit.sent_bodies()] == ["angry", ""]
 
 
 def test_the_direction_is_asked_for(serve: Serve, visiting: Visiting) -> None:
@@ -87,7 +87,7 @@ def test_the_direction_is_asked_for(serve: Serve, visiting: Visiting) -> None:
         before = visit.wait_for_answer()
         visit.page.get_by_role("button", name="Stay with it").click()
         await_condition(lambda: visit.titles() not in ([], before), "other films")
-        assert [asked["intent"] for asked in visit.asked()] == ["auto", "stay"]
+        assert [asked["intent"] for asked in visit.sent_bodies()] == ["auto", "stay"]
 
 
 def test_others_never_repeat(serve: Serve, visiting: Visiting) -> None:
@@ -124,7 +124,8 @@ def test_a_verdict_is_sent_kept_for_the_visitor_and_undone(
         undo.click()
         expect(visit.card(titles[1]).get_by_role("button", name="Watch this")).to_be_focused()
         sent = [
-            (each["movieTitle"], each["verdict"]) for each in visit.asked("/inference/feedback")
+            (each["movieTitle"], each["verdict"])
+            for each in visit.sent_bodies("/inference/feedback")
         ]
         assert sent == [
             (titles[0], "not-tonight"),
@@ -137,7 +138,7 @@ def test_a_verdict_is_sent_kept_for_the_visitor_and_undone(
         page.wait_for_selector("body[data-ready]")
         visit.say(WORDS)
         again = visit.wait_for_answer()
-        assert visit.asked()[-1]["visitor"] == visit.asked()[0]["visitor"]
+        assert visit.sent_bodies()[-1]["visitor"] == visit.sent_bodies()[0]["visitor"]
         assert not {titles[0], titles[2]} & set(again)
         assert titles[1] in again
 
@@ -157,7 +158,7 @@ def test_a_verdict_that_cannot_be_sent_leaves_the_film_out_all_the_same(
         expect(gone).to_contain_text("could not be remembered, but it is left out")
         visit.page.get_by_role("button", name="Cheer me up").click()
         await_condition(lambda: len(visit.titles()) == 6, "six films")
-        assert visit.asked()[-1]["exclude"] == [title]
+        assert visit.sent_bodies()[-1]["exclude"] == [title]
         assert title not in visit.titles()
 
 
@@ -168,7 +169,7 @@ def test_a_loved_film_is_a_hint_of_taste(serve: Serve, visiting: Visiting) -> No
         visit.card(title).get_by_role("button", name="loved it").click()
         visit.page.get_by_role("button", name="Cheer me up").click()
         await_condition(lambda: len(visit.titles()) == 6, "six films")
-        assert visit.asked()[-1]["movies"] == [title]
+        assert visit.sent_bodies()[-1]["movies"] == [title]
 
 
 def test_a_choice_that_cannot_be_noted_says_so_and_is_tried_again(
@@ -229,7 +230,7 @@ def test_the_evening_is_edited_and_remembered(serve: Serve, visiting: Visiting) 
         expect(now).to_have_text(edited)
         visit.say(WORDS)
         visit.wait_for_answer()
-        assert visit.asked()[0]["environment"] == {
+        assert visit.sent_bodies()[0]["environment"] == {
             "city": "Busan",
             "weekday": "Friday",
             "today_status": "work",
@@ -252,7 +253,7 @@ def test_the_browser_says_where_it_is_when_asked(serve: Serve, visiting: Visitin
         page.get_by_role("button", name="Done").click()
         visit.say(WORDS)
         visit.wait_for_answer()
-        environment = visit.asked()[0]["environment"]
+        environment = visit.sent_bodies()[0]["environment"]
         assert (environment["lat"], environment["lon"]) == (35.82, 127.15)
 
 
@@ -264,7 +265,7 @@ def test_a_browser_that_may_say_where_it_is_does_so_unasked(
         expect(visit.page.locator("#evening-now")).to_contain_text("35.82, 127.15")
         visit.say(WORDS)
         visit.wait_for_answer()
-        environment = visit.asked()[0]["environment"]
+        environment = visit.sent_bodies()[0]["environment"]
         assert (environment["lat"], environment["lon"]) == (35.82, 127.15)
     with visiting(serve(city="Jeonju"), geolocation=where, permissions=["geolocation"]) as visit:
         expect(visit.page.locator("#evening-now")).to_contain_text("Jeonju")
@@ -284,9 +285,9 @@ def test_weather_tapped_among_the_films_ranks_again(serve: Serve, visiting: Visi
         visit.say(WORDS)
         visit.wait_for_answer()
         visit.page.get_by_role("button", name="Snow").click()
-        await_condition(lambda: len(visit.asked()) == 2, "the second question")
+        await_condition(lambda: len(visit.sent_bodies()) == 2, "the second question")
         visit.wait_for_answer()
-        assert visit.asked()[1]["environment"]["weather_desc"] == "snow"
+        assert visit.sent_bodies()[1]["environment"]["weather_desc"] == "snow"
 
 
 def test_titles_and_reasons_are_text_never_markup(serve: Serve, visiting: Visiting) -> None:

@@ -141,7 +141,7 @@ def test_a_chosen_candidate_comes_under_its_own_title(serve: Serve, ollama: Fake
 
     ollama.then(chooses)
     events = streamed(serve(llm="auto"), {})
-    picks = [told.data for told in events if told.name == "pick"]
+    picks = [event.data for event in events if event.name == "pick"]
     named = [f"{pick['title']} ({pick['year']})" for pick in picks]
     assert named == [offered["3"], offered["1"]]
     assert [pick["why"] for pick in picks] == ["Warm.", "Kind."]
@@ -157,7 +157,7 @@ def test_a_film_named_in_two_spellings_comes_once(serve: Serve, ollama: FakeOlla
     ]
     ollama.then(says(answer(twins)))
     events = streamed(serve(llm="auto"), {})
-    picks = [told.data["title"] for told in events if told.name == "pick"]
+    picks = [event.data["title"] for event in events if event.name == "pick"]
     assert picks == events[-1].data["primary_llm"] == ["Parasite", "Paterson"]
 
 
@@ -176,7 +176,7 @@ def test_the_last_event_is_the_plain_answer(serve: Serve, ollama: FakeOllama) ->
 
 def test_without_an_llm_the_stream_is_short(serve: Serve) -> None:
     events = streamed(serve(llm="embedded"), {})
-    assert [told.name for told in events] == ["perceived", "picks", "answer"]
+    assert [event.name for event in events] == ["perceived", "picks", "answer"]
     assert events[1].data["picks"] == events[2].data["picks"]
     assert events[2].data["llm"]["status"] == "off"
 
@@ -198,7 +198,7 @@ def test_who_waits_hears_the_place_and_each_step_forward(serve: Serve, ollama: F
                 assert two.next().name == "pick"
                 second.go_on()
                 assert two.rest()[-1].data["llm"]["status"] == "used"
-                assert [told.name for told in three.rest()] == ["pick"] * 3 + ["answer"]
+                assert [event.name for event in three.rest()] == ["pick"] * 3 + ["answer"]
 
 
 @pytest.mark.usefixtures("let_go")
@@ -206,8 +206,8 @@ def test_a_comment_comes_while_the_llm_is_silent(serve: Serve, ollama: FakeOllam
     ollama.then(once_released(says(answer())))
     with listening(serve(llm="auto"), {}) as stream:
         stream.until("picks")
-        told = stream.everything()
-        assert [next(told).name for _ in range(2)] == [COMMENT] * 2
+        events = stream.everything()
+        assert [next(events).name for _ in range(2)] == [COMMENT] * 2
         ollama.released.set()
         assert stream.until("answer")["primary_llm"] == TITLES
 
@@ -265,14 +265,14 @@ def test_a_failure_of_a_required_llm_is_a_late_error(serve: Serve, ollama: FakeO
     served = serve(llm="ollama", llm_timeout=1)
     for reason in ("Ollama answered HTTP 500", "no complete answer within 1 s"):
         events = streamed(served, {})
-        assert [told.name for told in events] == ["perceived", "picks", "error"]
+        assert [event.name for event in events] == ["perceived", "picks", "error"]
         assert events[-1].data == {"error": f"Ollama failed: {reason}", "status": 500}
 
 
 def test_a_failure_of_a_wanted_llm_is_an_answer(serve: Serve, ollama: FakeOllama) -> None:
     ollama.then(replies(500, {"error": "/usr/lib/ollama died"}))
     events = streamed(serve(llm="auto"), {})
-    assert [told.name for told in events] == ["perceived", "picks", "answer"]
+    assert [event.name for event in events] == ["perceived", "picks", "answer"]
     last = events[-1].data
     assert last["movies"] == [pick["title"] for pick in events[1].data["picks"]]
     assert (last["llm"]["status"], last["llm"]["detail"]) == (
@@ -306,7 +306,7 @@ def test_who_finds_the_queue_full_is_told_so_in_the_stream(
 def test_films_complete_at_the_deadline_are_kept(serve: Serve, ollama: FakeOllama) -> None:
     ollama.then(begins("".join(FILMS[:2]) + ', {"title": "Para', hangs))
     events = streamed(serve(llm="ollama", llm_timeout=1), {})
-    picks = [told.data["title"] for told in events if told.name == "pick"]
+    picks = [event.data["title"] for event in events if event.name == "pick"]
     last = events[-1]
     assert last.name == "answer"
     assert picks == last.data["primary_llm"] == TITLES[:2]

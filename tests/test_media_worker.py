@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from moodflix.perception import worker as apart
+from moodflix.perception import worker
 from tests import faces, voices
 from tests.conftest import MakeApp
 from tests.faces import SMILING
@@ -115,7 +115,7 @@ def test_what_hangs_is_killed(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
     [pid] = readers(os.getpid())
     os.kill(pid, signal.SIGSTOP)
     with monkeypatch.context() as patch:
-        patch.setattr(apart, "SECONDS", 0.2)
+        patch.setattr(worker, "SECONDS", 0.2)
         assert voice() == "failed"
     assert voice() == "no_speech"
     assert pid not in readers(os.getpid())
