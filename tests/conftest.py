@@ -16,6 +16,7 @@ from moodflix import create_app
 from moodflix.config import PREFIX, Settings
 from moodflix.films import shipped
 from moodflix.films.shipped import ShippedFilm
+from moodflix.learning.files import ModelStore
 from moodflix.recommend.catalogue.ranker import Catalogue
 from moodflix.store import migration
 from moodflix.store.database import Database
@@ -89,6 +90,12 @@ def instance(migrated: Path, tmp_path: Path) -> Path:
     folder.mkdir()
     shutil.copy(migrated, folder)
     return folder
+
+
+@pytest.fixture
+def store(instance: Path) -> ModelStore:
+    """The stored models of this test's instance folder."""
+    return ModelStore(instance / "models")
 
 
 @pytest.fixture

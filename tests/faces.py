@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import zlib
 from functools import cache
+from struct import pack
 from typing import Any
 
 import numpy as np
@@ -68,3 +70,8 @@ def beside(*people: tuple[tuple[int, int, int], float]) -> bytes:
         margin = (width - seen.width) // 2
         canvas.paste(seen, (place * width + margin, (480 - seen.height) // 2))
     return encoded(canvas)
+
+
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    """One chunk of a PNG file."""
+    return pack(">I", len(data)) + kind + data + pack(">I", zlib.crc32(kind + data))

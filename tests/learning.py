@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from moodflix.learning.training import Trainer
 from moodflix.recommend.learned.model import ChoiceModel
 from moodflix.station import Station
+from moodflix.store.database import Database
 from tests.server import PATIENCE
 
 
@@ -52,3 +53,8 @@ def fill(app: Flask, choices: int) -> None:
     assert done.exit_code == 0, done.output
     trainer_of(app).refresh()
     settle()
+
+
+def delete_choices(database: Database) -> None:
+    with database.write() as session:
+        session.connection().exec_driver_sql("DELETE FROM logs")

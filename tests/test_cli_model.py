@@ -19,11 +19,6 @@ from tests.server import ROOT
 SAMPLE = str(ROOT / "samples" / "user_logs.csv")
 
 
-@pytest.fixture
-def store(instance: Path) -> ModelStore:
-    return ModelStore(instance / "models")
-
-
 def done(cli: FlaskCliRunner, *args: str) -> str:
     result: Result = cli.invoke(args=["model", *args])
     assert (result.exit_code, result.stderr) == (0, ""), result.output

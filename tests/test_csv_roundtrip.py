@@ -15,6 +15,7 @@ from moodflix import log_csv
 from moodflix.requests import COLUMNS, FIELDS, LEGACY_COLUMNS, LogRow, read
 from moodflix.store import logs
 from moodflix.store.database import Database
+from tests.learning import delete_choices
 
 NOW = datetime(2025, 10, 5, 18, 30, tzinfo=timezone.utc)
 STORABLE = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
@@ -45,7 +46,7 @@ ROWS = st.lists(
 def test_export_import_export_gives_the_same_bytes(
     cli: FlaskCliRunner, database: Database, header: str, rows: list[tuple[str, ...]]
 ) -> None:
-    empty(database)
+    delete_choices(database)
     with database.write() as session:
         for row in rows:
             entry = read(LogRow, dict(zip(FIELDS, row, strict=True)))
@@ -54,7 +55,7 @@ def test_export_import_export_gives_the_same_bytes(
     with TemporaryDirectory() as folder:
         first, second = Path(folder, "first.csv"), Path(folder, "second.csv")
         invoke(cli, "export", "--header", header, "-o", str(first))
-        empty(database)
+        delete_choices(database)
         said = invoke(cli, "import", str(first))
         assert said == f"{len(rows)} rows added, 0 already held, 0 rejected.\n"
         with database.read() as session:
@@ -65,11 +66,6 @@ def test_export_import_export_gives_the_same_bytes(
         text = first.read_bytes().decode()
         cells = list(csv.reader(io.StringIO(text, newline=""), strict=True))
         assert [tuple(each) for each in cells[header != "none" :]] == rows
-
-
-def empty(database: Database) -> None:
-    with database.write() as session:
-        session.connection().exec_driver_sql("DELETE FROM logs")
 
 
 def invoke(cli: FlaskCliRunner, *args: str) -> str:

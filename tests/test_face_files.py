@@ -97,15 +97,17 @@ def test_a_photo_of_twelve_megapixels_is_read_and_no_second_one() -> None:
 def png_of(width: int, height: int, *, inflated: int) -> bytes:
     """A PNG that claims a size, with so many bytes of black behind it."""
 
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return pack(">I", len(data)) + kind + data + pack(">I", zlib.crc32(kind + data))
-
     squeeze = zlib.compressobj(1)
     piece = bytes(1 << 20)
     black = b"".join(squeeze.compress(piece) for _ in range(inflated >> 20)) + squeeze.flush()
     head = pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"".join(
-        (b"\x89PNG\r\n\x1a\n", chunk(b"IHDR", head), chunk(b"IDAT", black), chunk(b"IEND", b""))
+        (
+            b"\x89PNG\r\n\x1a\n",
+            faces.png_chunk(b"IHDR", head),
+            faces.png_chunk(b"IDAT", black),
+            faces.png_chunk(b"IEND", b""),
+        )
     )
 
 

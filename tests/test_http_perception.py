@@ -46,13 +46,10 @@ def url_safe(data: bytes) -> str:
 def bomb() -> bytes:
     """A PNG of a gigapixel in a few kilobytes."""
 
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return pack(">I", len(data)) + kind + data + pack(">I", zlib.crc32(kind + data))
-
     head = pack(">IIBBBBB", 32_000, 32_000, 8, 2, 0, 0, 0)
     body = zlib.compress(bytes(96_001) * 32, 9)
     return b"\x89PNG\r\n\x1a\n" + b"".join(
-        chunk(*each) for each in ((b"IHDR", head), (b"IDAT", body), (b"IEND", b""))
+        faces.png_chunk(*each) for each in ((b"IHDR", head), (b"IDAT", body), (b"IEND", b""))
     )
 
 

@@ -18,6 +18,7 @@ from moodflix.films import titles
 from moodflix.requests import LogRow, read
 from moodflix.store import logs
 from moodflix.store.database import Database
+from tests.learning import delete_choices
 
 NOW = datetime(2025, 10, 5, 18, 30, tzinfo=timezone.utc)
 ZONES = st.integers(-23 * 60, 23 * 60).map(lambda m: timezone(timedelta(minutes=m)))
@@ -132,7 +133,7 @@ def test_it_counts_how_often_a_film_was_chosen_under_any_spelling(database: Data
 def test_a_merge_leaves_as_many_of_each_row_as_either_side_had_most(
     database: Database, held: list[str], arriving: list[str]
 ) -> None:
-    empty(database)
+    delete_choices(database)
     add(database, *map(row, held))
     merged = merge(database, map(row, arriving))
     after = logged(database)
@@ -149,11 +150,6 @@ def test_a_merge_leaves_as_many_of_each_row_as_either_side_had_most(
             expected.append(title)
     assert after[len(held) :] == expected
     assert merge(database, map(row, arriving)) == logs.Merged(0, len(arriving))
-
-
-def empty(database: Database) -> None:
-    with database.write() as session:
-        session.connection().exec_driver_sql("DELETE FROM logs")
 
 
 def test_a_merge_tells_rows_apart_by_every_column_as_text(database: Database) -> None:

@@ -29,7 +29,7 @@ def slow(ollama: FakeOllama) -> Iterator[FakeOllama]:
     ollama.released.set()
 
 
-def asked(ollama: FakeOllama, times: int) -> None:
+def await_calls(ollama: FakeOllama, times: int) -> None:
     await_condition(lambda: len(ollama.requests) >= times, f"{times} calls of the LLM")
 
 
@@ -40,7 +40,7 @@ def test_a_slow_llm_delays_neither_logs_nor_reads(
     with ThreadPoolExecutor(20) as pool:
         answers = [pool.submit(served.post, "/inference", {}) for _ in range(20)]
         # Four ask the LLM; the others are answered without it.
-        asked(slow, 4)
+        await_calls(slow, 4)
         for place in range(50):
             assert served.post("/inference/log", {"movieTitle": f"Film {place}"}).is_success
             assert len(served.get("/inference/log?limit=1").json()) == 1
@@ -59,7 +59,7 @@ def test_a_graceful_stop_finishes_what_is_in_flight(
     served = serve_gunicorn(llm="ollama")
     with ThreadPoolExecutor(1) as pool:
         answering = pool.submit(served.post, "/inference", {})
-        asked(slow, 1)
+        await_calls(slow, 1)
         served.process.send_signal(signal.SIGTERM)
         await_condition(lambda: "Handling signal: term" in served.log, "the signal")
         slow.released.set()
@@ -81,7 +81,7 @@ def test_an_answer_in_flight_is_not_idleness(
     served = serve_gunicorn(llm="auto", idle_timeout=1)
     with ThreadPoolExecutor(1) as pool:
         answering = pool.submit(served.post, "/inference", {})
-        asked(slow, 1)
+        await_calls(slow, 1)
         # Longer than the idle timeout: the event never comes, the wait is the point.
         assert not threading.Event().wait(3)
         assert "No Request" not in served.log

@@ -19,11 +19,6 @@ from tests.conftest import MakeApp
 from tests.learning import choose, context, fill, model_of, settle, trainer_of
 
 
-@pytest.fixture
-def store(instance: Path) -> ModelStore:
-    return ModelStore(instance / "models")
-
-
 def test_choices_are_counted_long_before_they_are_learned_from(
     make_app: MakeApp, store: ModelStore
 ) -> None:

@@ -15,12 +15,6 @@ from moodflix.store.database import Database
 from tests.conftest import MakeApp
 from tests.learning import choose, context, fill, model_of, settle, trainer_of
 
-
-@pytest.fixture
-def store(instance: Path) -> ModelStore:
-    return ModelStore(instance / "models")
-
-
 OURS = {"hit10": 0.5, "ndcg10": 0.5, "log_loss": 3.0}
 FIGURES = {"rows": 400.0, **OURS, **{f"popularity_{name}": OURS[name] for name in OURS}}
 
