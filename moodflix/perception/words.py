@@ -66,7 +66,7 @@ class Word:
 
     @property
     def negated(self) -> bool:
-        """Whether it is said not to be so."""
+        """Whether what stands before or after the word negates it."""
         return self.negated_before or self.negated_after
 
 

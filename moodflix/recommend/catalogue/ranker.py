@@ -40,7 +40,7 @@ _VARIETY: Final = 1.6
 # In ten: so many from one series, director and decade; one more costs a level.
 _AT_MOST: Final = {"series": 1, "director": 2, "decade": 4}
 _LEVEL: Final = 30.0
-# Share of the distance between the best film and the 40th that chance may move one.
+# Share of the distance between the best film and the 40th that a random number may move one.
 _CHANCE, _GOOD, _LUCKIEST = 0.07, 40, 3.0
 
 
