@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from moodflix.doctor import checks as doctor
+from moodflix.doctor import checks
 from moodflix.perception import face
 from tests.conftest import MakeApp
 from tests.fake_ollama import FILMS, Behaviour, FakeOllama, answer, replies, says
@@ -51,10 +51,10 @@ def make_roomy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Give the machine all it needs; return the file that tells its memory."""
     path = tmp_path / "meminfo"
     path.write_text("MemTotal: 8000000 kB\nMemAvailable:    4000000 kB\n")
-    monkeypatch.setattr(doctor, "MEMINFO", path)
+    monkeypatch.setattr(checks, "MEMINFO", path)
     monkeypatch.setenv("TZ", "Asia/Seoul")
     monkeypatch.setattr(face, "available", lambda: "")
-    monkeypatch.setattr(doctor, "find_spec", lambda name: name == "av")
+    monkeypatch.setattr(checks, "find_spec", lambda name: name == "av")
     set_free_disk(monkeypatch, 10**10)
     return path
 

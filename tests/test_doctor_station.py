@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from moodflix.doctor import checks as doctor
+from moodflix.doctor import checks
 from moodflix.perception import face
 from moodflix.store.database import Database
 from tests.conftest import MakeApp
@@ -97,7 +97,7 @@ def test_it_says_how_to_read_faces_and_voices(
     make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(face, "available", lambda: "the nets are away; run: npm ci")
-    monkeypatch.setattr(doctor, "find_spec", lambda _: None)
+    monkeypatch.setattr(checks, "find_spec", lambda _: None)
     found = Examined(make_app)
     assert (found.exit_code, found.wrong()) == (0, {"face", "voice"})
     assert found.says("face") == ("warning", "the nets are away")

@@ -1,4 +1,4 @@
-"""``flask doctor``: is everything well, and if not, what helps."""
+"""``flask doctor``: checks every part of the station and names the command that helps."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from flask.cli import with_appcontext
 
 from moodflix.cli.common import bar
 from moodflix.config import Settings
-from moodflix.doctor import checks as doctor
+from moodflix.doctor.checks import BROKEN, OK, WARNING, Check, check_station
 from moodflix.recommend.llm import diagnostics
 from moodflix.recommend.llm.client import OllamaError
 from moodflix.store import database as db
 
-_COLORS = {doctor.OK: "green", doctor.WARNING: "yellow", doctor.BROKEN: "red"}
+_COLORS = {OK: "green", WARNING: "yellow", BROKEN: "red"}
 
 
 @click.command("doctor")
@@ -38,32 +38,32 @@ def command(context: click.Context, *, as_json: bool, pull: bool) -> None:
         found.append(check)
         if not as_json:
             click.echo(_line(check))
-    healthy = all(check.status != doctor.BROKEN for check in found)
+    healthy = all(check.status != BROKEN for check in found)
     if as_json:
         click.echo(json.dumps({"healthy": healthy, "checks": list(map(asdict, found))}, indent=2))
     context.exit(0 if healthy else 1)
 
 
-def _checks(settings: Settings, *, pull: bool) -> Iterator[doctor.Check]:
+def _checks(settings: Settings, *, pull: bool) -> Iterator[Check]:
     if pull and settings.llm != "embedded":
         yield _pull(settings.ollama_model)
-    yield from doctor.checks(settings, db.current(), Path(current_app.instance_path))
+    yield from check_station(settings, db.current(), Path(current_app.instance_path))
 
 
-def _line(check: doctor.Check) -> str:
+def _line(check: Check) -> str:
     status = click.style(f"{check.status:8}", fg=_COLORS[check.status])
     remedy = f"; run: {check.remedy}" if check.remedy else ""
     return f"{status}{check.name:11} {check.found}{remedy}"
 
 
-def _pull(model: str) -> doctor.Check:
+def _pull(model: str) -> Check:
     try:
         for layer, steps in itertools.groupby(diagnostics.pull(model), key=lambda step: step.layer):
             if layer:
                 _show_layer(layer, steps)
     except OllamaError as error:
-        return doctor.Check("pull", doctor.BROKEN, error.problem, error.remedy)
-    return doctor.Check("pull", doctor.OK, f"{model} is pulled")
+        return Check("pull", BROKEN, error.problem, error.remedy)
+    return Check("pull", OK, f"{model} is pulled")
 
 
 def _show_layer(layer: str, steps: Iterator[diagnostics.Step]) -> None:

@@ -55,8 +55,8 @@ class Check:
     remedy: str = ""
 
 
-def checks(settings: Settings, database: Database, folder: Path) -> Iterator[Check]:
-    """Look at one part after the other; a part that hangs on a broken one is left out.
+def check_station(settings: Settings, database: Database, folder: Path) -> Iterator[Check]:
+    """Check one part after the other; a part that depends on a broken one is left out.
 
     Args:
         settings: of the station.
@@ -118,8 +118,8 @@ def _test_call(settings: Settings, *, was_loaded: bool) -> Check:
     except OllamaError as error:
         return Check("test call", BROKEN, error.problem, error.remedy)
     first, speed = numbers.first_film or numbers.total, numbers.tokens_per_second
-    told = "a speed it doesn't tell" if speed is None else f"{speed:.1f} tokens/s"
-    found = f"the first film after {first:.1f} s, at {told}"
+    pace = "a speed it doesn't tell" if speed is None else f"{speed:.1f} tokens/s"
+    found = f"the first film after {first:.1f} s, at {pace}"
     if not was_loaded:
         return Check("test call", OK, f"{found}, loading included")
     if numbers.total * MAX_FILMS <= settings.llm_timeout:
@@ -240,11 +240,11 @@ def _choices(database: Database, models: ModelStore) -> Check:
     except ModelFileError as error:
         return Check("choices", WARNING, f"{found}; {error}", "flask model train")
     age = datetime.now(timezone.utc) - about.made_at
-    said = f"{found}; {about.summary(number)}, made {age / timedelta(days=1):.1f} days ago"
+    summary = f"{found}; {about.summary(number)}, made {age / timedelta(days=1):.1f} days ago"
     if about.fallback_for is None:
-        return Check("choices", OK, said)
-    worse = f"model {about.fallback_for} does worse than popularity, which is used instead"
-    return Check("choices", WARNING, f"{said}; {worse}", "flask model list")
+        return Check("choices", OK, summary)
+    fallback = f"model {about.fallback_for} does worse than popularity, which is used instead"
+    return Check("choices", WARNING, f"{summary}; {fallback}", "flask model list")
 
 
 def _perception() -> Iterator[Check]:

@@ -168,6 +168,8 @@ def _client(seconds: float) -> ollama.AsyncClient:
     it carries is private.
     """
     host = _host()
+    if len(host.split()) > 1:
+        raise httpx.InvalidURL("a blank inside")
     verify: ssl.SSLContext | bool = False
     if host.lower().startswith("https:"):
         verify = ssl.create_default_context()
@@ -178,7 +180,7 @@ def _client(seconds: float) -> ollama.AsyncClient:
             trust_env=False,
             follow_redirects=False,
             verify=verify,
-            # Less than the deadline: who can't connect is told so.
+            # Less than the deadline, so that it is known what failed.
             timeout=httpx.Timeout(None, connect=min(CONNECT_SECONDS, 0.9 * seconds)),
             event_hooks={"response": [_limit_body]},
         )
