@@ -39,7 +39,6 @@ serving
 # Who may import a library; all others go through these.
 OWNERS = {
     "flask": "web cli store.database serving __init__",
-    "flask_cors": "web",
     "itsdangerous": "web",
     "ollama": "recommend.llm",
     "httpx": "recommend.llm",

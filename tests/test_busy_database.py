@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import sqlite3
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -186,11 +185,9 @@ def test_a_write_that_fails_while_nobody_waits_is_counted(
     assert caplog.messages == ["1 answers were not stored: the disk is full"]
 
 
-def test_a_fault_in_one_write_does_not_hold_up_the_next(
-    database: Database, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_fault_in_one_write_does_not_hold_up_the_next(database: Database) -> None:
     done: list[Session] = []
-    with caplog.at_level(logging.CRITICAL), pytest.raises(DatabaseUnavailableError):
+    with pytest.raises(ZeroDivisionError):
         database.deferred.submit(lambda _: 1 / 0)
     database.deferred.submit(done.append)
     assert len(done) == 1
@@ -207,3 +204,40 @@ def test_no_free_connection_is_a_busy_database(
         with pytest.raises(DatabaseBusyError, match="every connection"), small.read() as session:
             session.connection()
     small.engine.dispose()
+
+
+def test_writes_that_wait_share_a_transaction_and_none_another_s_fault(
+    instance: Path, database: Database
+) -> None:
+    sessions: dict[str, Session] = {}
+
+    def note(name: str) -> Callable[[Session], None]:
+        def work(session: Session) -> None:
+            sessions[name] = session
+            if name == "bad":
+                raise ZeroDivisionError
+
+        return work
+
+    def commit(*names: str) -> dict[str, Future[None]]:
+        """Commit at once, by threads that wait for the lock together."""
+        with locked(instance):
+            first = pool.submit(database.commit, lambda _: None)
+            await_condition(lambda: bool(group._leading.locked()), "the first")  # noqa: SLF001
+            await_condition(lambda: not group._waiting, "the first to begin")  # noqa: SLF001
+            sent = {name: pool.submit(database.commit, note(name)) for name in names}
+            await_condition(lambda: len(group._waiting) == len(names), "the rest")  # noqa: SLF001
+        first.result()
+        return sent
+
+    group = database._commits  # noqa: SLF001 - who waits is not seen from outside
+    with ThreadPoolExecutor(8) as pool:
+        for each in commit("one", "two", "three").values():
+            each.result()
+        assert len({*map(id, sessions.values())}) == 1
+        sent = commit("good", "bad", "fine")
+        with pytest.raises(ZeroDivisionError):
+            sent["bad"].result()
+        sent["good"].result()
+        sent["fine"].result()
+    assert sessions["good"] is not sessions["fine"]

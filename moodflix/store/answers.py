@@ -7,15 +7,28 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy.orm import Session, aliased
 
 from moodflix.store import sums
-from moodflix.store.models import Answer, AnswerPick, LogEntry
+from moodflix.store.models import Answer, AnswerPick, Base, LogEntry
 from moodflix.vocabulary import HAND, NONE
 
 # Old front-ends name no answer: a choice belongs to the newest one this fresh that listed it.
 LINK_WINDOW = timedelta(minutes=30)
+_answers, _picks = Base.metadata.tables["answers"].c, Base.metadata.tables["answer_picks"].c
+# Built once: SQLAlchemy takes longer to build them than SQLite to answer.
+_NAMED = select(_answers.id).where(_answers.id == bindparam("id"))
+_NEWEST_WITH_FILM = (
+    select(_answers.id)
+    .join_from(_answers.id.table, _picks.film_key.table)
+    .where(
+        _answers.answered_at.between(bindparam("since"), bindparam("now")),
+        _picks.film_key == bindparam("film_key"),
+    )
+    .order_by(_answers.answered_at.desc())
+    .limit(1)
+)
 
 
 def record(session: Session, answer: Mapping[str, Any], picks: Sequence[Mapping[str, Any]]) -> None:
@@ -52,16 +65,11 @@ def answer_of_choice(
     listed the film.
     """
     if inference_id:
-        named = session.scalar(select(Answer.id).where(Answer.id == inference_id))
+        named: str | None = session.scalar(_NAMED, {"id": inference_id})
         if named is not None:
             return named
-    return session.scalar(
-        select(Answer.id)
-        .join(AnswerPick, AnswerPick.answer_id == Answer.id)
-        .where(Answer.answered_at.between(now - LINK_WINDOW, now), AnswerPick.film_key == film_key)
-        .order_by(Answer.answered_at.desc())
-        .limit(1)
-    )
+    window = {"since": now - LINK_WINDOW, "now": now}
+    return session.scalar(_NEWEST_WITH_FILM, {**window, "film_key": film_key})
 
 
 def choice_sets(session: Session, n: int) -> Sequence[tuple[Sequence[Mapping[str, int]], int]]:

@@ -6,12 +6,12 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import tzinfo
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from flask import Flask, current_app
 from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, text
@@ -25,9 +25,9 @@ from sqlalchemy.schema import CreateTable, DropTable
 from moodflix.config import Settings, variable
 from moodflix.errors import ConfigError, DatabaseBusyError, DatabaseUnavailableError
 from moodflix.store.deferred import DeferredWrites
+from moodflix.store.group_commit import GroupCommit, Work
 
 logger = logging.getLogger(__name__)
-Result = TypeVar("Result")
 # A command waits this long for the write lock; an import holds it for a minute.
 BUSY_SECONDS = 120
 # Whoever saves a choice waits this long, for the lock and for answers that are to be stored first.
@@ -89,10 +89,12 @@ class Database:
         self.zone = zone
         known = {"zone": zone}
         self._readers = sessionmaker(self.engine, expire_on_commit=False, info=known)
+        self._single = self.engine.execution_options(sqlite_begin=None)
         writing = self.engine.execution_options(sqlite_begin="IMMEDIATE")
         self._writers = sessionmaker(writing, expire_on_commit=False, info=known)
+        self._commits = GroupCommit(self._commit)
         #: Writes that a person need not wait for.
-        self.deferred = DeferredWrites(self._commit)
+        self.deferred = DeferredWrites(self._commits.commit)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -103,6 +105,16 @@ class Database:
         """
         with translated(), self._readers() as session:
             yield session
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """Open a connection for single queries, which need neither transaction nor session.
+
+        Raises:
+            DatabaseUnavailableError: the database can't be read; the text says why.
+        """
+        with translated(), self._single.connect() as connection:
+            yield connection
 
     @contextmanager
     def write(self, seconds: float = BUSY_SECONDS) -> Iterator[Session]:
@@ -125,8 +137,10 @@ class Database:
         finally:
             self._writing.release()
 
-    def commit(self, work: Callable[[Session], Result], seconds: float | None = None) -> Result:
+    def commit(self, work: Work, seconds: float | None = None) -> None:
         """Run ``work`` in a write session and commit it, after what was deferred before.
+
+        It may be run more than once, and shares its transaction with what others commit.
 
         Raises:
             DatabaseBusyError: it took more than that many seconds, ``COMMIT_SECONDS`` by default.
@@ -134,21 +148,23 @@ class Database:
         """
         end = time.monotonic() + (COMMIT_SECONDS if seconds is None else seconds)
         self.deferred.flush(end - time.monotonic())
-        return self._commit(work, end - time.monotonic())
+        self._commits.commit(work, end - time.monotonic())
 
-    def _commit(self, work: Callable[[Session], Result], seconds: float) -> Result:
-        """Run ``work`` in a write session, once more if its connection was at fault.
+    def _commit(self, works: Sequence[Work], seconds: float) -> None:
+        """Commit ``works`` in one transaction, once more if its connection was at fault.
 
         One opened while the file was read-only stays so, and shows it only when it writes.
         """
-        try:
-            with self.write(seconds) as session:
-                return work(session)
-        except DatabaseUnavailableError as error:
-            if not getattr(error.__cause__, "connection_invalidated", False):
-                raise
-        with self.write(seconds) as session:
-            return work(session)
+        for is_last in (False, True):
+            try:
+                with self.write(seconds) as session:
+                    for work in works:
+                        work(session)
+            except DatabaseUnavailableError as error:
+                if is_last or not getattr(error.__cause__, "connection_invalidated", False):
+                    raise
+            else:
+                return
 
     def close(self) -> None:
         """Commit what was deferred, as far as that can be done soon, and close all connections."""
@@ -276,7 +292,8 @@ def _tune_sqlite(engine: Engine, *, durable: bool) -> None:
         options = connection.get_execution_options()
         mode = options.get("sqlite_begin", "DEFERRED")
         if "busy_ms" in options:
-            connection.exec_driver_sql(f"PRAGMA busy_timeout = {options['busy_ms']}")
+            driver: Any = connection.connection.driver_connection
+            driver.execute(f"PRAGMA busy_timeout = {options['busy_ms']}")
         if mode:
             connection.exec_driver_sql(f"BEGIN {mode}")
 

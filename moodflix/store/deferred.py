@@ -9,9 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy.orm import Session
-
-from moodflix.errors import DatabaseBusyError, DatabaseUnavailableError
+from moodflix.errors import DatabaseBusyError
+from moodflix.store.group_commit import Work
 
 logger = logging.getLogger(__name__)
 #: Writes that may wait; a recommendation takes some 10 kB.
@@ -21,8 +20,6 @@ _ATTEMPT_SECONDS = 0.5
 # How long a process that ends still tries.
 _EXIT_SECONDS = 15.0
 
-Work = Callable[[Session], object]
-
 
 @dataclass(eq=False)
 class _Write:
@@ -31,7 +28,7 @@ class _Write:
     work: Work
     done: bool = False
     abandoned: bool = False
-    error: DatabaseUnavailableError | None = None
+    error: Exception | None = None
 
 
 class DeferredWrites:
@@ -57,7 +54,8 @@ class DeferredWrites:
         """Commit `work` soon; return once it is committed, or the write lock is held elsewhere.
 
         Raises:
-            DatabaseUnavailableError: it can't be committed, or too many writes wait.
+            DatabaseBusyError: too many writes wait.
+            Exception: whatever ``work`` or its commit raised.
         """
         write = _Write(work)
         with self._changed:
@@ -99,11 +97,8 @@ class DeferredWrites:
                     self._set_blocked()
                     continue
                 write.error = error
-            except DatabaseUnavailableError as error:
+            except Exception as error:  # noqa: BLE001 - handed over to whoever waits for it
                 write.error = error
-            except Exception:
-                logger.exception("a write failed")
-                write.error = DatabaseUnavailableError("the database failed")
             self._finish(write)
 
     def _next(self) -> _Write | None:

@@ -13,12 +13,14 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import (
     Column,
     ColumnElement,
+    Connection,
     Integer,
     MetaData,
     Select,
     String,
     Table,
     and_,
+    bindparam,
     case,
     delete,
     func,
@@ -33,9 +35,8 @@ from moodflix.films import titles
 from moodflix.requests import CONTEXT, FIELDS, LogRow
 from moodflix.store import sums
 from moodflix.store.database import staged
-from moodflix.store.models import Answer, LogEntry, UtcDateTime
+from moodflix.store.models import Answer, Base, LogEntry, UtcDateTime
 
-_ADD = insert(LogEntry.__table__)  # type: ignore[arg-type]
 _COLUMNS = tuple(getattr(LogEntry, field) for field in FIELDS)
 _LEARNED = tuple(getattr(LogEntry, field) for field in (*CONTEXT, "movie_title"))
 # What an answer says of a mood that it made up, and what the database says of no answer.
@@ -47,6 +48,14 @@ _FILMS_COUNTED = 5_000
 # Shorter numbers are years or day counts, not epoch seconds.
 _SHORT_NUMBER = re.compile(r"[+-]?\d{0,8}(\.\d*)?", re.ASCII)
 _MOMENT = TypeAdapter(datetime)
+_LOGS = Base.metadata.tables["logs"]
+# Built once: SQLAlchemy takes longer to build them than SQLite to answer.
+_ADD = insert(_LOGS)
+_NEWEST = (
+    select(*(_LOGS.c[field] for field in FIELDS))
+    .order_by(_LOGS.c.id.desc())
+    .limit(bindparam("limit"))
+)
 # A clock that is ahead by more is wrong: the choice counts by when it was received.
 _MAX_AHEAD = timedelta(days=1)
 
@@ -90,10 +99,9 @@ def add(session: Session, row: LogRow, received_at: datetime, answer_id: str | N
     sums.count_choice(session, added.inserted_primary_key[0], choice)  # type: ignore[index]
 
 
-def recent(session: Session, limit: int) -> list[Sequence[str]]:
+def recent(session: Session | Connection, limit: int) -> list[Sequence[str]]:
     """Return the 12 columns of the newest ``limit`` rows, oldest of them first."""
-    newest = session.execute(select(*_COLUMNS).order_by(LogEntry.id.desc()).limit(limit)).all()
-    return [tuple(row) for row in reversed(newest)]
+    return [*reversed(session.execute(_NEWEST, {"limit": limit}).all())]
 
 
 def stream(

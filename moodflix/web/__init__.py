@@ -6,15 +6,12 @@ import re
 from pathlib import Path
 
 from flask import Flask, Response, request
-from flask_cors import CORS
 
 from moodflix.web import dashboard, errors, feedback, health, inference, logs, pages, request_log
 
 _MAX_BODY = 16 * 1024 * 1024
-_METHODS = ("GET", "POST", "OPTIONS")
-_HEADERS = ("Content-Type", "Authorization")
 # Any origin may read any answer but the pages, their data and what else belongs to them.
-_SHARED = r"^/(?!$|static/|dashboard(?:/|$))"
+_SHARED = re.compile(r"/(?!$|static/|dashboard(?:/|$))")
 
 
 def init_app(app: Flask) -> None:
@@ -29,21 +26,14 @@ def init_app(app: Flask) -> None:
     errors.init_app(app)
     for part in (inference, logs, feedback, health, pages, dashboard):
         app.register_blueprint(part.blueprint)
-    app.after_request(_allow)
-    CORS(
-        app,
-        resources=_SHARED,
-        origins="*",
-        send_wildcard=True,
-        methods=_METHODS,
-        allow_headers=_HEADERS,
-    )
+    app.after_request(_share)
 
 
-def _allow(response: Response) -> Response:
-    # flask-cors names methods and headers only to a browser's preflight; the old server named
-    # them to every OPTIONS request.
-    if request.method == "OPTIONS" and re.match(_SHARED, request.path):
-        response.headers.setdefault("Access-Control-Allow-Methods", ", ".join(_METHODS))
-        response.headers.setdefault("Access-Control-Allow-Headers", ", ".join(_HEADERS))
+def _share(response: Response) -> Response:
+    """Allow any origin to call the endpoints (CORS)."""
+    if _SHARED.match(request.path):
+        response.headers["Access-Control-Allow-Origin"] = "*"
+        if request.method == "OPTIONS":
+            response.headers["Access-Control-Allow-Methods"] = "GET, POST, OPTIONS"
+            response.headers["Access-Control-Allow-Headers"] = "Content-Type, Authorization"
     return response

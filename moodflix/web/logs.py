@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from typing import Final
 
 from flask import Blueprint, Response, current_app, request
 
@@ -15,6 +16,8 @@ from moodflix.store import logs
 from moodflix.web.envelope import answer_enveloped, receive, reply
 
 blueprint = Blueprint("logs", __name__)
+# The title has two names: the column's, and the one it is sent under.
+_COLUMNS: Final = (*COLUMNS, "movieTitle")
 
 
 @blueprint.post("/inference/log")
@@ -40,9 +43,7 @@ def recent() -> Response:
     # A blank limit is no limit named, as it was for the old server.
     given = {name: value for name, value in request.args.items() if value.strip()}
     limit = read(LogQuery, given).limit
-    with db.current().read() as session:
-        rows = logs.recent(session, limit)
-    entries = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
-    return reply(
-        [entry | {"movieTitle": entry["movie_title"]} for entry in entries], "inference-log"
-    )
+    with db.current().connection() as connection:
+        rows = logs.recent(connection, limit)
+    entries = [dict(zip(_COLUMNS, (*row, row[-1]), strict=True)) for row in rows]
+    return reply(entries, "inference-log")

@@ -44,8 +44,8 @@ def station() -> Response:
 def _chosen() -> list[dict[str, Any]]:
     """Return the films chosen last, newest first, with what their posters are drawn from."""
     try:
-        with db.current().read() as session:
-            rows = logs.recent(session, _CHOICES)
+        with db.current().connection() as connection:
+            rows = logs.recent(connection, _CHOICES)
     except DatabaseUnavailableError:
         return []
     films: dict[str, dict[str, Any]] = {}
