@@ -86,6 +86,27 @@ def test_films_counted_before_cost_one_small_statement(database: Database) -> No
     assert "max(logs.id)" in seen[0]
 
 
+def test_another_thread_may_count_meanwhile(database: Database) -> None:
+    occasions = logs.ChoiceCounts()
+    add(database, [("A", "sad", "rain", "Friday")])
+    with database.read() as session:
+        occasions.of(session, ["a"])
+    add(database, [("A", "sad", "rain", "Friday")])
+    turns = iter([True])
+
+    def meanwhile(*args: object) -> None:
+        if "logs.id >" in str(args[2]) and next(turns, False):
+            with database.read() as other:
+                occasions.of(other, ["a"])
+
+    event.listen(database.engine, "before_cursor_execute", meanwhile)
+    with database.read() as session:
+        assert occasions.of(session, ["a"])["a"][""] == 2
+    event.remove(database.engine, "before_cursor_execute", meanwhile)
+    with database.read() as session:
+        assert occasions.of(session, ["a"])["a"][""] == 2
+
+
 def test_a_choice_is_recent_by_when_it_was_made_and_when_it_came(database: Database) -> None:
     def choose(title: str, made: timedelta, came: timedelta) -> None:
         row = LogRow(movie_title=title, client_sent_at=(NOW + made).isoformat())

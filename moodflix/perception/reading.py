@@ -16,14 +16,16 @@ class Reading:
         confidence: how reliable the signal is, 0 (not at all) to 1.
         missing: why there is nothing to read (``no_face``, ``too_short``, ...), else empty.
         details: further JSON-able facts for the answer; never stored.
+        label: the label with the highest score.
     """
 
     scores: Mapping[str, float] = field(default_factory=dict)
     confidence: float = 0.0
     missing: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
+    label: str | None = field(init=False, compare=False, default=None)
 
-    @property
-    def label(self) -> str | None:
-        """The label with the highest score, ``None`` without any."""
-        return max(self.scores, key=lambda name: self.scores[name], default=None)
+    def __post_init__(self) -> None:
+        """Find the label with the highest score, ``None`` without any."""
+        best = max(self.scores, key=lambda name: self.scores[name], default=None)
+        object.__setattr__(self, "label", best)

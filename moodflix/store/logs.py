@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -123,43 +123,51 @@ def count(session: Session, since: datetime | None = None, until: datetime | Non
 
 
 class ChoiceCounts:
-    """In which moods, weathers and weekdays films were chosen: counted once, then kept up."""
+    """In which moods, weathers and weekdays films were chosen: counted once, then kept up.
+
+    Threads may share it: counts are replaced, never changed in place.
+    """
 
     def __init__(self) -> None:
         """Start with nothing counted."""
-        self._films: dict[str, Counter[str]] = {}
-        self._newest = 0
+        self._counted: tuple[int, Mapping[str, Counter[str]]] = (0, {})
 
     def of(self, session: Session, film_keys: Collection[str]) -> dict[str, Counter[str]]:
         """Return how often each film was chosen in each, by its word, and at all, under ``""``.
 
         Films never chosen are left out; a neutral mood says nothing.
         """
+        before, films = self._counted
         newest = session.scalar(select(func.max(LogEntry.id))) or 0
-        if not 0 <= newest - self._newest <= _BATCH or len(self._films) > _FILMS_COUNTED:
-            self._films = {}
-        elif newest > self._newest:
+        if not 0 <= newest - before <= _BATCH or len(films) > _FILMS_COUNTED:
+            films = {}
+        elif newest > before:
             # Grouped, SQLite would read its whole index for these few.
-            newer = select(*_OCCASION, literal(1)).where(LogEntry.id > self._newest)
-            self._count(session.execute(newer).all())
-        self._newest = newest
-        if fresh := set(film_keys) - self._films.keys():
+            newer = select(*_OCCASION, literal(1)).where(LogEntry.id > before)
+            films = _with_choices(films, session.execute(newer).all())
+        if fresh := set(film_keys) - films.keys():
             counted = select(*_OCCASION, func.count()).where(LogEntry.film_key.in_(fresh))
             rows = session.execute(counted.group_by(*_OCCASION)).all()
-            self._films |= {key: Counter() for key in fresh}
-            self._count(rows)
-        return {key: self._films[key] for key in film_keys if self._films[key]}
+            films = _with_choices({**films, **{key: Counter() for key in fresh}}, rows)
+        self._counted = newest, films
+        return {key: films[key] for key in film_keys if films[key]}
 
-    def _count(self, rows: Iterable[Any]) -> None:
-        for key, mood, weather, weekday, times in rows:
-            if key in self._films:
-                known = (
-                    vocabulary.mood(mood),
-                    vocabulary.weather(weather),
-                    vocabulary.weekday(weekday),
-                )
-                for word in {"", *filter(None, known)} - {vocabulary.NEUTRAL}:
-                    self._films[key][word] += times
+
+def _with_choices(
+    films: Mapping[str, Counter[str]], rows: Iterable[Any]
+) -> dict[str, Counter[str]]:
+    """Return the counts of these films with further choices; those of others are left out."""
+    added: dict[str, Counter[str]] = {}
+    for key, mood, weather, weekday, times in rows:
+        if key in films:
+            known = (
+                vocabulary.mood(mood),
+                vocabulary.weather(weather),
+                vocabulary.weekday(weekday),
+            )
+            for word in {"", *filter(None, known)} - {vocabulary.NEUTRAL}:
+                added.setdefault(key, Counter())[word] += times
+    return {**films, **{key: films[key] + counts for key, counts in added.items()}}
 
 
 def chosen_since(session: Session, since: datetime) -> frozenset[str]:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from importlib import resources
-from typing import Final
+from typing import Final, NamedTuple
 
 from moodflix import vocabulary
 from moodflix.films.shipped import FAMILIES, ShippedFilm
@@ -67,6 +67,29 @@ def _words(language: Language) -> Mapping[str, Mapping[str, _Word]]:
     return found
 
 
+class Facts(NamedTuple):
+    """What is known of one recommended film.
+
+    Attributes:
+        sources: the recommenders that named it.
+        film: what the catalogue knows of it, if anything.
+        chosen: how often it was chosen here in each mood, weather and on each weekday, by its
+            word, and at all under ``""``.
+        llm_reason: the LLM's own reason, quoted as its own.
+    """
+
+    sources: Collection[str]
+    film: ShippedFilm | None
+    chosen: Mapping[str, int]
+    llm_reason: str = ""
+
+
+def explain(query: Query, language: Language, films: Iterable[Facts]) -> list[str]:
+    """Return one sentence for each film."""
+    reasons = Reasons(query, language)
+    return [reasons.why(*film) for film in films]
+
+
 class Reasons:
     """Explains, for one evening and in one language, why films are in its list."""
 
@@ -99,15 +122,7 @@ class Reasons:
         chosen: Mapping[str, int],
         llm_reason: str,
     ) -> str:
-        """Return one sentence.
-
-        Args:
-            sources: the recommenders that named the film.
-            film: what the catalogue knows of it, if anything.
-            chosen: how often it was chosen here in each mood, weather and on each weekday, by its
-                word, and at all under ``""``.
-            llm_reason: the LLM's own reason, quoted as its own.
-        """
+        """Return one sentence made of the ``Facts`` of a film."""
         about, traits, more = self._by_traits(film) if film else ([], [], [])
         if chosen.get(""):
             more.append(self._times(chosen))
