@@ -34,7 +34,7 @@ from moodflix.recommend.llm.answer import (
 from moodflix.recommend.llm.recommender import MAX_FILMS, Candidates, LlmEvents, NoLlm
 from moodflix.recommend.query import Pick, Query
 from moodflix.requests import InferenceRequest, LogRequest
-from moodflix.station import Station, log_choice
+from moodflix.station import Station
 from moodflix.store.database import Database
 from moodflix.vocabulary import FACE, HAND, VOICE, WORDS
 
@@ -356,7 +356,7 @@ class SimulatedStation:
                 "inferenceId": self._answer_id,
             }
         )
-        self._database.commit(lambda session: log_choice(session, request, visit.decides_at))
+        self._station.log_choice(request, visit.decides_at)
         context = {**visit.context, "mood": mood}
         self._learned.model = self._learned.model.updated([context], [title])
 

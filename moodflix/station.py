@@ -10,9 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
-
-from sqlalchemy.orm import Session
+from typing import Any, cast
 
 from moodflix import clock, vocabulary
 from moodflix.config import Settings
@@ -23,16 +21,17 @@ from moodflix.perception.merge import Perceived, perceive
 from moodflix.perception.understanding import Understanding, understand
 from moodflix.recommend import fusion
 from moodflix.recommend.catalogue.ranker import Catalogue
-from moodflix.recommend.catalogue.reasons import Reasons
+from moodflix.recommend.catalogue.reasons import Facts, explain
 from moodflix.recommend.fusion import Fused, RankedList, evidence_weight, fuse, with_exploration
 from moodflix.recommend.learned.model import LearnedRecommender
-from moodflix.recommend.llm.answer import LlmAnswer, Named, Queued, answer_of
+from moodflix.recommend.llm.answer import LlmAnswer, Named, Queued
 from moodflix.recommend.llm.prompt import MAX_CANDIDATES
-from moodflix.recommend.llm.recommender import LlmEvents, NoLlm, OllamaRecommender
+from moodflix.recommend.llm.recommender import NoLlm, OllamaRecommender
 from moodflix.recommend.query import Pick, Query, Recommender, admissible
 from moodflix.recommendation import HEARTBEAT, Event, Recommendation
-from moodflix.requests import CONTEXT, Environment, InferenceRequest, LogRequest
+from moodflix.requests import CONTEXT, Environment, FeedbackRequest, InferenceRequest, LogRequest
 from moodflix.store import answers, feedback, films, logs
+from moodflix.store.answers import StoredAnswer, StoredPick
 from moodflix.store.database import Database
 from moodflix.store.models import Film
 from moodflix.vocabulary import CATALOGUE, LEARNED, LLM
@@ -44,18 +43,27 @@ _DEPTH = 3
 _LEARNED_FROM = 2_000
 
 
-@dataclass
-class _Request:
-    """One request on its way: what is known before the LLM is asked."""
+@dataclass(frozen=True)
+class _Pending:
+    """A request on its way: what the station ranks for it without the LLM."""
 
     request: InferenceRequest
-    env: Environment
+    environment: Environment
     now: datetime
+    started: float
     perceived: Perceived
     query: Query
-    own: list[RankedList]
+    lists: list[RankedList]
     warnings: list[str]
-    started: float
+
+    def fused(self, lists: Sequence[RankedList]) -> list[Fused]:
+        """Return the films that are shown of some lists."""
+        limit = self.request.limit
+        return with_exploration(fuse(lists, limit * _DEPTH), limit, self.query)
+
+    def candidates(self) -> list[Pick]:
+        """Return the films that the LLM may choose from."""
+        return [each.pick for each in fuse(self.lists, MAX_CANDIDATES)]
 
 
 class Station:
@@ -85,9 +93,9 @@ class Station:
         self._keep_unknown = settings.unknown_films == "keep"
         self._repeat_after = timedelta(days=settings.repeat_days)
         self._learned: Mapping[str, float] = fusion.PRIORS
-        self._occasions = logs.ChoiceCounts()
+        self._choice_counts = logs.ChoiceCounts()
         # Under one GIL many at once are no faster, and logs would wait for all of them.
-        self.ranking_lock = threading.RLock()
+        self._ranking_lock = threading.Lock()
 
     def refit_weights(self) -> None:
         """Learn what each recommender's word counts, from what was chosen among what was shown.
@@ -114,8 +122,8 @@ class Station:
             LlmError: the LLM failed and is required.
             RecommenderError: not one recommender could answer.
         """
-        asking = self._begin(request, now)
-        return self._finish(asking, answer_of(self._ask(asking)), remember=remember)
+        *_, answer = self._events(request, now, remember=remember)
+        return cast(Recommendation, answer.data)
 
     def stream(self, request: InferenceRequest, now: datetime) -> Iterator[Event]:
         """Recommend films for one evening, piece by piece.
@@ -124,31 +132,52 @@ class Station:
         on, and at last ``answer`` or ``error``; between them a heartbeat each second. The LLM is
         left alone as soon as the iterator is closed.
         """
-        asking = self._begin(request, now)
-        yield Event("perceived", asking.perceived.as_json())
+        events = self._events(request, now, progress=True)
+        yield next(events)
         try:
-            fused = self._fused(asking.own, request, asking.query)
-            yield Event("picks", {"picks": self._described(fused, request, asking.query)})
-            yield from self._answer(asking)
+            yield from events
         except Exception as error:  # noqa: BLE001 - the headers are gone; it is the last event
             yield Event("error", error)
 
-    def _ask(self, asking: _Request) -> LlmEvents:
-        def candidates() -> list[Pick]:
-            return [each.pick for each in fuse(asking.own, MAX_CANDIDATES)]
+    def log_choice(self, request: LogRequest, now: datetime) -> None:
+        """Add a choice to the log, linked to the answer it came from.
 
-        return self.llm.ask(asking.query, asking.request.limit, candidates)
+        Raises:
+            DatabaseUnavailableError: it can't be saved.
+        """
+        row, answer_id = request.row(), request.inference_id
+        self._database.commit(lambda session: answers.log_choice(session, row, now, answer_id))
 
-    def _answer(self, asking: _Request) -> Iterator[Event]:
+    def save_feedback(self, request: FeedbackRequest, now: datetime) -> None:
+        """Save a visitor's verdict, or take it back.
+
+        Raises:
+            DatabaseUnavailableError: it can't be saved.
+        """
+        self._database.commit(lambda session: feedback.save(session, request, now))
+
+    def _events(
+        self,
+        request: InferenceRequest,
+        now: datetime,
+        *,
+        progress: bool = False,
+        remember: bool = True,
+    ) -> Iterator[Event]:
+        """Yield the events of an answer, which is the last one; the films so far if wanted."""
+        pending = self._begin(request, now)
+        if progress:
+            yield Event("perceived", pending.perceived.as_json())
+            yield Event("picks", {"picks": self._described(pending, pending.fused(pending.lists))})
         shown: set[str] = set()
-        with closing(self._ask(asking)) as events:
+        with closing(self.llm.ask(pending.query, request.limit, pending.candidates)) as events:
             for event in events:
                 if isinstance(event, LlmAnswer):
-                    yield Event("answer", self._finish(asking, event))
-                elif isinstance(event, Named):
-                    yield from self._new_picks(event.pick, asking.query, shown)
+                    yield Event("answer", self._finish(pending, event, remember=remember))
                 elif isinstance(event, Queued):
                     yield Event("queue", {"position": event.position})
+                elif isinstance(event, Named) and progress:
+                    yield from self._new_picks(event.pick, pending.query, shown)
                 else:
                     yield HEARTBEAT
 
@@ -160,79 +189,88 @@ class Station:
                 known = {"title": film.title, "year": film.year, "known": film.known}
                 yield Event("pick", {**known, "why": film.why})
 
-    def _begin(self, request: InferenceRequest, now: datetime) -> _Request:
+    def _begin(self, request: InferenceRequest, now: datetime) -> _Pending:
         started = self._clock()
         words = understand(request.text, request.mood)
         perceived = self._perceive(request, words)
-        env, warnings = Environment.lenient(request.environment)
-        taste = self._taste(request, now, warnings)
+        environment, warnings = Environment.lenient(request.environment)
+        taste, chosen_lately = self._history(request, now, warnings)
         local = clock.local(now, self._database.zone)
-        query = _query(request, words, env, perceived, local)
-        excluded = taste.excluded.union(query.excluded, self._held_back(now, warnings))
-        query = replace(query, loved=taste.loved, excluded=excluded)
-        with self.ranking_lock:
-            own = self._own(query, request.limit, warnings)
-        return _Request(request, env, now, perceived, query, own, warnings, started)
+        named = map(shipped.spellings, (*request.movies, *request.exclude))
+        query = Query(
+            context=_context(environment, perceived),
+            hour=local.hour,
+            words=words,
+            liked=tuple(request.movies),
+            loved=taste.loved,
+            excluded=taste.excluded.union(chosen_lately, *named),
+            intent=request.intent,
+            max_minutes=request.max_minutes,
+            family=request.family,
+            seed=request.seed,
+            date=local.date().isoformat(),
+        )
+        lists = self._ranked(query, request.limit, warnings)
+        return _Pending(request, environment, now, started, perceived, query, lists, warnings)
 
-    def _revised(self, asking: _Request, perceived: Perceived) -> tuple[Query, list[RankedList]]:
-        """Return the query with what was perceived since, and the station's own lists for it."""
-        query = replace(asking.query, context=_context(asking.env, perceived))
-        same = query == asking.query
-        return query, asking.own if same else self._own(query, asking.request.limit, [])
-
-    def _held_back(self, now: datetime, warnings: list[str]) -> frozenset[str]:
-        if not self._repeat_after:
-            return frozenset()
+    def _history(
+        self, request: InferenceRequest, now: datetime, warnings: list[str]
+    ) -> tuple[feedback.Taste, frozenset[str]]:
+        """Return the visitor's taste, and the films chosen here too lately to be shown."""
+        taste, chosen_lately = feedback.Taste(), frozenset[str]()
         try:
             with self._database.read() as session:
-                return logs.chosen_since(session, now - self._repeat_after)
+                if request.visitor is not None:
+                    taste = feedback.taste(session, request.visitor, now)
+                if self._repeat_after:
+                    chosen_lately = logs.chosen_since(session, now - self._repeat_after)
         except DatabaseUnavailableError as error:
-            warnings.append(f"films chosen lately are not held back: {error}")
-            return frozenset()
-
-    def _taste(
-        self, request: InferenceRequest, now: datetime, warnings: list[str]
-    ) -> feedback.Taste:
-        if request.visitor is not None:
-            try:
-                with self._database.read() as session:
-                    return feedback.taste(session, request.visitor, now)
-            except DatabaseUnavailableError as error:
+            if request.visitor is not None:
                 warnings.append(f"what this visitor said of films is not known: {error}")
-        return feedback.Taste()
+            if self._repeat_after:
+                warnings.append(f"films chosen lately are not held back: {error}")
+        return taste, chosen_lately
+
+    def _ranked(self, query: Query, limit: int, warnings: list[str]) -> list[RankedList]:
+        """Return the lists of the station's own recommenders."""
+        weights = self.weights()
+        recommenders: Sequence[Recommender] = (self.context, self.catalogue)
+        lists = []
+        with self._ranking_lock:
+            for recommender in recommenders:
+                try:
+                    picks = recommender.rank(query, max(limit * _DEPTH, MAX_CANDIDATES))
+                except RecommenderError as error:
+                    logger.warning("%s can't answer: %s", recommender.name, error)
+                    warnings.append(f"{recommender.name}: {error}")
+                else:
+                    lists.append(RankedList(recommender.name, picks, weights[recommender.name]))
+        return lists
 
     def _finish(
-        self, asking: _Request, asked: LlmAnswer, *, remember: bool = True
+        self, pending: _Pending, llm_answer: LlmAnswer, *, remember: bool
     ) -> Recommendation:
-        perceived = asking.perceived.or_read_by_llm(asked.mood, asked.tone)
-        with self.ranking_lock:
-            query, own = self._revised(asking, perceived)
-            asked = replace(asked, picks=self._checked(asked.picks, query))
-            lists = [RankedList(LLM, asked.picks, self._learned[LLM]), *own]
-            fused = self._fused(lists, asking.request, query)
-            if not fused:
-                problems = ("no film to recommend", *asking.warnings)
-                raise RecommenderError("; ".join(problems))
-            picks = self._described(fused, asking.request, query)
-        answer = {
-            "id": self._new_id(),
-            "answered_at": asking.now,
-            "context": dict(query.context),
-            "mood_source": perceived.mood.source,
-            "tone_source": perceived.tone.source,
-            "llm_status": asked.status,
-            "llm_numbers": asked.numbers.as_json(),
-            "seconds": self._clock() - asking.started,
-            "corrects": asking.request.corrects,
-        }
+        perceived = pending.perceived.or_read_by_llm(llm_answer.mood, llm_answer.tone)
+        if perceived is not pending.perceived:
+            # Ranked again, as the mood was not known before.
+            query = replace(pending.query, context=_context(pending.environment, perceived))
+            lists = self._ranked(query, pending.request.limit, [])
+            pending = replace(pending, perceived=perceived, query=query, lists=lists)
+        llm_answer = replace(llm_answer, picks=self._checked(llm_answer.picks, pending.query))
+        llm_list = RankedList(LLM, llm_answer.picks, self._learned[LLM])
+        fused = pending.fused([llm_list, *pending.lists])
+        if not fused:
+            raise RecommenderError("; ".join(("no film to recommend", *pending.warnings)))
+        picks = self._described(pending, fused)
+        answer_id = self._store(pending, llm_answer, picks) if remember else None
         return Recommendation(
-            id=self._remember(answer, picks, asking.warnings) if remember else None,
+            id=answer_id,
             movies=[pick["title"] for pick in picks],
-            primary_llm=[pick.title for pick in asked.picks],
+            primary_llm=[pick.title for pick in llm_answer.picks],
             picks=picks,
             perceived=perceived,
-            llm=asked,
-            warnings=asking.warnings,
+            llm=llm_answer,
+            warnings=pending.warnings,
         )
 
     def _checked(self, picks: Sequence[Pick], query: Query) -> list[Pick]:
@@ -248,99 +286,81 @@ class Station:
         kept = (pick for pick in checked if pick.known or self._keep_unknown)
         return list(admissible(kept, query))
 
-    def _own(self, query: Query, limit: int, warnings: list[str]) -> list[RankedList]:
-        weights = self.weights()
-        recommenders: Sequence[Recommender] = (self.context, self.catalogue)
-        lists = []
-        for recommender in recommenders:
-            try:
-                with self.ranking_lock:
-                    picks = recommender.rank(query, max(limit * _DEPTH, MAX_CANDIDATES))
-            except RecommenderError as error:
-                logger.warning("%s can't answer: %s", recommender.name, error)
-                warnings.append(f"{recommender.name}: {error}")
-            else:
-                lists.append(RankedList(recommender.name, picks, weights[recommender.name]))
-        return lists
-
-    def _fused(
-        self, lists: Sequence[RankedList], request: InferenceRequest, query: Query
-    ) -> list[Fused]:
-        return with_exploration(fuse(lists, request.limit * _DEPTH), request.limit, query)
-
-    def _described(
-        self, fused: Sequence[Fused], request: InferenceRequest, query: Query
-    ) -> list[dict[str, Any]]:
-        with self.ranking_lock:
-            told = Reasons(query, request.language or "en")
-            known, chosen = self._facts(fused)
-            return [
-                _described(each, known.get(each.pick.key), chosen.get(each.pick.key, {}), told)
-                for each in fused
-            ]
+    def _described(self, pending: _Pending, fused: Sequence[Fused]) -> list[dict[str, Any]]:
+        """Return the films as they are shown, each with the reason why it is there."""
+        keys = [each.pick.key for each in fused]
+        known, chosen = self._facts(keys, [each.pick for each in fused])
+        found = [known.get(key) for key in keys]
+        traits = [film if isinstance(film, ShippedFilm) else None for film in found]
+        facts = [
+            Facts(each.sources, film, chosen.get(key, {}), each.whys.get(LLM, ""))
+            for key, each, film in zip(keys, fused, traits, strict=True)
+        ]
+        reasons = explain(pending.query, pending.request.language or "en", facts)
+        return [
+            {
+                "title": film.title if film else each.pick.title,
+                "year": film.year if film else each.pick.year,
+                # The catalogue ranks what ships, even while the table can't be read.
+                "known": film is not None or CATALOGUE in each.sources,
+                "explore": each.explore,
+                "score": round(each.score, 4),
+                "sources": dict(each.sources),
+                "why": why,
+                "genres": list(trait.genres) if trait else [],
+                "runtime": trait.runtime if trait else None,
+                "original_title": trait.original_title if trait else "",
+            }
+            for each, film, trait, why in zip(fused, found, traits, reasons, strict=True)
+        ]
 
     def _facts(
-        self, fused: Sequence[Fused]
+        self, keys: Sequence[str], picks: Sequence[Pick]
     ) -> tuple[dict[str, ShippedFilm | Film], Mapping[str, Mapping[str, int]]]:
         """Return what is known of the films, and how often they were chosen in what."""
-        keys = {each.pick.key: each.pick.year for each in fused}
-        found = {each.pick.key: shipped.find(each.pick.title, each.pick.year) for each in fused}
+        found = [each.film or shipped.find(each.title, each.year) for each in picks]
         # Shown under a further name, a film would stand there twice.
         known: dict[str, ShippedFilm | Film] = {
-            key: film for key, film in found.items() if film and film.key == key
+            key: film for key, film in zip(keys, found, strict=True) if film and film.key == key
         }
+        years = {key: each.year for key, each in zip(keys, picks, strict=True)}
         try:
             with self._database.read() as session:
-                if others := keys.keys() - known:
+                if others := years.keys() - known:
                     for key, same in films.known(session, others).items():
-                        if film := films.meant(same, keys[key]):
+                        if film := films.meant(same, years[key]):
                             known[key] = shipped.find(film.title, film.year) or film
-                return known, self._occasions.of(session, keys)
+                return known, self._choice_counts.of(session, keys)
         except DatabaseUnavailableError as error:
             logger.warning("answering without facts: %s", error)
             return known, {}
 
-    def _remember(
-        self, answer: dict[str, Any], picks: list[dict[str, Any]], warnings: list[str]
+    def _store(
+        self, pending: _Pending, llm_answer: LlmAnswer, picks: list[dict[str, Any]]
     ) -> str | None:
-        rows = [
-            {"film_key": titles.key(pick["title"])}
-            | {name: pick[name] for name in ("title", "year", "sources")}
-            for pick in picks
-        ]
+        """Store an answer; return its id, ``None`` if that failed."""
+        answer = StoredAnswer(
+            id=self._new_id(),
+            answered_at=pending.now,
+            context=pending.query.context,
+            mood_source=pending.perceived.mood.source,
+            tone_source=pending.perceived.tone.source,
+            llm_status=llm_answer.status,
+            llm_numbers=llm_answer.numbers.as_json(),
+            seconds=self._clock() - pending.started,
+            corrects=pending.request.corrects,
+            picks=[
+                StoredPick(titles.key(pick["title"]), pick["title"], pick["year"], pick["sources"])
+                for pick in picks
+            ],
+        )
         try:
-            self._database.deferred.submit(lambda session: answers.record(session, answer, rows))
+            self._database.deferred.submit(lambda session: answers.record(session, answer))
         except DatabaseUnavailableError as error:
             logger.warning("an answer was not stored: %s", error)
-            warnings.append(f"this answer was not stored: {error}")
+            pending.warnings.append(f"this answer was not stored: {error}")
             return None
-        return str(answer["id"])
-
-
-def _described(
-    each: Fused, film: ShippedFilm | Film | None, chosen: Mapping[str, int], told: Reasons
-) -> dict[str, Any]:
-    traits = film if isinstance(film, ShippedFilm) else None
-    return {
-        "title": film.title if film else each.pick.title,
-        "year": film.year if film else each.pick.year,
-        # The catalogue ranks what ships, even while the table can't be read.
-        "known": film is not None or CATALOGUE in each.sources,
-        "explore": each.explore,
-        "score": round(each.score, 4),
-        "sources": dict(each.sources),
-        "why": told.why(each.sources, traits, chosen, each.whys.get(LLM, "")),
-        "genres": list(traits.genres) if traits else [],
-        "runtime": traits.runtime if traits else None,
-        "original_title": traits.original_title if traits else "",
-    }
-
-
-def log_choice(session: Session, request: LogRequest, now: datetime) -> None:
-    """Add a choice to the log, linked to the answer it came from."""
-    row = request.row()
-    key = titles.key(row.movie_title)
-    logs.add(session, row, now, answers.answer_of_choice(session, key, now, request.inference_id))
+        return answer.id
 
 
 def _context(env: Environment, perceived: Perceived) -> dict[str, str]:
@@ -355,25 +375,3 @@ def _context(env: Environment, perceived: Perceived) -> dict[str, str]:
             value = getattr(env, name)
             context[name] = "" if value is None else str(value)
     return context
-
-
-def _query(
-    request: InferenceRequest,
-    words: Understanding,
-    env: Environment,
-    perceived: Perceived,
-    now: datetime,
-) -> Query:
-    named = (*request.movies, *request.exclude)
-    return Query(
-        context=_context(env, perceived),
-        hour=now.hour,
-        words=words,
-        liked=tuple(request.movies),
-        excluded=frozenset().union(*map(shipped.spellings, named)),
-        intent=request.intent,
-        max_minutes=request.max_minutes,
-        family=request.family,
-        seed=request.seed,
-        date=now.date().isoformat(),
-    )

@@ -19,6 +19,7 @@ from moodflix import vocabulary
 from moodflix.films import titles
 from moodflix.requests import LogRow
 from moodflix.store import answers, logs, migration, stats
+from moodflix.store.answers import StoredAnswer, StoredPick
 from moodflix.store.database import Database
 from moodflix.store.models import Answer, AnswerPick, LogEntry
 from moodflix.store.sums import rebuild
@@ -78,22 +79,22 @@ def store(
     chosen: Iterable[tuple[datetime, str, str, str | None]],
 ) -> None:
     for each in asked:
-        columns = {
-            "id": each.id,
-            "answered_at": each.at,
-            "context": {"mood": each.mood},
-            "mood_source": each.source,
-            "tone_source": "none",
-            "llm_status": each.status,
-            "llm_numbers": {},
-            "seconds": each.seconds,
-            "corrects": each.corrects,
-        }
-        picks = [
-            {"film_key": titles.key(film), "title": film, "year": None, "sources": sources}
-            for film, sources in zip(FILMS, each.picks, strict=False)
-        ]
-        answers.record(session, columns, picks)
+        answer = StoredAnswer(
+            id=each.id,
+            answered_at=each.at,
+            context={"mood": each.mood},
+            mood_source=each.source,
+            tone_source="none",
+            llm_status=each.status,
+            llm_numbers={},
+            seconds=each.seconds,
+            corrects=each.corrects,
+            picks=[
+                StoredPick(titles.key(film), film, None, sources)
+                for film, sources in zip(FILMS, each.picks, strict=False)
+            ],
+        )
+        answers.record(session, answer)
     for at, mood, film, answer_id in chosen:
         row = LogRow(client_sent_at=at.isoformat(), mood=mood, movie_title=film)
         logs.add(session, row, at, answer_id)

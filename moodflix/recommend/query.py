@@ -81,7 +81,8 @@ class Query:
 class Pick:
     """One recommended film; ``score`` compares only within one list.
 
-    ``known`` is false for a film of the LLM's that the table of films doesn't hold.
+    ``known`` is false for a film of the LLM's that the table of films doesn't hold. ``film`` is set
+    by who took the pick from the catalogue.
     """
 
     title: str
@@ -89,6 +90,7 @@ class Pick:
     score: float = 0.0
     why: str = ""
     known: bool = True
+    film: ShippedFilm | None = field(default=None, compare=False, repr=False)
 
     @property
     def key(self) -> str:

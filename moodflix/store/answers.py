@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy.orm import Session, aliased
 
-from moodflix.store import sums
+from moodflix.films import titles
+from moodflix.requests import LogRow
+from moodflix.store import logs, sums
 from moodflix.store.models import Answer, AnswerPick, Base, LogEntry
 from moodflix.vocabulary import HAND, NONE
 
@@ -31,21 +33,56 @@ _NEWEST_WITH_FILM = (
 )
 
 
-def record(session: Session, answer: Mapping[str, Any], picks: Sequence[Mapping[str, Any]]) -> None:
-    """Store the columns of an answer and those of its picks, in their order.
+@dataclass(frozen=True)
+class StoredPick:
+    """One film of an answer, with the rank that each recommender gave it."""
+
+    film_key: str
+    title: str
+    year: int | None
+    sources: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class StoredAnswer:
+    """What is kept of an answer: its columns, and its films in their order."""
+
+    id: str
+    answered_at: datetime
+    context: Mapping[str, str]
+    mood_source: str
+    tone_source: str
+    llm_status: str
+    llm_numbers: Mapping[str, float]
+    seconds: float
+    corrects: str | None
+    picks: Sequence[StoredPick]
+
+
+def record(session: Session, answer: StoredAnswer) -> None:
+    """Store an answer and its picks.
 
     Of what it ``corrects`` only a reading of the mood is kept, put right by a mood given by hand.
     """
-    by_hand = answer["mood_source"] == HAND
-    answer = {**answer, "corrects": _reading(session, answer.get("corrects")) if by_hand else None}
+    by_hand = answer.mood_source == HAND
+    columns = {**vars(answer), "corrects": _reading(session, answer.corrects) if by_hand else None}
+    picks = [vars(pick) for pick in columns.pop("picks")]
     # Plain inserts: the unit of work would cost as much as the ranking.
-    session.execute(insert(Answer.__table__), answer)  # type: ignore[arg-type]
+    session.execute(insert(Answer.__table__), columns)  # type: ignore[arg-type]
     rows = [
-        {"answer_id": answer["id"], "position": place, **pick}
+        {"answer_id": answer.id, "position": place, **pick}
         for place, pick in enumerate(picks, start=1)
     ]
     session.execute(insert(AnswerPick.__table__), rows)  # type: ignore[arg-type]
-    sums.count_answer(session, answer, picks)
+    sums.count_answer(session, columns, picks)
+
+
+def log_choice(
+    session: Session, row: LogRow, now: datetime, inference_id: str | None = None
+) -> None:
+    """Add a choice to the log, linked to the answer it came from."""
+    key = titles.key(row.movie_title)
+    logs.add(session, row, now, answer_of_choice(session, key, now, inference_id))
 
 
 def _reading(session: Session, answer_id: str | None) -> str | None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, current_app
 
 from moodflix.requests import FeedbackRequest, read
-from moodflix.store import database as db
-from moodflix.store import feedback
+from moodflix.station import Station
 from moodflix.web.envelope import receive, reply
 
 blueprint = Blueprint("feedback", __name__)
@@ -17,7 +16,8 @@ blueprint = Blueprint("feedback", __name__)
 @blueprint.post("/inference/feedback")
 def say() -> Response:
     """Keep a visitor's verdict, or take it back; the answer is sent once that is on the disk."""
-    said = read(FeedbackRequest, receive("inference-feedback"))
+    verdict = read(FeedbackRequest, receive("inference-feedback"))
     now = datetime.now(timezone.utc)
-    db.current().commit(lambda session: feedback.save(session, said, now))
+    station: Station = current_app.extensions["moodflix.station"]
+    station.save_feedback(verdict, now)
     return reply({"status": "ok", "message": "feedback saved"}, "success")

@@ -30,37 +30,30 @@ _EVENTS = "text/event-stream"
 def infer() -> Response:
     """Recommend films for an evening."""
     station: Station = current_app.extensions["moodflix.station"]
-    asked = _asked(station, _MESSAGE_TYPE)
-    if asked.language is None:
+    query = read(InferenceRequest, receive(_MESSAGE_TYPE))
+    if query.language is None:
         preferred = request.accept_languages.best_match(get_args(Language), "en")
-        asked = asked.model_copy(update={"language": preferred})
+        query = query.model_copy(update={"language": preferred})
     now = datetime.now(timezone.utc)
     # "Accept: */*" gets the documented object.
     wanted = request.accept_mimetypes.best_match(["application/json", _EVENTS])
     if wanted == _EVENTS:
-        return _streamed(station.stream(asked, now))
+        return _streamed(station.stream(query, now))
     try:
-        given = station.answer(asked, now)
+        answer = station.answer(query, now)
     except LlmError:
         request_log.note(llm=UNAVAILABLE)
         raise
-    _note(given)
-    return reply(given.as_json(), _MESSAGE_TYPE)
+    _note(answer)
+    return reply(answer.as_json(), _MESSAGE_TYPE)
 
 
 @blueprint.post("/inference/reading")
 def reading() -> Response:
     """Say what is read of a person; no film, no LLM, and nothing is stored."""
-    asked = _asked(current_app.extensions["moodflix.station"], _READING)
-    perceived = perceive(asked, understand(asked.text, asked.mood))
+    query = read(InferenceRequest, receive(_READING))
+    perceived = perceive(query, understand(query.text, query.mood))
     return reply({"perceived": perceived.as_json()}, _READING)
-
-
-def _asked(station: Station, message_type: str) -> InferenceRequest:
-    # All of it first: a slow sender must not keep others waiting.
-    request.get_data()
-    with station.ranking_lock:
-        return read(InferenceRequest, receive(message_type))
 
 
 def _streamed(events: Iterator[Event]) -> Response:
@@ -95,5 +88,5 @@ def _line(event: Event) -> str:
     return f"event: {event.name}\ndata: {current_app.json.dumps(data)}\n\n"
 
 
-def _note(given: Recommendation) -> None:
-    request_log.note(llm=given.llm.status, **given.llm.numbers.as_json())
+def _note(answer: Recommendation) -> None:
+    request_log.note(llm=answer.llm.status, **answer.llm.numbers.as_json())

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, current_app, request
 from moodflix.errors import InvalidInputError
 from moodflix.learning.training import Trainer
 from moodflix.requests import COLUMNS, LogQuery, LogRequest, read
-from moodflix.station import log_choice
+from moodflix.station import Station
 from moodflix.store import database as db
 from moodflix.store import logs
 from moodflix.web.envelope import answer_enveloped, receive, reply
@@ -29,7 +29,8 @@ def save() -> Response:
         raise InvalidInputError("movieTitle is required")
     choice = read(LogRequest, body)
     now = datetime.now(timezone.utc)
-    db.current().commit(lambda session: log_choice(session, choice, now))
+    station: Station = current_app.extensions["moodflix.station"]
+    station.log_choice(choice, now)
     trainer: Trainer = current_app.extensions["moodflix.trainer"]
     trainer.refresh()
     return reply({"status": "ok", "message": "log saved"}, "success")

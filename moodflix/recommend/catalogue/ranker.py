@@ -121,7 +121,7 @@ class Catalogue:
                 seen.add(self._keys[place])
                 film = self._films[place]
                 worst = picks[-1].score if picks else score
-                picks.append(Pick(film.title, film.year, min(score, worst)))
+                picks.append(Pick(film.title, film.year, min(score, worst), film=film))
         return picks
 
     def _scores(self, query: Query) -> Array:
