@@ -12,12 +12,13 @@ import pytest
 from flask.testing import FlaskCliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event
+from sqlalchemy import delete, event
 
 from moodflix.films import titles
 from moodflix.requests import LogRow, read
 from moodflix.store import logs
 from moodflix.store.database import Database
+from moodflix.store.models import LogEntry
 from tests.learning import delete_choices
 
 NOW = datetime(2025, 10, 5, 18, 30, tzinfo=timezone.utc)
@@ -115,6 +116,19 @@ def test_it_returns_the_newest_rows_oldest_of_them_first(database: Database) -> 
         assert chosen == ["Film 7", "Film 8"]
         assert logs.id_range(session) == (1, 9)
         assert all(len(each) == 12 for each in logs.recent(session, 50))
+
+
+def test_a_row_that_is_seen_before_one_with_a_lower_id_waits_for_it(database: Database) -> None:
+    add(database, *(row(f"Film {n}") for n in range(6)))
+    with database.write() as session:
+        session.execute(delete(LogEntry).where(LogEntry.id == 4))
+    second = timedelta(seconds=1)
+    with database.read() as session:
+        assert logs.id_range(session, NOW + 59 * second) == (1, 3)
+        # Nothing comes any more.
+        assert logs.id_range(session, NOW + 60 * second) == (1, 6)
+        # Nor does a clock that was set back hold rows up.
+        assert logs.id_range(session, NOW - second) == (1, 6)
 
 
 def test_it_counts_how_often_a_film_was_chosen_under_any_spelling(database: Database) -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from itertools import pairwise
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -44,6 +45,8 @@ _UNSAID = (vocabulary.NONE, None)
 # What one index holds of a choice.
 _OCCASION = (LogEntry.film_key, LogEntry.mood, LogEntry.weather_desc, LogEntry.weekday)
 _BATCH = 2_000
+# How long a row may be on its way into the log, and how many newer ones may be seen before it.
+_MAX_TRANSACTION, _UNSETTLED = timedelta(seconds=60), 200
 _FILMS_COUNTED = 5_000
 # Shorter numbers are years or day counts, not epoch seconds.
 _SHORT_NUMBER = re.compile(r"[+-]?\d{0,8}(\.\d*)?", re.ASCII)
@@ -177,11 +180,24 @@ def chosen_since(session: Session, since: datetime) -> frozenset[str]:
     return frozenset(session.scalars(select(LogEntry.film_key).where(recent).distinct()))
 
 
-def id_range(session: Session) -> tuple[int, int]:
-    """Return the ids of the oldest and the newest row, zeros when there is none."""
-    # Two statements: SQLite would read the whole table to answer both in one.
-    first, last = (session.scalar(select(end(LogEntry.id))) for end in (func.min, func.max))
-    return first or 0, last or 0
+def id_range(session: Session, now: datetime | None = None) -> tuple[int, int]:
+    """Return the ids of the oldest row and of the newest that none is to come before, or zeros.
+
+    A database may show a row before one with a lower id, whose transaction lasts longer: rows that
+    follow a gap are left out until they are old enough that nothing comes to fill it.
+    """
+    now = now or datetime.now(timezone.utc)
+    newest = session.execute(
+        select(LogEntry.id, LogEntry.received_at).order_by(LogEntry.id.desc()).limit(_UNSETTLED)
+    ).all()
+    if not newest:
+        return 0, 0
+    last = newest[0].id
+    for (later, received_at), (earlier, _) in pairwise(newest):
+        if not timedelta() <= now - received_at < _MAX_TRANSACTION:
+            break
+        last = last if later == earlier + 1 else earlier
+    return session.scalar(select(func.min(LogEntry.id))) or 0, last
 
 
 def choices(
