@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, Literal, TypeVar
+from functools import cache
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -312,6 +313,20 @@ class Envelope(BaseModel):
 
 
 Shape = TypeVar("Shape", bound=BaseModel)
+
+
+@cache
+def fields(shape: type[BaseModel]) -> strict_json.Fields:
+    """Return the names that a shape is sent under, with those of the objects inside."""
+    found: dict[str, Any] = {}
+    for name, field in shape.model_fields.items():
+        alias = field.validation_alias or name
+        names = alias.choices if isinstance(alias, AliasChoices) else [alias]
+        # What is read leniently has no shape in its annotation.
+        kinds = (Environment,) if field.annotation is Any else get_args(field.annotation)
+        inner = [each for each in kinds if isinstance(each, type) and issubclass(each, BaseModel)]
+        found |= dict.fromkeys(map(str, names), fields(inner[0]) if inner else None)
+    return found
 
 
 def read(shape: type[Shape], raw: Mapping[str, Any]) -> Shape:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,12 @@ class _Refused:
     """Stands where a number can't be taken, until ``check`` names its place."""
 
     why: str
+    is_json: bool = True
+
+
+#: The documented names of an object, each with those of the object it holds, if it does.
+Fields = Mapping[str, Any]
+_IGNORED: Fields = {}
 
 
 def parse(data: bytes) -> dict[str, Any]:
@@ -46,37 +52,41 @@ def parse(data: bytes) -> dict[str, Any]:
     return parsed
 
 
-def check(parsed: dict[str, Any]) -> None:
-    """Look at every value of what ``parse`` returned.
+def check(parsed: dict[str, Any], fields: Fields | None = None) -> None:
+    """Look at every value of what ``parse`` returned, or at those of documented fields only.
 
     Raises:
         InvalidInputError: nested too deep, a number that is infinite or longer than
-            ``MAX_TEXT`` characters, or text that can't be stored; names the field.
+            ``MAX_TEXT`` characters, or text that can't be stored; names the field. Of other
+            fields only what is not JSON is refused.
     """
     # A stack of iterators: recursion is what deep nesting would break, and a copy of what a long
     # list holds would cost more memory than the body.
-    open_values: list[tuple[str, Iterator[tuple[object, object]]]] = [("", iter(parsed.items()))]
+    open_values: list[tuple[str, Fields | None, Iterator[tuple[object, object]]]]
+    open_values = [("", fields, iter(parsed.items()))]
     while open_values:
-        path, items = open_values[-1]
+        path, known, items = open_values[-1]
         for name, value in items:
-            if isinstance(name, str) and text_problem(name):
-                raise InvalidInputError(
-                    INVALID, [FieldProblem(path, f"a name {text_problem(name)}")]
-                )
-            if isinstance(value, _Refused):
+            is_ignored = known is _IGNORED
+            inner = known
+            if isinstance(name, str):
+                if not is_ignored and (problem := text_problem(name)):
+                    raise InvalidInputError(INVALID, [FieldProblem(path, f"a name {problem}")])
+                inner = None if known is None else known.get(name, _IGNORED)
+                is_ignored = inner is _IGNORED
+            if isinstance(value, _Refused) and not (is_ignored and value.is_json):
                 raise InvalidInputError(INVALID, [FieldProblem(_join(path, name), value.why)])
-            if isinstance(value, str):
-                problem = text_problem(value)
-                if problem:
-                    where = _join(path, name)
-                    raise InvalidInputError(f"{where}: {problem}", [FieldProblem(where, problem)])
-            elif isinstance(value, (dict, list)):
-                if len(open_values) == MAX_DEPTH:
-                    raise InvalidInputError(
-                        INVALID, [FieldProblem(path, f"nested deeper than {MAX_DEPTH} levels")]
-                    )
-                inner = value.items() if isinstance(value, dict) else enumerate(value)
-                open_values.append((_join(path, name), iter(inner)))
+            if isinstance(value, str) and not is_ignored and (problem := text_problem(value)):
+                where = _join(path, name)
+                raise InvalidInputError(f"{where}: {problem}", [FieldProblem(where, problem)])
+            if isinstance(value, (dict, list)):
+                if len(open_values) >= MAX_DEPTH and not is_ignored:
+                    why = f"nested deeper than {MAX_DEPTH} levels"
+                    raise InvalidInputError(INVALID, [FieldProblem(path, why)])
+                pairs = value.items() if isinstance(value, dict) else enumerate(value)
+                # The path is for messages; deep in what is ignored it would only grow.
+                where = path if is_ignored else _join(path, name)
+                open_values.append((where, inner, iter(pairs)))
                 break
         else:
             open_values.pop()
@@ -105,4 +115,4 @@ def _number(text: str) -> str | _Refused:
 
 
 def _not_a_number(text: str) -> _Refused:
-    return _Refused(f"{text} is not JSON")
+    return _Refused(f"{text} is not JSON", is_json=False)

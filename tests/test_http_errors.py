@@ -37,9 +37,9 @@ SECRET = "SELECT secret FROM /home/somebody/moodflix.sqlite3"
         b'{"movieTitle": "x", "\\ud800": 1}',
         b'{"movieTitle": "x", "a": NaN}',
         b'{"movieTitle": "x", "a": [-Infinity]}',
-        b'{"movieTitle": "x", "a": 1e999}',
-        b'{"movieTitle": "x", "a": %s}' % (b"9" * 5000),
-        b'{"movieTitle": "x", "a": %s}' % (b"[" * 100 + b"]" * 100),
+        b'{"movieTitle": "x", "mood": 1e999}',
+        b'{"movieTitle": "x", "mood": %s}' % (b"9" * 5000),
+        b'{"movieTitle": "x", "mood": %s}' % (b"[" * 100 + b"]" * 100),
         b"[" * 100_000,
     ],
 )
@@ -58,10 +58,12 @@ def test_a_broken_body_has_the_documented_answer(client: FlaskClient, path: str)
 @pytest.mark.parametrize("path", POSTS)
 @pytest.mark.parametrize("text", ["a\\u0000b", "\\ud83c", "\\udf89\\ud83c"])
 def test_text_that_cannot_be_stored_is_refused(client: FlaskClient, path: str, text: str) -> None:
+    # Each path takes one of the two, and looks at no other.
     body = f'{{"movieTitle": "{text}", "movies": ["{text}"]}}'
+    field = "movieTitle" if path.endswith("/log") else "movies.0"
     answered = client.post(path, data=body)
     assert answered.status_code == 400
-    assert answered.get_json()["details"][0]["field"] == "movieTitle"
+    assert answered.get_json()["details"][0]["field"] == field
     assert client.get("/inference/log").get_json() == []
 
 
@@ -84,7 +86,7 @@ def test_a_body_is_json_whatever_its_content_type(client: FlaskClient, content_t
         {"movieTitle": "x", "mood": ["zebra-crossing"]},
         {"movieTitle": "x", "mood": "zebra-crossing" * 20},
         {"movieTitle": "x", "mood": {"zebra-crossing": 1}},
-        {"movieTitle": "x", "zebra-crossing": "\0"},
+        {"movieTitle": "x", "zebra-crossing\0": 1},
         {"movieTitle": "x", "mood": "zebra-crossing\0"},
         {"protocol": "zebra-crossing", "version": "zebra-crossing"},
         {"protocol": "MFNP", "message_type": "zebra-crossing", "payload": "zebra-crossing"},

@@ -67,6 +67,46 @@ def test_any_body_is_answered_with_200_or_400_in_json(app: Flask, body: bytes, p
     assert isinstance(answered.get_json(), dict)
 
 
+ODD = st.sampled_from(
+    [
+        b'"\\u0000"',
+        b'"\\ud800"',
+        b"1e999",
+        b"9" * 500,
+        b"[" * 80 + b"]" * 80,
+        b'{"\\u0000": [1e999]}',
+    ]
+) | VALUES.map(lambda value: json.dumps(value).encode()).filter(
+    lambda text: b"NaN" not in text and b"Infinity" not in text
+)
+ENVELOPE = b'{"protocol": "MFNP", "message_type": "%s", "payload": {%s}, "sender": %s}'
+
+
+@MANY
+@given(odd=ODD, is_enveloped=st.booleans())
+@pytest.mark.parametrize(
+    ("name", "holder", "known"),
+    [
+        ("inference-reading", b"environment", b'"limit": 1'),
+        ("inference-log", b"env", b'"movieTitle": "x"'),
+        (
+            "inference-feedback",
+            None,
+            b'"movieTitle": "x", "visitor": "a-visitor", "verdict": "loved"',
+        ),
+    ],
+)
+def test_unknown_fields_are_ignored_whatever_is_in_them(
+    app: Flask, name: str, holder: bytes | None, known: bytes, odd: bytes, *, is_enveloped: bool
+) -> None:
+    payload = known + b', "unknown": ' + odd
+    if holder:
+        payload += b', "%s": {"city": "Seoul", "unknown": %s}' % (holder, odd)
+    body = ENVELOPE % (name.encode(), payload, odd) if is_enveloped else b"{%s}" % payload
+    answered = app.test_client().post(f"/{name.replace('-', '/')}", data=body)
+    assert answered.status_code == 200, answered.text
+
+
 @given(st.dictionaries(st.text(max_size=5), st.text(), max_size=5))
 def test_text_that_can_be_stored_comes_through(sent: dict[str, str]) -> None:
     def good(text: str) -> bool:

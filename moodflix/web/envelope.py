@@ -5,19 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Response, g, request
+from pydantic import BaseModel
 from pydantic_core import to_json
 
 from moodflix import strict_json
 from moodflix.errors import FieldProblem, InvalidInputError
-from moodflix.requests import Envelope, read
+from moodflix.requests import Envelope, fields, read
 
 _PROTOCOL = "protocol"
 
 
-def receive(message_type: str) -> dict[str, Any]:
+def read_payload(message_type: str, shape: type[BaseModel]) -> dict[str, Any]:
     """Return the payload of the request, taken out of its envelope if it came in one.
 
-    From here on the request is answered in the form it came in.
+    What is in fields that ``shape`` doesn't have is not looked at. From here on the request is
+    answered in the form it came in.
 
     Raises:
         InvalidInputError: not JSON, or an envelope that doesn't fit.
@@ -28,9 +30,10 @@ def receive(message_type: str) -> dict[str, Any]:
     body = strict_json.parse(data)
     if _PROTOCOL in body:
         answer_enveloped()
-    strict_json.check(body)
     if _PROTOCOL not in body:
+        strict_json.check(body, fields(shape))
         return body
+    strict_json.check(body, {**fields(Envelope), "payload": fields(shape)})
     envelope = read(Envelope, body)
     if envelope.message_type != message_type:
         problem = FieldProblem("message_type", f"must be {message_type!r} here")

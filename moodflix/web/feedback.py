@@ -8,7 +8,7 @@ from flask import Blueprint, Response, current_app
 
 from moodflix.requests import FeedbackRequest, read
 from moodflix.station import Station
-from moodflix.web.envelope import receive, reply
+from moodflix.web.envelope import read_payload, reply
 
 blueprint = Blueprint("feedback", __name__)
 
@@ -16,7 +16,7 @@ blueprint = Blueprint("feedback", __name__)
 @blueprint.post("/inference/feedback")
 def say() -> Response:
     """Keep a visitor's verdict, or take it back; the answer is sent once that is on the disk."""
-    verdict = read(FeedbackRequest, receive("inference-feedback"))
+    verdict = read(FeedbackRequest, read_payload("inference-feedback", FeedbackRequest))
     now = datetime.now(timezone.utc)
     station: Station = current_app.extensions["moodflix.station"]
     station.save_feedback(verdict, now)

@@ -18,7 +18,7 @@ from moodflix.recommendation import HEARTBEAT, Event, Recommendation
 from moodflix.requests import InferenceRequest, Language, read
 from moodflix.station import Station
 from moodflix.web import request_log
-from moodflix.web.envelope import enveloped, receive, reply
+from moodflix.web.envelope import enveloped, read_payload, reply
 
 blueprint = Blueprint("inference", __name__)
 _MESSAGE_TYPE = "inference"
@@ -30,7 +30,7 @@ _EVENTS = "text/event-stream"
 def infer() -> Response:
     """Recommend films for an evening."""
     station: Station = current_app.extensions["moodflix.station"]
-    query = read(InferenceRequest, receive(_MESSAGE_TYPE))
+    query = read(InferenceRequest, read_payload(_MESSAGE_TYPE, InferenceRequest))
     if query.language is None:
         preferred = request.accept_languages.best_match(get_args(Language), "en")
         query = query.model_copy(update={"language": preferred})
@@ -51,7 +51,7 @@ def infer() -> Response:
 @blueprint.post("/inference/reading")
 def reading() -> Response:
     """Say what is read of a person; no film, no LLM, and nothing is stored."""
-    query = read(InferenceRequest, receive(_READING))
+    query = read(InferenceRequest, read_payload(_READING, InferenceRequest))
     perceived = perceive(query, understand(query.text, query.mood))
     return reply({"perceived": perceived.as_json()}, _READING)
 

@@ -13,7 +13,7 @@ from moodflix.requests import COLUMNS, LogQuery, LogRequest, read
 from moodflix.station import Station
 from moodflix.store import database as db
 from moodflix.store import logs
-from moodflix.web.envelope import answer_enveloped, receive, reply
+from moodflix.web.envelope import answer_enveloped, read_payload, reply
 
 blueprint = Blueprint("logs", __name__)
 # The title has two names: the column's, and the one it is sent under.
@@ -23,7 +23,7 @@ _COLUMNS: Final = (*COLUMNS, "movieTitle")
 @blueprint.post("/inference/log")
 def save() -> Response:
     """Save a choice; the answer is sent once the row is on the disk."""
-    body = receive("inference-log")
+    body = read_payload("inference-log", LogRequest)
     title = body.get("movieTitle")
     if title is None or (isinstance(title, str) and not title.strip()):
         raise InvalidInputError("movieTitle is required")
