@@ -49,6 +49,7 @@ class Sums:
     def __init__(self, session: Session) -> None:
         """Start with nothing counted."""
         self._session, self._zone = session, session.info["zone"]
+        self._days: dict[datetime, str] = {}
         self._tallies: Counter[tuple[str, str, str, str]] = Counter()
         self._films: defaultdict[tuple[str, str, int], list[int]]
         self._films = defaultdict(lambda: [0] * len(THIRDS))
@@ -91,8 +92,9 @@ class Sums:
             self._add("accepted", name, str(min(rank, LAST_RANK)), answered_at, n)
 
     def _add(self, measure: str, a: str, b: str, moment: datetime, n: int = 1) -> None:
-        day = clock.local(moment, self._zone).date().isoformat()
-        self._tallies[measure, a, b, day] += n
+        if moment not in self._days:
+            self._days[moment] = clock.local(moment, self._zone).date().isoformat()
+        self._tallies[measure, a, b, self._days[moment]] += n
 
     def save(self) -> None:
         """Add what was counted to the tables."""
@@ -108,6 +110,7 @@ class Sums:
             for (mood, key, year), counts in self._films.items()
         ]
         add_up(self._session, film_tallies, films)
+        self._days.clear()
         self._tallies.clear()
         self._films.clear()
 
