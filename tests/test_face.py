@@ -131,7 +131,7 @@ def elsewhere(tmp_path: Path) -> Path:
 def asked(home: Path) -> list[str]:
     script = (
         "from moodflix.perception import face; "
-        "print(face.read([b'']).missing, face.available(), sep='\\n')"
+        "print(face.read([b'']).missing, face.nets_problem(), sep='\\n')"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=home, capture_output=True, text=True, check=True
@@ -157,7 +157,7 @@ def test_it_says_how_to_mend_the_nets(elsewhere: Path) -> None:
 
 
 def test_it_is_available_once_npm_has_run() -> None:
-    assert face.available() == ""
+    assert face.nets_problem() == ""
 
 
 def test_what_it_needs_is_imported_when_first_used() -> None:

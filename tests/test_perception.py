@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moodflix import vocabulary
-from moodflix.perception.merge import LEAST, Judged, Perceived, merge
+from moodflix.perception.merge import MIN_CONFIDENCE, Judged, Perceived, merge
 from moodflix.perception.reading import Reading
 from moodflix.perception.understanding import understand
 from moodflix.requests import InferenceRequest
@@ -183,6 +183,6 @@ def test_what_is_not_sure_is_a_neutral_that_nobody_said(
     assert seen.mood.label in vocabulary.MOODS
     assert seen.tone.label in vocabulary.VOICE_TONES
     for judged in (seen.mood, seen.tone):
-        known = LEAST <= judged.confidence <= 1
+        known = MIN_CONFIDENCE <= judged.confidence <= 1
         assert known or judged == Judged("neutral", "none", 0)
         assert known == (judged.source != "none")

@@ -248,9 +248,9 @@ def _choices(database: Database, models: ModelStore) -> Check:
 
 
 def _perception() -> Iterator[Check]:
-    wrong, _, remedy = face.available().partition("; run: ")
-    found = wrong or "moods are read from camera frames"
-    yield Check("face", WARNING if wrong else OK, found, remedy)
+    problem, _, remedy = face.nets_problem().partition("; run: ")
+    found = problem or "moods are read from camera frames"
+    yield Check("face", WARNING if problem else OK, found, remedy)
     if find_spec("av"):
         yield Check("voice", OK, "tones are read from recorded clips")
     else:

@@ -76,7 +76,7 @@ def _wav(data: bytes, seconds: float) -> tuple[Samples, int] | None:
     length = len(samples) * _RATE // rate
     if rate <= _RATE or not length:
         return samples, rate
-    # Frequencies above 8 kHz say nothing about a voice and cost time and memory.
+    # Frequencies above 8 kHz are not used, and cost time and memory.
     spectrum = np.fft.rfft(samples)[: length // 2 + 1]
     return (np.fft.irfft(spectrum, length) * (length / len(samples))).astype(np.float32), _RATE
 

@@ -23,12 +23,12 @@ _MAX_SCANS = 32
 _TEMPERATURE = 3.2
 # Recall is 6% for fear and 14% for disgust, so neither may rank first.
 _LOW_RECALL = ("fear", "disgust")
-# In widths of the face, between two frames that are read.
+# How far one face moves between two frames, in its own size.
 _MAX_STEP = 1.0
 
 
-def available() -> str:
-    """Return why no face can be read, the remedy included; empty when one can."""
+def nets_problem() -> str:
+    """Return why the nets can't be used, and the command that helps; empty when they can."""
     from moodflix.perception.face_nets import load
 
     try:
@@ -48,7 +48,7 @@ def read(frames: Sequence[bytes]) -> Reading:
     the face.
 
     Args:
-        frames: JPEG or PNG files in order of time; others and damaged ones are dropped.
+        frames: JPEG or PNG files in order of time; others, and damaged ones, are dropped.
 
     Returns:
         Scores of the seven moods. ``missing`` is ``extra_missing`` (no nets), ``bad_image`` (no
@@ -56,7 +56,7 @@ def read(frames: Sequence[bytes]) -> Reading:
         confidence of each frame with the face), ``read``, ``dropped``, and ``faces``, the most in
         one frame.
     """
-    if available():
+    if nets_problem():
         return Reading(missing="extra_missing")
     from moodflix.perception.face_nets import EXPRESSIONS, detect, express
 
@@ -99,7 +99,7 @@ def _sampled(frames: Sequence[bytes]) -> list[bytes]:
 
 
 def _followed(found: Sequence[Sequence[Face]]) -> list[Face | None]:
-    """Return for each frame the face of one person: whoever has the largest face in any frame."""
+    """Return the face of one person in each frame: of the one whose face is largest in any."""
     track: list[Face | None] = [None] * len(found)
     _, start, largest = max(
         ((face.area, index, face) for index, faces in enumerate(found) for face in faces),

@@ -16,9 +16,9 @@ from moodflix.vocabulary import FACE, HAND, LLM, NONE, VOICE, WORDS
 if TYPE_CHECKING:
     from moodflix.requests import InferenceRequest
 
-#: Below this confidence a mood or tone is not known: ``neutral``, its source ``none``.
-LEAST: Final = 0.35
-# The LLM doesn't say how sure it is.
+#: Below this confidence a mood or tone is unknown: ``neutral``, its source ``none``.
+MIN_CONFIDENCE: Final = 0.35
+# The LLM reports none of its own.
 _LLM_CONFIDENCE = 0.5
 _NOT_SENT = Reading(missing="not_sent")
 # A voice alone doesn't tell joy from anger, nor calm from grief.
@@ -38,7 +38,7 @@ class Judged(NamedTuple):
     confidence: float = 0.0
 
     def with_mood(self, mood: Judged) -> Judged:
-        """Return the tone of a voice together with a mood that another signal told."""
+        """Return this tone, made more specific where it is a voice's and another's mood fits."""
         label = _SUPPORTED.get((self.label, canonical_mood(mood.label)))
         if self.source != VOICE or label is None:
             return self
@@ -47,7 +47,7 @@ class Judged(NamedTuple):
 
 @dataclass(frozen=True)
 class Perceived:
-    """Mood and tone, and what each signal (hand, words, face, voice) says of them."""
+    """Mood and tone, and the reading of each signal (hand, words, face, voice)."""
 
     mood: Judged
     tone: Judged
@@ -68,7 +68,7 @@ class Perceived:
         judged = {"mood": self.mood, "tone": self.tone}
         return {
             **{name: _rounded(each._asdict()) for name, each in judged.items()},
-            **{name: _told(name, read) for name, read in self.signals.items()},
+            **{name: _signal_json(name, read) for name, read in self.signals.items()},
         }
 
 
@@ -82,15 +82,16 @@ def merge(
 ) -> Perceived:
     """Merge labels given by hand, the words, and what was read of frames and clip.
 
-    The mood is that with the highest mean of the scores of words and face, weighed by their
-    confidence; calm words or a calm face count only if the other shows no mood. Its confidence is
-    that of the surest signal that says so, less half of the surest that says otherwise. The tone
-    is the voice's, as sure as its score times its confidence; a mood that fits makes ``excited``
-    ``happy`` or ``angry`` and ``subdued`` ``sad``. What is less sure than ``LEAST`` is ``neutral``.
+    The mood is the one with the highest sum of the scores of words and face, weighted by their
+    confidence; a neutral signal counts only if the other is neutral or absent too. Its confidence
+    is the highest of the signals that agree, times one less half the highest of those that don't.
+    The tone is the voice's, its confidence the score times that of the voice; a mood that fits
+    makes ``excited`` ``happy`` or ``angry``, and ``subdued`` ``sad``. Below ``MIN_CONFIDENCE``
+    either is ``neutral``.
     """
-    given = {label: 1.0 for label in (request.mood, request.tone) if label}
+    by_hand = {label: 1.0 for label in (request.mood, request.tone) if label}
     signals = {
-        HAND: Reading(given, 1.0) if given else _NOT_SENT,
+        HAND: Reading(by_hand, 1.0) if by_hand else _NOT_SENT,
         WORDS: words.mood if request.text else _NOT_SENT,
         FACE: _NOT_SENT,
         VOICE: _NOT_SENT,
@@ -101,15 +102,15 @@ def merge(
         mood = _mood({name: signals[name] for name in (WORDS, FACE)})
     if not request.tone:
         voice = signals[VOICE]
-        sure = voice.confidence * max(voice.scores.values(), default=0)
-        tone = _if_sure(Judged(voice.label or vocabulary.NEUTRAL, VOICE, sure)).with_mood(mood)
+        confidence = voice.confidence * max(voice.scores.values(), default=0)
+        tone = _if_sure(Judged(voice.label or vocabulary.NEUTRAL, VOICE, confidence)).with_mood(mood)
     return Perceived(mood, tone, signals)
 
 
 def _mood(signals: Mapping[str, Reading]) -> Judged:
-    calm = {name: read for name, read in signals.items() if read.label == vocabulary.NEUTRAL}
-    moved = _merged({name: read for name, read in signals.items() if name not in calm})
-    return _merged(calm) if moved.source == NONE else moved
+    neutral = {name: read for name, read in signals.items() if read.label == vocabulary.NEUTRAL}
+    mood = _merged({name: read for name, read in signals.items() if name not in neutral})
+    return _merged(neutral) if mood.source == NONE else mood
 
 
 def _merged(signals: Mapping[str, Reading]) -> Judged:
@@ -118,26 +119,26 @@ def _merged(signals: Mapping[str, Reading]) -> Judged:
         for label, score in read.scores.items():
             weights[label] += read.confidence * score
     best = max(weights, key=lambda label: weights[label])
-    sure = [(read.confidence, name) for name, read in signals.items() if read.label == best]
-    against = [read.confidence for read in signals.values() if read.label != best]
-    confidence, source = max(sure, default=(0.0, NONE))
-    return _if_sure(Judged(best, source, confidence * (1 - max(against, default=0) / 2)))
+    agreeing = [(read.confidence, name) for name, read in signals.items() if read.label == best]
+    others = [read.confidence for read in signals.values() if read.label != best]
+    confidence, source = max(agreeing, default=(0.0, NONE))
+    return _if_sure(Judged(best, source, confidence * (1 - max(others, default=0) / 2)))
 
 
 def _if_sure(judged: Judged) -> Judged:
-    return judged if judged.confidence >= LEAST else Judged()
+    return judged if judged.confidence >= MIN_CONFIDENCE else Judged()
 
 
-def _told(name: str, read: Reading) -> dict[str, Any]:
-    told = {"scores": _rounded(read.scores), "confidence": round(read.confidence, 3)}
-    told["missing"] = read.missing
+def _signal_json(name: str, read: Reading) -> dict[str, Any]:
+    shown = {"scores": _rounded(read.scores), "confidence": round(read.confidence, 3)}
+    shown["missing"] = read.missing
     if name == WORDS and not (read.scores or read.missing):
-        told["missing"] = "no_mood"
+        shown["missing"] = "no_mood"
     if name == FACE:
-        told |= {"frames": [], "read": 0}
+        shown |= {"frames": [], "read": 0}
     if name == VOICE:
-        told |= {"clips": int(read != _NOT_SENT), "read": int(bool(read.scores))}
-    return told | dict(read.details)
+        shown |= {"clips": int(read != _NOT_SENT), "read": int(bool(read.scores))}
+    return shown | dict(read.details)
 
 
 def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from moodflix import vocabulary
 from moodflix.perception.reading import Reading
-from moodflix.perception.words import Term, Text, split
+from moodflix.perception.words import Term, Text, is_negated, split
 
 # 슬픈 영화 is a sad film, 슬퍼서 영화 is not: a noun follows these final consonants (ㄴ, ㄹ).
 _BEFORE_NOUN: Final = (4, 8)
@@ -22,7 +22,7 @@ _AFTER_SELF: Final = 0.4
 _BEFORE_BUT: Final = 0.5
 # "not happy" is a weaker "sad".
 _NEGATED: Final = 0.8
-# Of two equal moods the later wins.
+# A factor for each mood word after it, so that of two equal moods the later wins.
 _EARLIER: Final = 0.99
 # What is left of doubt after one plain word.
 _DOUBT: Final = 0.4
@@ -69,26 +69,20 @@ def canonical_mood(label: str) -> str:
 
 
 def _feeling(text: Text, term: Term, degree: float, *, after_self: bool) -> Iterator[_Found]:
-    """Yield the feeling that a term names, unless it is too weak or nothing is left of it."""
+    """Yield the feeling that a term names, unless it is too weak or negated to nothing."""
     entry = term.entry
     weak = entry.weight < _WEAK
     if weak and not after_self:
         return
     mood = entry.mood
     weight = degree * (entry.weight + _AFTER_SELF * (weak and entry.weight > 0))
-    if _is_negated(text, term):
+    # Nothing negates a sign: "not again 😡".
+    if entry.language != "sign" and is_negated(text.words, term.first, term.last):
         mood, weight = "sad" if mood == "happy" else "", weight * _NEGATED
     if mood and weight:
         final = (ord(term.spelling[-1]) - ord("가")) % 28
         noun = entry.language != "ko" or term.spelling == entry.stem or final in _BEFORE_NOUN
         yield _Found(mood, weight, term, noun)
-
-
-def _is_negated(text: Text, term: Term) -> bool:
-    """Whether something outside a term negates it; signs never are: "not again 😡"."""
-    if term.entry.language == "sign":
-        return False
-    return text.words[term.first].negated_before or text.words[term.last].negated_after
 
 
 def _describes(feeling: _Found, film: Term) -> bool:

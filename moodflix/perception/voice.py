@@ -4,7 +4,7 @@ Four cues that rise with arousal in most studies of acted and natural speech (Ba
 J Pers Soc Psychol 70:614; Juslin & Laukka 2003, Psychol Bull 129:770), added up by a fixed rule as
 in Bone, Lee & Narayanan 2014 (IEEE Trans Affect Comput 5:201): energy at 1-5 kHz over 50-1000 Hz
 (alpha ratio; Eyben et al. 2016, IEEE Trans Affect Comput 7:190), pitch, its spread, and syllables a
-second. Joy and anger sound alike to such a rule: it says ``excited``, never which.
+second. Joy and anger sound alike to such a rule: both are ``excited``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MIN_SNR, _FULL_SNR = 10.0, 25.0
 # Seconds: what YIN compares, and from one frame to the next.
 _WINDOW, _HOP = 0.025, 0.01
 _MIN_PITCH, _MAX_PITCH = 65.0, 500.0
-# YIN: the first dip under the first is taken; a frame whose best is over the second has no pitch.
+# YIN: the first dip below _DIP is the pitch; a frame with none below _VOICED has no pitch.
 _DIP, _VOICED = 0.15, 0.25
 # Quiet: 25 dB below the loudest frames; silent: -96 dB of full scale.
 _QUIET, _SILENCE = 10**-2.5, 2.5e-10
@@ -50,7 +50,7 @@ _PEAK, _SYLLABLE = 2.0, 6.0
 
 @dataclass(frozen=True)
 class _Cue:
-    """Typical value in calm speech, distance of excited speech from it, and the cue's weight."""
+    """Usual value in calm speech, how far excited speech is from it, and the cue's weight."""
 
     usual: float
     spread: float
@@ -82,7 +82,7 @@ def read(data: bytes) -> Reading:
     seconds = len(samples) / rate
     missing, voiced, arousal, confidence = "too_short", 0.0, 0.0, 0.0
     if seconds >= _MIN_SECONDS:
-        missing, voiced, arousal, confidence = _judge(samples, rate)
+        missing, voiced, arousal, confidence = _measure(samples, rate)
     scores = {NEUTRAL: 1.0}
     if not missing:
         scores = {"excited": _beyond(arousal), "subdued": _beyond(-arousal)}
@@ -96,7 +96,7 @@ def _beyond(arousal: float) -> float:
     return 1 / (1 + math.exp((LABEL_THRESHOLD - arousal) / _SLOPE))
 
 
-def _judge(samples: Array, rate: int) -> tuple[str, float, float, float]:
+def _measure(samples: Array, rate: int) -> tuple[str, float, float, float]:
     """Return why nothing can be read (else empty), seconds voiced, arousal and confidence."""
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""What a person's own words wish for: reads them by the table in ``data/words.csv``."""
+"""Reads wishes (traits, limits, films) from a person's words, by the table in ``data/words.csv``."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from typing import Any, Final
 
 from moodflix.films import shipped, titles
 from moodflix.films.shipped import FAMILIES, Family
-from moodflix.perception.words import Text, Word, flat, fold, slug
+from moodflix.perception.words import Text, Word, flat, fold, is_negated, slug
 from moodflix.vocabulary import Intent
 
 Traits = Mapping[str, float]
 
-# Weight of a trait that is typed as it is; the table overrides it.
+# Weight of a trait named by its own word; the table overrides it.
 _PLAIN: Final = {"themes": 2.5, "genres": 3.5, "directors": 8.0}
 _DECADE, _HANGUL, _UNWANTED, _NAMED = 8.0, 0.7, -1.5, 2.4
 _PARTICLES: Final = frozenset(
@@ -36,8 +36,8 @@ _DECADES: Final = re.compile(
     r"\b(?:(?:(19)|20)?([0-9]0)\s?(?:'?s\b|년대)|((?:thir|for|fif|six|seven|eigh|nine)ties))"
 )
 _TENS: Final = "thirties forties fifties sixties seventies eighties nineties".split()
-# "30s" is no decade of ours.
-_NEXT: Final = 2030
+# From here on two digits mean the last century: "30s" are the 1930s.
+_FUTURE: Final = 2030
 _LIKE: Final = re.compile(r"\b(?:like|to|as|of|and|or|enjoyed|loved)\s+$", re.IGNORECASE)
 _KOREAN_LIKE: Final = re.compile("같은|처럼|비슷한|느낌")
 _STOP: Final = re.compile(r"[.,;:!?\n]")
@@ -51,8 +51,8 @@ class Wishes:
     Attributes:
         wanted: for each wish the traits that meet it, with weights.
         unwanted: traits and what they cost (negative).
-        intent, max_minutes, family: the limits that were set in words.
-        titles: titles of shipped films that were named.
+        intent, max_minutes, family: limits in the text.
+        titles: titles of shipped films in the text.
     """
 
     wanted: Sequence[Traits] = ()
@@ -63,7 +63,7 @@ class Wishes:
     titles: Sequence[str] = ()
 
     def asks_for(self, trait: str) -> bool:
-        """Whether a wish names a trait, or one whose name begins so."""
+        """Whether a wish names a trait that begins with ``trait``."""
         return any(
             name.startswith(trait) and weight > 0
             for wish in self.wanted
@@ -71,14 +71,14 @@ class Wishes:
         )
 
     def themes(self) -> set[str]:
-        """Return the themes that were named, not merely hinted at."""
+        """Return the themes that were named outright, not those a phrase only suggests."""
         best = {max(wish, key=lambda trait: wish[trait]): wish for wish in self.wanted if wish}
         named = {trait for trait, wish in best.items() if wish[trait] >= _NAMED}
         return {trait[6:] for trait in named - self.unwanted.keys() if trait.startswith("theme:")}
 
 
 def read(text: Text) -> Wishes:
-    """Read English and Korean words, directors, titles, decades and minutes out of a text."""
+    """Read English and Korean phrases, directors, titles, decades and minutes from a text."""
     wanted: list[Traits] = []
     unwanted: dict[str, float] = {}
     limits: dict[str, Any] = {}
@@ -90,7 +90,7 @@ def read(text: Text) -> Wishes:
             continue
         wanted.append(weights)
         read_limits = {name: value for name, value in traits.items() if isinstance(value, str)}
-        # The youngest decides.
+        # The youngest company decides.
         families = [each["family"] for each in (limits, read_limits) if "family" in each]
         limits |= read_limits
         if families:
@@ -106,7 +106,7 @@ def read(text: Text) -> Wishes:
 
 @cache
 def table() -> Mapping[str, Mapping[str, Any]]:
-    """Return the traits under each phrase of the table; ``!`` marks what counts negated only."""
+    """Return the traits under each phrase of the table; ``!`` marks one that counts only if negated."""
     text = (resources.files("moodflix.data") / "words.csv").read_text(encoding="utf-8")
     found: dict[str, Mapping[str, Any]] = {}
     for row in csv.DictReader(line for line in text.splitlines() if not line.startswith("#")):
@@ -150,7 +150,7 @@ def _phrases(words: Sequence[Word]) -> Iterator[tuple[Mapping[str, Any], bool]]:
         if length == 0 and last_name:
             traits = _last_names().get(first.folded, {})
         if traits:
-            yield traits, _is_negated(words, place, max(length, 1))
+            yield traits, is_negated(words, place, place + max(length, 1) - 1)
         place += max(length, 1)
 
 
@@ -161,16 +161,12 @@ def _longest(words: Sequence[Word], place: int) -> tuple[int, Mapping[str, Any]]
         phrase = words[place : place + length]
         if phrase[-1].clause != phrase[0].clause:
             continue
-        negated = _is_negated(words, place, length)
+        negated = is_negated(words, place, place + length - 1)
         for stem in _stems(" ".join(word.folded for word in phrase)):
             for entry in (f"!{stem}", stem) if negated else (stem,):
                 if entry in known:
                     return length, known[entry]
     return 0, {}
-
-
-def _is_negated(words: Sequence[Word], place: int, length: int) -> bool:
-    return words[place].negated_before or words[place + length - 1].negated_after
 
 
 def _stems(phrase: str) -> Iterator[str]:
@@ -195,7 +191,7 @@ def _minutes(folded: str) -> Iterator[int]:
 def _decades(folded: str) -> Iterator[int]:
     for century, tens, word in _DECADES.findall(folded):
         year = 1930 + 10 * _TENS.index(word) if word else 2000 + int(tens)
-        yield year - (100 if century or year >= _NEXT else 0)
+        yield year - (100 if century or year >= _FUTURE else 0)
 
 
 def _titles(text: str) -> Iterator[str]:

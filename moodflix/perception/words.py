@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from moodflix import vocabulary
 from moodflix.vocabulary import Entry
 
-# Names of films say nothing of the person: "Happy Feet", 'anything like "Angry Birds"'.
+# A film's name is no mood of the person: "Happy Feet", 'anything like "Angry Birds"'.
 _TITLE: Final = re.compile(
     r"\"[^\"\n]*\"|[“「『《][^“「『《”」』》\n]*[”」』》]"
     r"|\b[A-Z][a-z]+(?:,?(?: (?:a|and|at|from|in|of|the|to))* [A-Z][a-z]+)+"
@@ -52,7 +52,7 @@ class Word:
         clause: number of its clause; a stop or a contrast ("but") begins another.
         contrasts: how many contrasts came before it.
         title: number of the film title that it is a part of, 0 outside titles.
-        negated_before, negated_after: whether what stands before it, or after it, negates it.
+        negated_before, negated_after: whether the words before it, or those after it, negate it.
     """
 
     text: str
@@ -63,11 +63,6 @@ class Word:
     title: int = 0
     negated_before: bool = False
     negated_after: bool = False
-
-    @property
-    def negated(self) -> bool:
-        """Whether what stands before or after the word negates it."""
-        return self.negated_before or self.negated_after
 
 
 class Term(NamedTuple):
@@ -100,7 +95,7 @@ def fold(text: str) -> str:
 
 
 def slug(text: str) -> str:
-    """Return a name as it stands in a trait: ``bong-joon-ho``."""
+    """Return a name as traits spell it: ``bong-joon-ho``."""
     return fold(text).replace(" ", "-")
 
 
@@ -112,11 +107,14 @@ def split(text: str) -> Text:
     words = [Word(m[0], flat(m[0]).casefold(), m.start()) for m in _WORD.finditer(plain)]
     terms = list(_terms(plain, words))
     _negate(words, terms)
-    return Text(text, words, [term for term in terms if not _in_title(term, words)])
+    # A term of signs may come after the last word.
+    in_title = [bool(word.title) for word in words] + [False]
+    return Text(text, words, [term for term in terms if not in_title[term.first]])
 
 
-def _in_title(term: Term, words: Sequence[Word]) -> bool:
-    return term.first < len(words) and words[term.first].title > 0
+def is_negated(words: Sequence[Word], first: int, last: int) -> bool:
+    """Whether something outside the words from ``first`` to ``last`` negates them."""
+    return words[first].negated_before or words[last].negated_after
 
 
 def _terms(text: str, words: Sequence[Word]) -> Iterator[Term]:
@@ -139,7 +137,7 @@ def _terms(text: str, words: Sequence[Word]) -> Iterator[Term]:
         if entry:
             yield Term(entry, match[0], first, max(first, done - 1), clause, contrasts)
             if entry.language == "sign":
-                # ":)" ends a sentence, 😢 may stand in the middle of one.
+                # ":)" ends a sentence, 😢 may be in the middle of one.
                 clause += text[start] in ":;"
             elif entry.mood in ("but", "clause"):
                 # By two, as no list goes on after these.
@@ -156,7 +154,7 @@ def _negate(words: Sequence[Word], terms: Sequence[Term]) -> None:
         for term in terms
         if term.entry.mood == "not" or term.entry.stem.strip("*") in _DISLIKES
     }
-    # "not hungry" says nothing of a mood, and yet that no food is wanted.
+    # "not hungry" is a term of its own, and yet negates "hungry" for the wishes.
     idioms = {
         place
         for term in terms
@@ -197,7 +195,7 @@ def _negated_after(words: Sequence[Word], place: int) -> bool:
 @cache
 def _pattern() -> re.Pattern[str]:
     """Return a pattern for the next term, stop or word; it has one group for each entry."""
-    # Under first letters, which the engine compares before it tries what follows.
+    # Grouped by first letter, so that the engine tries few of them at a position.
     firsts: dict[str, list[str]] = {}
     for number, entry in enumerate(vocabulary.lexicon()):
         first = entry.stem[0].replace("*", "")

@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 
 class MediaWorker:
-    """Reads frames and clips, one at a time, in a worker process started with the first one."""
+    """Reads frames and clips one at a time, in a worker process that the first one starts."""
 
     def __init__(self) -> None:
         self._queue = ThreadPoolExecutor(1, thread_name_prefix="perception")
@@ -49,24 +49,24 @@ class MediaWorker:
     def read(self, images: Sequence[str], audio: str | None) -> dict[str, Reading]:
         """Return the reading of frames and of a clip, both base64; absent ones are left out.
 
-        ``missing`` is ``failed`` where it broke or took too long.
+        ``missing`` is ``failed`` where reading broke off or took too long.
         """
         sent = {FACE: list(images), VOICE: audio}
         pending = {
-            name: self._queue.submit(self._read_in_worker, name, what)
-            for name, what in sent.items()
-            if what
+            name: self._queue.submit(self._read_in_worker, name, media)
+            for name, media in sent.items()
+            if media
         }
         end = time.monotonic() + SECONDS
         return {name: _result(future, end - time.monotonic()) for name, future in pending.items()}
 
-    def _read_in_worker(self, name: str, what: Any) -> Reading:
+    def _read_in_worker(self, name: str, media: Any) -> Reading:
         # A reading that hangs is killed, which ends the wait below.
         limit = threading.Timer(SECONDS, self._kill)
         limit.start()
         try:
             connection = self._ready()
-            connection.send((name, what))
+            connection.send((name, media))
             read: Reading = connection.recv()
         except (EOFError, OSError) as error:
             self._end()
@@ -115,28 +115,28 @@ def _result(future: Future[Reading], seconds: float) -> Reading:
 
 def serve(descriptor: int) -> None:
     """Answer requests on the connection until it is closed."""
-    from moodflix.perception.face import available
+    from moodflix.perception.face import nets_problem
 
-    available()  # loads the nets
+    nets_problem()  # loads the nets
     idle = int(Path("/proc/self/statm").read_text("ascii").split()[5]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_DATA, (idle + _MEMORY, resource.RLIM_INFINITY))
     with Connection(descriptor) as connection:
         while True:
             try:
-                name, what = connection.recv()
+                name, media = connection.recv()
             except EOFError:
                 return
-            connection.send(_read(name, what))
+            connection.send(_read(name, media))
 
 
-def _read(name: str, what: Any) -> Reading:
+def _read(name: str, media: Any) -> Reading:
     from moodflix.perception.face import read as read_faces
     from moodflix.perception.voice import read as read_voice
 
     try:
         if name == FACE:
-            return read_faces([_decoded(text) for text in what])
-        return read_voice(_decoded(what))
+            return read_faces([_decoded(text) for text in media])
+        return read_voice(_decoded(media))
     except Exception as error:  # noqa: BLE001 - one request fails, not the process
         # The message may quote what was sent.
         logger.warning("a %s can't be read: %s", name, type(error).__name__)
