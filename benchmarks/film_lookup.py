@@ -21,9 +21,9 @@ import click
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from moodflix.films.film_lists import Listed
 from moodflix.store import films, migration
 from moodflix.store.database import Database
-from moodflix.store.films import Listed
 from moodflix.store.models import Film
 from tests.server import ROOT
 

@@ -14,7 +14,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
-from moodflix.films import titles
+from moodflix.films import shipped
 from moodflix.requests import CONTEXT
 
 TREES = 50
@@ -42,7 +42,7 @@ class Forest:
 
     def fit(self, contexts: Sequence[Mapping[str, str]], chosen: Sequence[str]) -> Forest:
         """Learn from contexts and the titles chosen in them."""
-        keys = [titles.key(title) for title in chosen]
+        keys = [shipped.key_of(title) for title in chosen]
         self._titles = dict(zip(keys, chosen, strict=True))
         self.pipeline.fit(table(contexts), keys)
         return self

@@ -25,7 +25,7 @@ import numpy as np
 from scipy import stats  # type: ignore[import-untyped]
 from threadpoolctl import threadpool_limits
 
-from moodflix.films import titles
+from moodflix.films import shipped
 from moodflix.recommend.catalogue.ranker import Catalogue
 from moodflix.recommend.learned.model import ChoiceModel, LearnedRecommender
 from moodflix.recommend.llm.answer import OFF
@@ -140,7 +140,7 @@ def run(seed: int) -> dict[str, dict[int, list[bool]]]:
             found[name] = {}
             for day, visits in enumerate(days):
                 found[name][day] = [
-                    any(titles.key(title) in visit.takes for title in shown[:AT])
+                    any(shipped.key_of(title) in visit.takes for title in shown[:AT])
                     for visit, shown in simulate(visits, station)
                 ]
                 station.refit_weights()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from moodflix import clock, vocabulary
 from moodflix.config import Settings
-from moodflix.films import shipped, titles
+from moodflix.films import shipped
 from moodflix.learning import training
 from moodflix.learning.files import ModelStore
 from moodflix.perception.merge import Judged, Perceived
@@ -93,7 +93,7 @@ class Visit:
         context: the ten context columns, with the mood they are really in.
         source: how the mood gets known; ``read_mood`` is what it is taken for.
         corrects_at: when they put a wrong mood right; ``None`` if they don't.
-        takes: spelling keys of the films they would take.
+        takes: keys of the films they would take.
         looks_at: how many of the films shown they look at.
         own_film: the title they name if none of those is one they would take.
         seed: what is drawn at random for this visit comes from it.
@@ -113,7 +113,7 @@ class Visit:
     def choice(self, shown: Sequence[str]) -> str | None:
         """Return the title chosen from those shown, or the one named besides, if any."""
         for title in shown[: self.looks_at]:
-            if titles.key(title) in self.takes:
+            if shipped.key_of(title) in self.takes:
                 return title
         return self.own_film
 
@@ -181,7 +181,7 @@ class Visitors:
             source=source,
             read_mood=mood if right else str(rng.choice(_TAKEN_FOR[mood])),
             corrects_at=corrects_at,
-            takes=frozenset(self._films[place].key for place in best),
+            takes=frozenset(self._films[place].film_key for place in best),
             looks_at=int(rng.geometric(1 - _LOOKS_ON)),
             own_film=self._films[rng.choice(best)].title if rng.random() < _NAMES_OWN else None,
             seed=seed,
@@ -223,7 +223,7 @@ class ScriptedLlm(NoLlm):
         self.quality = quality
         self.statuses = statuses or {USED: 1.0}
         self.visit: Visit
-        self._films = {film.key: Pick(film.title, film.year) for film in shipped.films()}
+        self._films = {film.film_key: Pick(film.title, film.year) for film in shipped.films()}
         self._seconds = 0.0
 
     def clock(self) -> float:

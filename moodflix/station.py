@@ -196,14 +196,14 @@ class Station:
         environment, warnings = Environment.lenient(request.environment)
         taste, chosen_lately = self._history(request, now, warnings)
         local = clock.local(now, self._database.zone)
-        named = map(shipped.spellings, (*request.movies, *request.exclude))
+        named = self._named((*request.movies, *request.exclude))
         query = Query(
             context=_context(environment, perceived),
             hour=local.hour,
             words=words,
             liked=tuple(request.movies),
             loved=taste.loved,
-            excluded=taste.excluded.union(chosen_lately, *named),
+            excluded=taste.excluded.union(chosen_lately, named),
             intent=request.intent,
             max_minutes=request.max_minutes,
             family=request.family,
@@ -212,6 +212,14 @@ class Station:
         )
         lists = self._ranked(query, request.limit, warnings)
         return _Pending(request, environment, now, started, perceived, query, lists, warnings)
+
+    def _named(self, named: Sequence[str]) -> set[str]:
+        """Return the keys of the films that titles mean."""
+        try:
+            with self._database.read() as session:
+                return films.named(session, named) if named else set()
+        except DatabaseUnavailableError:
+            return set(map(shipped.key_of, named))
 
     def _history(
         self, request: InferenceRequest, now: datetime, warnings: list[str]
@@ -279,10 +287,11 @@ class Station:
             return []
         try:
             with self._database.read() as session:
-                checked = [films.identified(session, pick) for pick in picks]
+                found = [films.look_up(session, pick.title, pick.year) for pick in picks]
         except DatabaseUnavailableError as error:
-            logger.warning("films of the LLM are not looked up: %s", error)
-            return list(picks)
+            logger.warning("films of the LLM are looked up among the shipped ones: %s", error)
+            return list(admissible((pick.of(pick.shipped) for pick in picks), query))
+        checked = map(Pick.of, picks, found)
         kept = (pick for pick in checked if pick.known or self._keep_unknown)
         return list(admissible(kept, query))
 
@@ -318,18 +327,13 @@ class Station:
         self, keys: Sequence[str], picks: Sequence[Pick]
     ) -> tuple[dict[str, ShippedFilm | Film], Mapping[str, Mapping[str, int]]]:
         """Return what is known of the films, and how often they were chosen in what."""
-        found = [each.film or shipped.find(each.title, each.year) for each in picks]
-        # Shown under a further name, a film would stand there twice.
         known: dict[str, ShippedFilm | Film] = {
-            key: film for key, film in zip(keys, found, strict=True) if film and film.key == key
+            key: film for key, each in zip(keys, picks, strict=True) if (film := each.shipped)
         }
-        years = {key: each.year for key, each in zip(keys, picks, strict=True)}
         try:
             with self._database.read() as session:
-                if others := years.keys() - known:
-                    for key, same in films.known(session, others).items():
-                        if film := films.meant(same, years[key]):
-                            known[key] = shipped.find(film.title, film.year) or film
+                if others := set(keys) - known.keys():
+                    known |= films.known(session, others)
                 return known, self._choice_counts.of(session, keys)
         except DatabaseUnavailableError as error:
             logger.warning("answering without facts: %s", error)
@@ -350,7 +354,10 @@ class Station:
             seconds=self._clock() - pending.started,
             corrects=pending.request.corrects,
             picks=[
-                StoredPick(titles.key(pick["title"]), pick["title"], pick["year"], pick["sources"])
+                StoredPick(
+                    titles.film_key(pick["title"], pick["year"]),
+                    *(pick[name] for name in ("title", "year", "sources")),
+                )
                 for pick in picks
             ],
         )

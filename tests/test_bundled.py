@@ -36,7 +36,7 @@ def test_a_line_is_read_column_by_column() -> None:
     assert (film.genres, film.directors, film.series) == (("crime", "drama"), ("Bong Joon-ho",), "")
     assert film.moods == {"surprise": 1.0, "angry": 0.6}
     assert (film.runtime, film.renown, film.pace, film.warmth, film.darkness) == (129, 4, 3, 2, 4)
-    assert film.keys == {"mother", "마더"}
+    assert film.names == {"mother": ("Mother", "en"), "마더": ("마더", "ko")}
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,9 @@ from sqlalchemy import func, select
 
 from moodflix.errors import InvalidInputError
 from moodflix.films import film_lists, shipped, titles
+from moodflix.films.film_lists import Listed
 from moodflix.store import films
 from moodflix.store.database import Database
-from moodflix.store.films import Listed
 from moodflix.store.models import Film
 from tests.server import ROOT
 
@@ -202,11 +202,11 @@ def test_import_adds_for_look_ups_only_and_says_what_it_skipped(
     assert re.fullmatch(r"7 films added under \d+ names, 1 already held, 2 rows skipped\.", first)
     assert sorted(skipped) == ["skipped 1: a broken row", "skipped 1: no year"]
     with database.read() as session:
-        ranked = session.scalars(select(Film).where(Film.bundled))
+        ranked = session.scalars(select(Film).where(Film.shipped))
         assert len({(film.title, film.year) for film in ranked}) == len(shipped.films())
         film = films.look_up(session, "L'île des cartes perdues", 1995)
         assert film is not None
-        assert (film.title, film.bundled) == ("The Island of Lost Maps", False)
+        assert (film.title, film.shipped) == ("The Island of Lost Maps", False)
 
 
 def test_importing_again_adds_nothing(
@@ -223,8 +223,8 @@ def test_what_ships_stays_as_it_is(
 ) -> None:
     cli.invoke(args=["catalogue", "import", str(make_file("title,year\nPARASITE,2019\n"))])
     with database.read() as session:
-        [film] = films.known(session, ["parasite"])["parasite"]
-    assert (film.title, film.bundled) == ("Parasite", True)
+        [[film]] = films.meant(session, [("parasite", None)])
+    assert (film.title, film.shipped) == ("Parasite", True)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_a_file_that_is_no_list_is_one_line(
     assert done.stderr.count("\n") == 1
     assert why in done.stderr
     with database.read() as session:
-        assert session.scalar(select(func.count(Film.id)).where(~Film.bundled)) == 0
+        assert session.scalar(select(func.count(Film.id)).where(~Film.shipped)) == 0
 
 
 @pytest.mark.parametrize("name", ["missing.csv", "."])

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, event
 
-from moodflix.films import titles
+from moodflix.films import shipped
 from moodflix.requests import LogRow, read
 from moodflix.store import logs
 from moodflix.store.database import Database
@@ -133,7 +133,7 @@ def test_a_row_that_is_seen_before_one_with_a_lower_id_waits_for_it(database: Da
 
 def test_it_counts_how_often_a_film_was_chosen_under_any_spelling(database: Database) -> None:
     add(database, row('"Mother"'), row("MOTHER"), row("Mother (2009)"), row("Amélie"))
-    keys = [titles.key(each) for each in ("mother", "Amelie", "Burning")]
+    keys = [shipped.key_of(each) for each in ("mother", "Amelie", "Burning")]
     with database.read() as session:
         chosen = logs.ChoiceCounts().of(session, keys)
         assert {key: counted[""] for key, counted in chosen.items()} == {keys[0]: 3, keys[1]: 1}

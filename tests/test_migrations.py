@@ -98,6 +98,6 @@ def test_the_server_refuses_a_database_that_does_not_fit(
         served.stop()
 
 
-def test_films_are_unique_on_spelling_and_year(database: Database) -> None:
+def test_films_are_unique_on_title_and_year(database: Database) -> None:
     indexes = inspect(database.engine).get_unique_constraints(Film.__tablename__)
-    assert [each["column_names"] for each in indexes] == [["key", "year"]]
+    assert [each["column_names"] for each in indexes] == [["film_key"]]

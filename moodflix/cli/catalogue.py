@@ -12,7 +12,7 @@ from flask.cli import with_appcontext
 from moodflix.cli.common import migrated_database, one_line_errors, with_progress
 from moodflix.errors import InvalidInputError
 from moodflix.films import film_lists
-from moodflix.store import films
+from moodflix.store import film_links, films
 
 _SHOWN = 10
 
@@ -39,6 +39,7 @@ def import_(file: Path) -> None:
             merged = films.merge(
                 session, _taken(with_progress(film_lists.read(source), source, file), skipped)
             )
+            film_links.link(session)
             session.commit()
     except OSError as error:
         raise click.ClickException(f"{file} can't be read: {error.strerror or error}") from error
@@ -66,11 +67,11 @@ def search(title: str) -> None:
     if not found:
         raise click.ClickException("no film goes by that title or one spelled like it")
     for film in found:
-        use = "ranked" if film.bundled else "for look-ups"
+        use = "ranked" if film.shipped else "for look-ups"
         click.echo(f"{film.title} ({film.year}), {use}")
 
 
-def _taken(rows: Iterator[film_lists.Row], skipped: Counter[str]) -> Iterator[films.Listed]:
+def _taken(rows: Iterator[film_lists.Row], skipped: Counter[str]) -> Iterator[film_lists.Listed]:
     for row in rows:
         if isinstance(row, str):
             skipped[row] += 1

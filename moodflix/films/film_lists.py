@@ -8,12 +8,22 @@ import gzip
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import BinaryIO, Final, TypeAlias
 
 from moodflix import strict_json
 from moodflix.errors import InvalidInputError
 from moodflix.films import titles
-from moodflix.store.films import Listed
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A film that some list names; ``others`` are further titles it goes by."""
+
+    title: str
+    year: int
+    others: tuple[str, ...] = ()
+
 
 # A film, or in words why a row is skipped.
 Row: TypeAlias = Listed | str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from importlib import resources
 from typing import Annotated, Any, Final, Literal, get_args
 
@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, Valida
 
 from moodflix import vocabulary
 from moodflix.errors import CatalogueError
-from moodflix.films import titles
+from moodflix.films import identity, titles
 
 Family = Literal["all", "older-kids", "teens", "adults"]
 # From fit for everybody to fit for adults only.
@@ -25,8 +25,6 @@ GENRES: Final = frozenset(
 FILM_TONES: Final = frozenset(
     "dark dreamy eerie epic gritty melancholic playful tender tense uplifting warm wry".split()
 )
-# Years a film may be said to be older or newer than it is.
-_YEARS_OFF: Final = 1
 
 
 def _split(value: object) -> object:
@@ -102,10 +100,18 @@ class ShippedFilm:
         """Spelling key of the title."""
         return titles.key(self.title)
 
+    @cached_property
+    def film_key(self) -> str:
+        """Key of the film: no other has it."""
+        return titles.film_key(self.title, self.year)
+
     @property
-    def keys(self) -> set[str]:
-        """Spelling keys of all names it goes by."""
-        return {self.key, titles.key(self.original_title)} - {""}
+    def names(self) -> dict[str, tuple[str, str]]:
+        """Spelling key -> name and its language, of all names it goes by."""
+        own = {self.key: (self.title, "en" if self.original_title else self.languages[0])}
+        if not self.original_title:
+            return own
+        return {titles.key(self.original_title): (self.original_title, self.languages[0])} | own
 
 
 COLUMNS: Final = tuple(field.name for field in fields(ShippedFilm))
@@ -146,27 +152,40 @@ def films() -> tuple[ShippedFilm, ...]:
 
 
 @cache
-def _index() -> Mapping[str, list[ShippedFilm]]:
-    index: dict[str, list[ShippedFilm]] = {}
-    for own in (True, False):
-        for film in films():
-            for key in {film.key} if own else film.keys - {film.key}:
-                index.setdefault(key, []).append(film)
+def _by_name() -> Mapping[str, list[tuple[str, ShippedFilm]]]:
+    index: dict[str, list[tuple[str, ShippedFilm]]] = {}
+    for film in films():
+        for key, (name, _) in film.names.items():
+            index.setdefault(key, []).append((name, film))
     return index
 
 
+@cache
+def _by_key() -> Mapping[str, ShippedFilm]:
+    return {film.film_key: film for film in films()}
+
+
+def of_key(film_key: str) -> ShippedFilm | None:
+    """Return the shipped film of a film's key."""
+    return _by_key().get(film_key)
+
+
 def find(title: str, year: int | None = None) -> ShippedFilm | None:
-    """Return the bundled film of a title (also its original one); the newest without a year."""
-    name, said = titles.split_year(title)
-    year = said if year is None else year
-    found = _index().get(titles.key(name), ())
-    if year is None:
-        return max(found, key=lambda film: (film.key == titles.key(name), film.year), default=None)
-    near = [film for film in found if abs(film.year - year) <= _YEARS_OFF]
-    return min(near, key=lambda film: abs(film.year - year), default=None)
+    """Return the shipped film that a title means, its original one too."""
+    found = identity.meant(_by_name().get(titles.key(title), ()), title, year)
+    return found[0] if found else None
 
 
-def spellings(title: str) -> set[str]:
-    """Return the spelling keys of all names of the film that a title means."""
-    film = find(title)
-    return {titles.key(title)} | (film.keys if film else set())
+@lru_cache(maxsize=10_000)
+def key_of(title: str) -> str:
+    """Return the key of the shipped film that a title means, else of one so spelled."""
+    key = titles.film_key(title)
+    film = None if titles.split_year(title)[1] else find(title)
+    return film.film_key if film else key
+
+
+def clear_title(sent: str, film_key: str, title: str | None) -> str:
+    """Return a text that means a film by itself: as it was sent, or its title with the year."""
+    if key_of(sent) == film_key:
+        return sent
+    return titles.with_year(title or sent, film_key)

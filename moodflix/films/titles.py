@@ -1,4 +1,4 @@
-"""One spelling for a film: quotes, case, year, articles and accents don't make another film."""
+"""Titles: how they are shown, the key they are looked up under, and the key of a film."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ _LEADING_ARTICLES = re.compile(r"^(?:(?:the|an?)\s+)+(?=\S)")
 # other letters.
 _DROPPED = re.compile("['\u2018\u2019\u201b\u02bc`\u00b4\u2032\ufe00-\ufe0f\u0300-\u036f]")
 _QUOTES = "\"'\u2018\u2019\u201c\u201d\u00ab\u00bb\u300c\u300d\u300e\u300f\u3008\u3009\u300a\u300b"
+_MARK = "!"
 _SPACE = re.compile(r"\s+")
 _NO_ASCII_WORD = re.compile(r"[^0-9A-Za-z]+")
 
@@ -53,16 +54,55 @@ def article_first(title: str) -> str:
 
 @lru_cache(maxsize=10_000)
 def key(text: str) -> str:
-    """Return the spelling key of a title: equal keys mean one film (years apart).
+    """Return the spelling key of a title, under which it is looked up: films may share one.
 
     A title made of nothing but punctuation keeps it, so that only a blank text has an empty key.
     """
+    folded = _folded(text)
+    spelled = _LEADING_ARTICLES.sub("", _words(folded)) or tidy(folded)
+    return spelled[:MAX_KEY].rstrip() or _SPACE.sub(" ", text).strip()[:MAX_KEY]
+
+
+def film_key(title: str, year: int | None = None) -> str:
+    """Return the key of one film: its spelling key, and its year where that is known.
+
+    ``"mother!"`` is not ``"Mother"``: an exclamation mark makes another film.
+    """
+    name, in_title = split_year(title)
+    year = in_title if year is None else year
+    mark = "!" if _MARK in name else ""
+    spelled = key(name)[: MAX_KEY - len("! (2000)")].rstrip().removesuffix(mark) + mark
+    return spelled if year is None or not spelled else f"{spelled} ({year})"
+
+
+def with_year(title: str, film_key: str) -> str:
+    """Return a title with the year that a film's key has, as in ``"Mother (2009)"``."""
+    year = split_year(film_key)[1]
+    return title if year is None else f"{split_year(title)[0]} ({year})"
+
+
+def difference(title: str, spelling: str) -> int | None:
+    """Return how a title differs from another spelling of its key, ``None`` for another film.
+
+    0: in case and apostrophes at most; 1: in punctuation and accents too; 2: in their articles.
+    """
+    if _exact(title) == _exact(spelling):
+        return 0
+    if _MARK in title and _MARK not in spelling:
+        return None
+    return 1 if _words(_folded(title)) == _words(_folded(spelling)) else 2
+
+
+def _exact(text: str) -> str:
+    title = unicodedata.normalize("NFC", article_first(split_year(text)[0]))
+    return _DROPPED.sub("", title).casefold()
+
+
+def _folded(text: str) -> str:
     title = article_first(split_year(text)[0])
     # Dropped first, too: a spaced accent would come apart into a space and an accent.
     folded = unicodedata.normalize("NFKD", _DROPPED.sub("", title)).casefold()
-    folded = unicodedata.normalize("NFC", _DROPPED.sub("", unicodedata.normalize("NFKD", folded)))
-    spelled = _LEADING_ARTICLES.sub("", _words(folded)) or tidy(folded)
-    return spelled[:MAX_KEY].rstrip() or _SPACE.sub(" ", text).strip()[:MAX_KEY]
+    return unicodedata.normalize("NFC", _DROPPED.sub("", unicodedata.normalize("NFKD", folded)))
 
 
 def _words(folded: str) -> str:

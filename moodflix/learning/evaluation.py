@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import math
 import random
@@ -12,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
 from moodflix.errors import InvalidInputError
-from moodflix.films import titles
+from moodflix.films import shipped, titles
 from moodflix.recommend.learned.model import ChoiceModel
 
 Split = Literal["random", "temporal", "place"]
@@ -63,7 +62,7 @@ class Popularity:
 
     def __init__(self, chosen: Sequence[str]) -> None:
         """Count."""
-        counts = Counter(map(titles.key, chosen))
+        counts = Counter(map(shipped.key_of, chosen))
         self._ranked = [(film, n / len(chosen)) for film, n in counts.most_common()]
 
     def ranking(self, context: Context) -> Iterable[tuple[str, float]]:  # noqa: ARG002
@@ -124,7 +123,7 @@ def runs(
         known, held = cut(split, contexts, seed)
         held = held[:: math.ceil(len(held) / _MAX_HELD_OUT)]
         learned = [contexts[row] for row in known], [chosen[row] for row in known]
-        asked = [(contexts[row], titles.key(chosen[row])) for row in held]
+        asked = [(contexts[row], shipped.key_of(chosen[row])) for row in held]
         for model in MODELS:
             ranker = _fitted(model, *learned)
             yield ranker if isinstance(ranker, Run) else _run(model, ranker, asked, learned[1])
@@ -150,7 +149,7 @@ def _fitted(model: str, contexts: Sequence[Context], chosen: Sequence[str]) -> R
 def _run(
     model: str, ranker: Ranker, asked: Sequence[tuple[Context, str]], chosen: Sequence[str]
 ) -> Run:
-    key = functools.cache(titles.key)
+    key = shipped.key_of
     known, shown, rows = {key(title) for title in chosen}, set(), []
     for context, wanted in asked:
         place, share = math.inf, math.nan

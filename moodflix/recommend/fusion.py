@@ -70,23 +70,25 @@ def evidence_weight(rows: int) -> float:
 def fuse(lists: Iterable[RankedList], n: int) -> list[Fused]:
     """Merge by reciprocal rank fusion: score(film) = sum of weight / (RRF_K + rank).
 
-    A film two lists name is shown in the first list's spelling, with a year if any knows it.
-    Ties keep the order of the lists, unknown films last. Lists of weight 0 are left out.
+    A film two lists name is shown in the first list's spelling; one named without a year is that
+    of its title which a list names with one. Ties keep the order of the lists, unknown films
+    last. Lists of weight 0 are left out.
     """
     picks: dict[str, Pick] = {}
     scores: dict[str, float] = {}
     sources: dict[str, dict[str, int]] = {}
     whys: dict[str, dict[str, str]] = {}
+    lists = [ranked for ranked in lists if ranked.weight > 0]
+    dated: dict[str, int] = {}
+    for pick in (pick for ranked in lists for pick in ranked.picks):
+        if pick.year is not None:
+            dated.setdefault(pick.undated, pick.year)
     for ranked in lists:
-        if ranked.weight <= 0:
-            continue
-        for rank, pick in enumerate(ranked.picks, start=1):
+        for rank, named in enumerate(ranked.picks, start=1):
+            pick = replace(named, year=dated.get(named.key, named.year))
             key = pick.key
-            known = picks.setdefault(key, pick)
-            if pick.known and not known.known:
+            if key not in picks or (pick.known and not picks[key].known):
                 picks[key] = pick
-            elif known.year is None and pick.year is not None:
-                picks[key] = Pick(known.title, pick.year)
             scores[key] = scores.get(key, 0.0) + ranked.weight / (RRF_K + rank)
             sources.setdefault(key, {})[ranked.name] = rank
             whys.setdefault(key, {})[ranked.name] = pick.why

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Protocol
 
 from moodflix.films import shipped, titles
+from moodflix.films.identity import KnownFilm
 from moodflix.films.shipped import FAMILIES, Family, ShippedFilm
 from moodflix.perception.understanding import Understanding
 from moodflix.vocabulary import Intent
@@ -25,7 +27,8 @@ class Query:
         words: how the person puts it, and what was understood of it.
         liked: titles the person named as a hint of taste.
         loved: titles the person loved on other evenings: a milder hint.
-        excluded: spelling keys that must not be recommended (the liked ones included).
+        excluded: keys of films that must not be recommended (the liked ones included); a bare
+            spelling key excludes every film of that spelling.
         intent: which way the mood should go; one that was set is more than one read of words.
         max_minutes: films that are longer, or of unknown length, are not recommended; the lower
             of what was set and what the words say.
@@ -81,7 +84,8 @@ class Query:
 class Pick:
     """One recommended film; ``score`` compares only within one list.
 
-    ``known`` is false for a film of the LLM's that the table of films doesn't hold. ``film`` is set
+    A film that is known bears its own title and year; ``known`` is false for one of the LLM's until
+    it is looked up, and if the table of films doesn't hold it. ``film`` is set
     by who took the pick from the catalogue.
     """
 
@@ -92,10 +96,29 @@ class Pick:
     known: bool = True
     film: ShippedFilm | None = field(default=None, compare=False, repr=False)
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """Spelling key of the title."""
-        return titles.key(self.title)
+        """Key of the film."""
+        return titles.film_key(self.title, self.year)
+
+    @property
+    def undated(self) -> str:
+        """Key of a film of this title whose year is not known."""
+        return titles.film_key(titles.split_year(self.title)[0])
+
+    @property
+    def shipped(self) -> ShippedFilm | None:
+        """The shipped film that is picked, if it is one."""
+        exact = self.film or shipped.of_key(self.key)
+        # A known film that isn't shipped may be a remake.
+        remake = self.known and self.year is not None
+        return exact if exact or remake else shipped.find(self.title, self.year)
+
+    def of(self, film: KnownFilm | None) -> Pick:
+        """Return this pick under the title and year of the film it means, or as an unknown one."""
+        if film is None:
+            return replace(self, known=False)
+        return replace(self, title=film.title, year=film.year, known=True)
 
 
 class Recommender(Protocol):
@@ -116,11 +139,17 @@ class Recommender(Protocol):
 
 
 def admissible(picks: Iterable[Pick], query: Query) -> Iterator[Pick]:
-    """Yield the picks that may be shown: each spelling once, none excluded, all within limits."""
-    seen = set(query.excluded)
+    """Yield the picks that may be shown: each film once, none excluded, all within limits.
+
+    Without a year a pick may be any film of its spelling that is there already.
+    """
+    seen, spelled = set(query.excluded), set[str]()
     limited = not query.admits(None)
     for pick in picks:
-        if pick.key and pick.key not in seen:
-            seen.add(pick.key)
-            if not limited or query.admits(shipped.find(pick.title, pick.year)):
-                yield pick
+        twin = pick.key == pick.undated and pick.key in spelled
+        if twin or not pick.key or not seen.isdisjoint((pick.key, titles.key(pick.title))):
+            continue
+        seen.add(pick.key)
+        spelled.add(pick.undated)
+        if not limited or query.admits(pick.shipped):
+            yield pick

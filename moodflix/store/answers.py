@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, func, insert, select
+from sqlalchemy import bindparam, func, insert, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from moodflix.films import titles
 from moodflix.requests import LogRow
-from moodflix.store import logs, sums
+from moodflix.store import films, logs, sums
 from moodflix.store.models import Answer, AnswerPick, Base, LogEntry
 from moodflix.vocabulary import HAND, NONE
 
@@ -21,16 +21,21 @@ LINK_WINDOW = timedelta(minutes=30)
 _answers, _picks = Base.metadata.tables["answers"].c, Base.metadata.tables["answer_picks"].c
 # Built once: SQLAlchemy takes longer to build them than SQLite to answer.
 _NAMED = select(_answers.id).where(_answers.id == bindparam("id"))
-_NEWEST_WITH_FILM = (
-    select(_answers.id)
+_LISTED = (
+    select(_picks.answer_id, _picks.film_key)
     .join_from(_answers.id.table, _picks.film_key.table)
     .where(
-        _answers.answered_at.between(bindparam("since"), bindparam("now")),
-        _picks.film_key == bindparam("film_key"),
+        or_(
+            _picks.film_key.in_(bindparam("keys", expanding=True)),
+            # A film that nobody knows may have been recommended with a year.
+            _picks.film_key.between(bindparam("from"), bindparam("to")),
+        )
     )
-    .order_by(_answers.answered_at.desc())
+    .order_by(_answers.answered_at.desc(), _picks.film_key != bindparam("key"), _picks.position)
     .limit(1)
 )
+_IN_ANSWER = _LISTED.where(_answers.id == bindparam("id"))
+_IN_RECENT = _LISTED.where(_answers.answered_at.between(bindparam("since"), bindparam("now")))
 
 
 @dataclass(frozen=True)
@@ -70,10 +75,11 @@ def record(session: Session, answer: StoredAnswer) -> None:
     # Plain inserts: the unit of work would cost as much as the ranking.
     session.execute(insert(Answer.__table__), columns)  # type: ignore[arg-type]
     rows = [
-        {"answer_id": answer.id, "position": place, **pick}
+        {"answer_id": answer.id, "position": place, "key_of_film": pick["film_key"], **pick}
         for place, pick in enumerate(picks, start=1)
     ]
-    session.execute(insert(AnswerPick.__table__), rows)  # type: ignore[arg-type]
+    new = insert(AnswerPick.__table__).values(film_id=films.id_of(bindparam("key_of_film")))  # type: ignore[arg-type]
+    session.execute(new, rows)
     sums.count_answer(session, columns, picks)
 
 
@@ -81,8 +87,7 @@ def log_choice(
     session: Session, row: LogRow, now: datetime, inference_id: str | None = None
 ) -> None:
     """Add a choice to the log, linked to the answer it came from."""
-    key = titles.key(row.movie_title)
-    logs.add(session, row, now, answer_of_choice(session, key, now, inference_id))
+    logs.add(session, row, now, *origin(session, row.movie_title, now, inference_id))
 
 
 def _reading(session: Session, answer_id: str | None) -> str | None:
@@ -93,20 +98,21 @@ def _reading(session: Session, answer_id: str | None) -> str | None:
     return named.corrects if named.mood_source in (HAND, NONE) else named.id
 
 
-def answer_of_choice(
-    session: Session, film_key: str, now: datetime, inference_id: str | None = None
-) -> str | None:
-    """Return the id of the answer a choice came from, or ``None``.
+def origin(
+    session: Session, title: str, now: datetime, inference_id: str | None = None
+) -> tuple[str | None, str]:
+    """Return the answer that a choice came from, if known, and the key of the film it means.
 
-    That is the answer named by ``inference_id``, else the newest of the last 30 minutes that
-    listed the film.
+    The answer is the one named by ``inference_id``, else the newest of the last 30 minutes that
+    listed the film. Of several films that go by the title, the one it listed is meant.
     """
-    if inference_id:
-        named: str | None = session.scalar(_NAMED, {"id": inference_id})
-        if named is not None:
-            return named
-    window = {"since": now - LINK_WINDOW, "now": now}
-    return session.scalar(_NEWEST_WITH_FILM, {**window, "film_key": film_key})
+    [meant] = films.meant(session, [(title, None)])
+    keys = [film.film_key for film in meant] or [titles.film_key(title)]
+    named = inference_id and session.scalar(_NAMED, {"id": inference_id})
+    within = {"id": named} if named else {"since": now - LINK_WINDOW, "now": now}
+    key = {"keys": keys, "key": keys[0], "from": f"{keys[0]} (0", "to": f"{keys[0]} (9999)"}
+    found = session.execute(_IN_ANSWER if named else _IN_RECENT, {**within, **key}).first()
+    return (found[0], found[1]) if found else (named or None, keys[0])
 
 
 def choice_sets(session: Session, n: int) -> Sequence[tuple[Sequence[Mapping[str, int]], int]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -21,16 +22,15 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    update,
 )
 from sqlalchemy.orm import Session
 
-from moodflix.films import fuzzy, shipped, titles
-from moodflix.recommend.query import Pick
+from moodflix.films import fuzzy, identity, shipped, titles
+from moodflix.films.film_lists import Listed
 from moodflix.store.database import staged
-from moodflix.store.models import Film, blocks
+from moodflix.store.models import Film, FilmName, blocks
 
-# Years an exactly spelled title may be off: a remake under the same title takes longer.
-_EXACT_YEARS: Final = 5
 # Premiere and release lie in two years at most; sequels are rarely as close and spelled as alike.
 _NEAR_YEARS: Final = 1
 # Letters a title must have to be taken misspelt when no year speaks for it.
@@ -40,23 +40,16 @@ _INCOMING = Table(
     "incoming_films",
     MetaData(),
     Column("place", Integer, primary_key=True),
-    Column("key", String, nullable=False),
+    Column("film_key", String, nullable=False),
     Column("title", String, nullable=False),
     Column("year", Integer, nullable=False),
     Column("other_name", Boolean, nullable=False),
+    Column("spelling", String, nullable=False),
+    Column("key", String, nullable=False),
     Column("head", String, nullable=False),
     Column("tail", String, nullable=False),
     prefixes=["TEMPORARY"],
 )
-
-
-@dataclass(frozen=True)
-class Listed:
-    """A film that some list names; ``others`` are further titles it goes by."""
-
-    title: str
-    year: int
-    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,177 +61,231 @@ class Merged:
     held: int
 
 
-def known(session: Session, keys: Collection[str]) -> dict[str, list[Film]]:
-    """Return the films of each spelling key that the table knows; bundled ones first.
+def meant(session: Session, titled: Sequence[tuple[str, int | None]]) -> list[list[Film]]:
+    """Return the films that each title means, with its year if known, as ``identity`` decides."""
+    keys = [titles.key(title) for title, _ in titled]
+    named: defaultdict[str, list[tuple[str, Film]]] = defaultdict(list)
+    for name, film in session.execute(_names().where(FilmName.key.in_(set(keys)))):
+        named[name.key].append((name.spelling, film))
+    return [
+        identity.meant(named[key], title, year)
+        for key, (title, year) in zip(keys, titled, strict=True)
+    ]
 
-    Only under their own titles: a list that shows further names would show a film twice.
-    """
-    found: dict[str, list[Film]] = {}
-    order = (Film.bundled.desc(), Film.year)
-    for film in session.scalars(select(Film).where(Film.key.in_(keys)).order_by(*order)):
-        if _is_own_title(film):
-            found.setdefault(film.key, []).append(film)
-    return found
+
+def keys(session: Session, texts: Iterable[str]) -> dict[str, str]:
+    """Return the key of the film that each title means, known or not."""
+    distinct = list(dict.fromkeys(texts))
+    found = meant(session, [(text, None) for text in distinct])
+    return {
+        text: films[0].film_key if films else titles.film_key(text)
+        for text, films in zip(distinct, found, strict=True)
+    }
 
 
-def meant(same_title: Iterable[Film], year: int | None) -> Film | None:
-    """Return the film that is meant of those that share a title: the one nearest in years.
+def named(session: Session, texts: Sequence[str]) -> set[str]:
+    """Return the keys of films that are named; with a year nobody knows, of all so spelled."""
+    found = meant(session, [(text, None) for text in texts])
+    return {
+        films[0].film_key if films else titles.film_key(titles.split_year(text)[0])
+        for text, films in zip(texts, found, strict=True)
+    }
 
-    Without a year it is a bundled one, and the newest; one too many years off is a remake.
-    """
-    if year is None:
-        return max(same_title, key=lambda film: (film.bundled, film.year), default=None)
-    nearest = min(
-        same_title,
-        key=lambda film: (abs(film.year - year), not film.bundled, not _is_own_title(film)),
-        default=None,
-    )
-    return nearest if nearest and abs(nearest.year - year) <= _EXACT_YEARS else None
+
+def id_of(film_key: Any) -> Any:
+    """Return the SQL for the id of the film of a key: none if it is not known."""
+    return select(Film.id).where(Film.film_key == film_key).scalar_subquery()
+
+
+def known(session: Session, film_keys: Collection[str]) -> dict[str, Film]:
+    """Return the films of these keys that the table holds."""
+    found = session.scalars(select(Film).where(Film.film_key.in_(film_keys)))
+    return {film.film_key: film for film in found}
+
+
+def shown(session: Session, film_keys: Collection[str]) -> dict[str, str]:
+    """Return a title for each known film: with its year where the title means another one."""
+    held = list(known(session, film_keys).values())
+    likeliest = meant(session, [(film.title, None) for film in held])
+    return {
+        film.film_key: film.title if film is first else f"{film.title} ({film.year})"
+        for film, (first, *_) in zip(held, likeliest, strict=True)
+    }
 
 
 def look_up(session: Session, title: str, year: int | None = None) -> Film | None:
-    """Return the film that a title means, or ``None`` if the table holds none.
+    """Return the film that a title means, also a misspelt one, or ``None``.
 
-    The spelling key decides; a misspelt title counts if the year agrees and only one film can be
-    meant.
+    A misspelt title counts if the year agrees and only one film can be meant.
     """
-    name, said = titles.split_year(title)
-    year = said if year is None else year
-    key = titles.key(name)
-    film = meant(session.scalars(select(Film).where(Film.key == key)).all(), year)
-    if film is None:
-        film = _misspelt(session, key, year)
-    if film is None or _is_own_title(film):
-        return film
-    own = select(Film).where(Film.key == titles.key(film.title), Film.year == film.year)
-    return session.scalars(own).first() or film
+    if year is None:
+        title, year = titles.split_year(title)
+    [found] = meant(session, [(title, year)])
+    return found[0] if found else _misspelt(session, title, year)
 
 
 def search(session: Session, title: str, limit: int) -> list[Film]:
-    """Return films that go by a title, bundled and newest first, then those spelled like it."""
+    """Return films that go by a title, shipped and newest first, then those spelled like it."""
     name, year = titles.split_year(title)
     key = titles.key(name)
     near = fuzzy.matches(key, {other for other, _ in _blocked(session, key, year)} - {key})
     order = {key: 0} | {other: place for place, (other, _) in enumerate(near[:limit], start=1)}
-    named = session.scalars(select(Film).where(Film.key.in_(order), *_about(year)))
-    ranked = sorted(named, key=lambda film: (order[film.key], not film.bundled, -film.year))
+    named = session.execute(_names().where(FilmName.key.in_(order), *_about(year)))
+    ranked = sorted(named, key=lambda row: (order[row[0].key], not row[1].shipped, -row[1].year))
     # A film may go by several of these names.
-    return list({(film.title, film.year): film for film in reversed(ranked)}.values())[::-1][:limit]
+    return list(dict.fromkeys(film for _, film in ranked))[:limit]
 
 
-def identified(session: Session, pick: Pick) -> Pick:
-    """Return a pick under the title and year of the film it means, or marked as unknown."""
-    film = look_up(session, pick.title, pick.year)
-    if film is None:
-        return replace(pick, known=False)
-    return replace(pick, title=film.title, year=film.year, known=True)
+def _names() -> Any:
+    return select(FilmName, Film).join(Film, Film.id == FilmName.film_id)
 
 
-def _is_own_title(film: Film) -> bool:
-    return film.key == titles.key(film.title)
-
-
-def _misspelt(session: Session, key: str, year: int | None) -> Film | None:
+def _misspelt(session: Session, title: str, year: int | None) -> Film | None:
+    key = titles.key(title)
     if year is None and len(key) < _LONG_TITLE:
         return None
-    ids: dict[str, list[int]] = {}
-    for other, film_id in _blocked(session, key, year, both_ends=year is None):
-        ids.setdefault(other, []).append(film_id)
+    ids: defaultdict[str, list[int]] = defaultdict(list)
+    for other, name_id in _blocked(session, key, year, both_ends=year is None):
+        ids[other].append(name_id)
     near = fuzzy.matches(key, ids.keys() - {key})
     likest = [each for other, score in near if score == near[0][1] for each in ids[other]]
-    found = session.scalars(select(Film).where(Film.id.in_(likest))).all()
-    one_title = len({titles.key(film.title) for film in found}) == 1
-    return meant(found, year) if one_title else None
+    found = session.execute(_names().where(FilmName.id.in_(likest))).all()
+    if len({titles.key(film.title) for _, film in found}) != 1:
+        return None
+    likeliest = identity.meant(((name.spelling, film) for name, film in found), title, year)
+    return likeliest[0] if likeliest else None
 
 
 def _blocked(
     session: Session, key: str, year: int | None, *, both_ends: bool = False
 ) -> list[tuple[str, int]]:
-    """Return key and id of the films that begin or end like a key, about the same year."""
+    """Return key and id of the names that begin or end like a key, about the same year."""
     head, tail = blocks(key)
     years = _about(year)
-    ends = (and_(Film.head == head, *years), and_(Film.tail == tail, *years))
+    ends = (and_(FilmName.head == head, *years), and_(FilmName.tail == tail, *years))
     wanted = and_(*ends) if both_ends else or_(*ends)
-    return [(row[0], row[1]) for row in session.execute(select(Film.key, Film.id).where(wanted))]
+    names = session.execute(select(FilmName.key, FilmName.id).where(wanted))
+    return [(row[0], row[1]) for row in names]
 
 
 def _about(year: int | None) -> list[ColumnElement[bool]]:
-    return [] if year is None else [Film.year.between(year - _NEAR_YEARS, year + _NEAR_YEARS)]
+    near = _NEAR_YEARS
+    return [] if year is None else [FilmName.year.between(year - near, year + near)]
 
 
-def _shipped_names() -> dict[tuple[str, int], shipped.ShippedFilm]:
-    """Return the films this version ships, by spelling key and year."""
-    ours = shipped.films()
-    names = {(key, film.year): film for film in ours for key in film.keys}
-    # A film's own title comes before another film's further name.
-    return names | {(film.key, film.year): film for film in ours}
+def import_shipped(session: Session) -> None:
+    """Bring the tables to the films that this version ships; writes nothing but differences."""
+    for table, changes in ((Film, _film_changes), (FilmName, _name_changes)):
+        found = changes(session)
+        fresh = [row for row in found if "id" not in row]
+        if fresh:
+            session.execute(insert(table), fresh)
+        if len(fresh) < len(found):
+            session.execute(update(table), [row for row in found if "id" in row])
 
 
-def has_shipped(session: Session) -> bool:
-    """Whether the table marks just the films this version ships."""
-    marked = select(Film.key, Film.year, Film.title).where(Film.bundled)
-    wanted = {(*name, film.title) for name, film in _shipped_names().items()}
-    return {tuple(row) for row in session.execute(marked)} == wanted
+def holds_shipped(session: Session) -> bool:
+    """Whether the tables hold the films that this version ships, as it ships them."""
+    return not _film_changes(session) and not _name_changes(session)
 
 
-def import_shipped(session: Session) -> int:
-    """Bring the table to the films this version ships; return how many those are."""
-    names = _shipped_names()
-    marked_or_named = Film.bundled | Film.key.in_({key for key, _ in names})
-    held = {
-        (row.key, row.year): row for row in session.scalars(select(Film).where(marked_or_named))
+def _film_changes(session: Session) -> list[dict[str, Any]]:
+    wanted = {
+        film.film_key: {"title": film.title, "year": film.year, "renown": film.renown}
+        for film in shipped.films()
     }
-    for name in held.keys() - names.keys():
-        held[name].bundled = False
-    for (key, year), film in names.items():
-        row = held.get((key, year)) or Film(key=key, year=year)
-        row.title, row.bundled = film.title, True
-        session.add(row)
-    return len(shipped.films())
+    columns = (Film.film_key, Film.title, Film.year, Film.renown, Film.shipped)
+    mine = or_(Film.shipped, Film.film_key.in_(wanted))
+    held = {row.film_key: row for row in session.execute(select(Film.id, *columns).where(mine))}
+    found = []
+    for key, values in wanted.items():
+        row = {"film_key": key, **values, "shipped": True}
+        if key not in held:
+            found.append(row)
+        elif tuple(held[key][1:]) != tuple(row.values()):
+            found.append(row | {"id": held[key].id})
+    gone = held.keys() - wanted.keys()
+    return found + [{"id": held[key].id, "shipped": False} for key in gone]
+
+
+def _name_changes(session: Session) -> list[dict[str, Any]]:
+    mine = session.execute(select(Film.film_key, Film.id).where(Film.shipped))
+    ids = {row.film_key: row.id for row in mine}
+    names = _names().with_only_columns(
+        FilmName.film_id, FilmName.key, FilmName.id, FilmName.spelling, FilmName.language
+    )
+    held = {row[:2]: row for row in session.execute(names.where(Film.shipped))}
+    found = []
+    for film in shipped.films():
+        for key, (spelling, language) in film.names.items():
+            name = {"spelling": spelling, "language": language}
+            row = held.get((ids[film.film_key], key))
+            if row is None:
+                found.append({"film_id": ids[film.film_key], "year": film.year, **_name(key, name)})
+            elif row[3:] != (spelling, language):
+                found.append({"id": row.id, **name})
+    return found
 
 
 def merge(session: Session, listed: Iterable[Listed]) -> Merged:
     """Add the films the table does not hold yet, for look-ups only, in one transaction."""
     connection = session.connection()
     with staged(session, _INCOMING, map(_rows, listed)) as total:
-        # A film's own title comes before another film's further name.
-        added = connection.execute(_insert_missing(other_name=False)).rowcount
-        names = connection.execute(_insert_missing(other_name=True)).rowcount
-    return Merged(added, names, total - added)
+        added = connection.execute(_insert_missing_films()).rowcount
+        names = connection.execute(_insert_missing_names()).rowcount
+    return Merged(added, names - added, total - added)
 
 
 def _rows(film: Listed) -> list[dict[str, Any]]:
     own = titles.key(film.title)
+    spellings = {titles.key(name): name for name in film.others} | {own: film.title}
     return [
         {
-            "key": key,
+            "film_key": titles.film_key(film.title, film.year),
             "title": film.title,
             "year": film.year,
             "other_name": key != own,
-            "head": blocks(key)[0],
-            "tail": blocks(key)[1],
+            **_name(key, {"spelling": spelling}),
         }
-        for key in {own, *map(titles.key, film.others)}
+        for key, spelling in spellings.items()
     ]
 
 
-def _insert_missing(*, other_name: bool) -> Any:
-    twins = [_INCOMING.c.key, _INCOMING.c.year]
-    nth = func.row_number().over(partition_by=twins, order_by=_INCOMING.c.place)
-    arrived = (
-        select(_INCOMING, nth.label("nth"))
-        .where(_INCOMING.c.other_name == other_name)
-        .subquery("arrived")
+def _name(key: str, values: dict[str, Any]) -> dict[str, Any]:
+    head, tail = blocks(key)
+    return {"key": key, "head": head, "tail": tail, **values}
+
+
+def _first_of(*twins: Any, where: ColumnElement[bool] | None = None) -> Any:
+    nth = func.row_number().over(
+        partition_by=twins, order_by=(_INCOMING.c.other_name, _INCOMING.c.place)
     )
-    held = exists().where(Film.key == arrived.c.key, Film.year == arrived.c.year)
-    plain = ("key", "title", "year", "head", "tail")
+    rows = select(_INCOMING, nth.label("nth"))
+    return (rows if where is None else rows.where(where)).subquery("arrived")
+
+
+def _insert_missing_films() -> Any:
+    own = ~_INCOMING.c.other_name
+    arrived = _first_of(_INCOMING.c.key, _INCOMING.c.year, where=own)
+    held = exists().where(FilmName.key == arrived.c.key, FilmName.year == arrived.c.year)
+    plain = ("film_key", "title", "year")
     missing = (
-        select(
-            *(arrived.c[name] for name in plain),
-            literal(value=False),
-        )
+        select(*(arrived.c[name] for name in plain), literal(0), literal(value=False))
+        .where(arrived.c.nth == 1, ~held)
+        .order_by(arrived.c.film_key)
+    )
+    return insert(Film).from_select([*plain, "renown", "shipped"], missing)
+
+
+def _insert_missing_names() -> Any:
+    # A film's own title comes before another film's further name.
+    arrived = _first_of(_INCOMING.c.key, _INCOMING.c.year)
+    held = exists().where(FilmName.key == arrived.c.key, FilmName.year == arrived.c.year)
+    plain = ("spelling", "key", "head", "tail", "year")
+    missing = (
+        select(Film.id, *(arrived.c[name] for name in plain))
+        .join(Film, Film.film_key == arrived.c.film_key)
         .where(arrived.c.nth == 1, ~held)
         .order_by(arrived.c.key)
     )
-    names = [*plain, "bundled"]
-    return insert(Film.__table__).from_select(names, missing)  # type: ignore[arg-type]
+    return insert(FilmName).from_select(["film_id", *plain], missing)

@@ -24,22 +24,29 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
+    false,
     func,
     insert,
     literal,
     select,
+    update,
 )
 from sqlalchemy.orm import Session
 
 from moodflix import vocabulary
-from moodflix.films import titles
+from moodflix.films import shipped
 from moodflix.requests import CONTEXT, FIELDS, LogRow
-from moodflix.store import sums
+from moodflix.store import films, sums
 from moodflix.store.database import staged
-from moodflix.store.models import Answer, Base, LogEntry, UtcDateTime
+from moodflix.store.models import Answer, Base, Film, LogEntry, UtcDateTime
 
 _COLUMNS = tuple(getattr(LogEntry, field) for field in FIELDS)
-_LEARNED = tuple(getattr(LogEntry, field) for field in (*CONTEXT, "movie_title"))
+_LEARNED = (
+    *(getattr(LogEntry, field) for field in CONTEXT),
+    LogEntry.movie_title,
+    LogEntry.film_key,
+    Film.title,
+)
 # What an answer says of a mood that it made up, and what the database says of no answer.
 _UNSAID = (vocabulary.NONE, None)
 # What one index holds of a choice.
@@ -54,6 +61,7 @@ _MOMENT = TypeAdapter(datetime)
 _LOGS = Base.metadata.tables["logs"]
 # Built once: SQLAlchemy takes longer to build them than SQLite to answer.
 _ADD = insert(_LOGS)
+_ADD_OF_FILM = _ADD.values(film_id=films.id_of(bindparam("of_film")))
 _NEWEST = (
     select(*(_LOGS.c[field] for field in FIELDS))
     .order_by(_LOGS.c.id.desc())
@@ -94,17 +102,31 @@ def moment(text: str) -> datetime | None:
         return None
 
 
-def add(session: Session, row: LogRow, received_at: datetime, answer_id: str | None = None) -> None:
-    """Add one choice, linked to the answer it came from, and count it."""
-    choice = {**_values(row, received_at), "received_at": received_at, "answer_id": answer_id}
+def add(
+    session: Session,
+    row: LogRow,
+    received_at: datetime,
+    answer_id: str | None = None,
+    film_key: str | None = None,
+) -> None:
+    """Add and count one choice, of the film that its title means unless that is known."""
+    key = film_key or films.keys(session, [row.movie_title])[row.movie_title]
+    source = {"received_at": received_at, "answer_id": answer_id, "film_key": key}
+    choice = {**_values(row, received_at), **source}
     # A plain insert: the unit of work costs more than the row.
-    added = session.connection().execute(_ADD, choice)
+    added = session.connection().execute(_ADD_OF_FILM, {**choice, "of_film": key})
     sums.count_choice(session, added.inserted_primary_key[0], choice)  # type: ignore[index]
 
 
 def recent(session: Session | Connection, limit: int) -> list[Sequence[str]]:
     """Return the 12 columns of the newest ``limit`` rows, oldest of them first."""
     return [*reversed(session.execute(_NEWEST, {"limit": limit}).all())]
+
+
+def recent_films(session: Session, limit: int) -> list[tuple[str, str]]:
+    """Return key and sent title of the films of the newest ``limit`` rows, newest first."""
+    newest = select(LogEntry.film_key, LogEntry.movie_title).order_by(LogEntry.id.desc())
+    return [(row[0], row[1]) for row in session.execute(newest.limit(limit))]
 
 
 def stream(
@@ -174,7 +196,7 @@ def _with_choices(
 
 
 def chosen_since(session: Session, since: datetime) -> frozenset[str]:
-    """Return the spelling keys of the films chosen since a moment."""
+    """Return the keys of the films chosen since a moment."""
     # A client's clock may be ahead.
     recent = and_(LogEntry.event_at >= since, LogEntry.received_at >= since)
     return frozenset(session.scalars(select(LogEntry.film_key).where(recent).distinct()))
@@ -203,8 +225,9 @@ def id_range(session: Session, now: datetime | None = None) -> tuple[int, int]:
 def choices(
     session: Session, after: int = 0, until: int | None = None
 ) -> Iterator[tuple[list[dict[str, str]], list[str]]]:
-    """Yield contexts and titles in batches, in bounded memory, as they are to be learned from.
+    """Yield contexts and films in batches, in bounded memory, as they are to be learned from.
 
+    A film comes as it was sent, or where that means another one, by its title with the year.
     A mood or tone ``neutral`` counts only if somebody said it. All rows come in the order in which
     the choices were made, those ``after`` an id in order of arrival; none is newer than ``until``.
     """
@@ -214,20 +237,22 @@ def choices(
     told = (Answer.mood_source, Answer.tone_source)
     rows = session.execute(
         select(*_LEARNED, *told)
+        .select_from(LogEntry)
         .join(Answer, Answer.id == LogEntry.answer_id, isouter=True)
+        .join(Film, Film.id == LogEntry.film_id, isouter=True)
         .where(LogEntry.id > after, *([] if until is None else [LogEntry.id <= until]))
         .order_by(*([] if after else [made_at]), LogEntry.id),
         execution_options={"yield_per": _BATCH},
     )
     for batch in rows.partitions():
         contexts = []
-        for *texts, _, mood_source, tone_source in batch:
+        for *texts, _, _, _, mood_source, tone_source in batch:
             context = dict(zip(CONTEXT, texts, strict=True))
             for name, source in (("mood", mood_source), ("tone", tone_source)):
                 if source in _UNSAID and context[name].strip().casefold() == vocabulary.NEUTRAL:
                     context[name] = ""
             contexts.append(context)
-        yield contexts, [row[len(CONTEXT)] for row in batch]
+        yield contexts, [shipped.clear_title(*row[len(CONTEXT) : -len(told)]) for row in batch]
 
 
 def merge(session: Session, rows: Iterable[LogRow], received_at: datetime) -> Merged:
@@ -236,15 +261,29 @@ def merge(session: Session, rows: Iterable[LogRow], received_at: datetime) -> Me
     A row counts as held as often as the table held it before: of three equal rows, one held, two
     are added.
     """
-    incoming = ([_values(row, received_at)] for row in rows)
+    incoming = ([{**_values(row, received_at), "film_key": ""}] for row in rows)
     with staged(session, _INCOMING, incoming) as total:
+        # Nobody else may write from here on: SQLite would refuse what follows from an older state.
+        session.execute(update(LogEntry).where(false()).values(film_key=""))
         session.execute(delete(_INCOMING).where(_INCOMING.c.place.in_(_held())))
+        _identify(session)
         columns = [_INCOMING.c[name] for name in (*FIELDS, "event_at", "film_key")]
-        missing = select(*columns, literal(received_at, UtcDateTime)).order_by(_INCOMING.c.place)
-        names = [*(each.name for each in columns), "received_at"]
+        more = (films.id_of(_INCOMING.c.film_key), literal(received_at, UtcDateTime))
+        missing = select(*columns, *more).order_by(_INCOMING.c.place)
+        names = [*(each.name for each in columns), "film_id", "received_at"]
         added = session.connection().execute(_ADD.from_select(names, missing)).rowcount
         sums.count_choices(session, select(*(_INCOMING.c[name] for name in sums.CHOICE)))
     return Merged(added, total - added)
+
+
+def _identify(session: Session) -> None:
+    """Give the incoming rows the keys of their films."""
+    incoming = session.execute(select(_INCOMING.c.place, _INCOMING.c.movie_title))
+    of_place = update(_INCOMING).where(_INCOMING.c.place == bindparam("at"))
+    for batch in incoming.partitions(_BATCH):
+        keys = films.keys(session, (title for _, title in batch))
+        found = [{"at": place, "film_key": keys[title]} for place, title in batch]
+        session.connection().execute(of_place, found)
 
 
 def _held() -> Select[tuple[int]]:
@@ -262,7 +301,6 @@ def _values(row: LogRow, received_at: datetime) -> dict[str, Any]:
     event_at = moment(row.client_sent_at)
     is_known = event_at is not None and event_at <= received_at + _MAX_AHEAD
     values["event_at"] = event_at if is_known else received_at
-    values["film_key"] = titles.key(row.movie_title)
     return values
 
 

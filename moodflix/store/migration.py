@@ -13,7 +13,7 @@ from alembic.util import CommandError
 
 from moodflix.errors import SchemaError
 from moodflix.films import shipped
-from moodflix.store import films, sums
+from moodflix.store import film_links, films, sums
 from moodflix.store.database import Database, translated
 from moodflix.store.models import Base
 
@@ -23,9 +23,10 @@ _UPGRADE = "run: flask db upgrade"
 
 
 def upgrade(database: Database) -> int:
-    """Bring the database to the newest migration and the bundled films into it, all or nothing.
+    """Bring the database to the newest migration and the shipped films into it, all or nothing.
 
-    Where nothing is to be done, nothing is written and no lock is taken.
+    Where films are new, earlier choices get the film that they mean by now. Where nothing is to be
+    done, nothing is written and no lock is taken.
 
     Returns:
         How many films the catalogue ranks.
@@ -37,17 +38,17 @@ def upgrade(database: Database) -> int:
     current, newest = state(database)
     if current == newest and database.is_prepared():
         with database.read() as session:
-            if films.has_shipped(session) and not sums.are_missing(session):
+            if films.holds_shipped(session) and not sums.are_missing(session):
                 return len(shipped.films())
     database.prepare_file()
     config = alembic_config()
     with database.write() as session:
         config.attributes["connection"] = session.connection()
         command.upgrade(config, "head")
-        count = films.import_shipped(session)
-        if sums.are_missing(session):
+        films.import_shipped(session)
+        if film_links.link(session) or sums.are_missing(session):
             sums.rebuild(session)
-    return count
+    return len(shipped.films())
 
 
 def state(database: Database) -> tuple[str | None, str]:

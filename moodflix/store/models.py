@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
@@ -22,7 +21,6 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from moodflix import strict_json
@@ -35,14 +33,6 @@ _KNOWN = text("corrects IS NOT NULL")
 def blocks(key: str) -> tuple[str, str]:
     """Return the beginning and the end of a spelling key, where the misspelt are looked for."""
     return key[:_BLOCK], key[-_BLOCK:]
-
-
-def _block(end: int) -> Callable[[DefaultExecutionContext], str]:
-    def of_key(context: DefaultExecutionContext) -> str:
-        given: dict[str, str] = context.get_current_parameters()  # type: ignore[no-untyped-call]
-        return blocks(given["key"])[end]
-
-    return of_key
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -104,29 +94,48 @@ class LogEntry(Base):
     # client_sent_at where it can be read and is not ahead, else received_at
     event_at: Mapped[datetime] = mapped_column(UtcDateTime)
     film_key: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
+    # the film where it is known
+    film_id: Mapped[int | None] = mapped_column(ForeignKey("films.id"))
     answer_id: Mapped[str | None] = mapped_column(ForeignKey("answers.id"), index=True)
 
 
 class Film(Base):
-    """A name of a film that can be looked up; ``bundled`` ones are those the catalogue ranks.
-
-    A film that goes by several names has a row for each; ``title`` is the one it is shown under.
-    """
+    """A film that can be looked up; ``shipped`` ones are those the catalogue ranks."""
 
     __tablename__ = "films"
+    __table_args__ = (UniqueConstraint("film_key"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    # of its title and year: what choices, picks and verdicts call it
+    film_key: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
+    title: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
+    year: Mapped[int]
+    # from 1 to 5, 0 where not known
+    renown: Mapped[int]
+    shipped: Mapped[bool] = mapped_column(index=True)
+
+
+class FilmName(Base):
+    """A name that a film goes by, its title among them."""
+
+    __tablename__ = "film_names"
     __table_args__ = (
-        UniqueConstraint("key", "year"),
-        Index("ix_films_head_year", "head", "year"),
-        Index("ix_films_tail_year", "tail", "year"),
+        UniqueConstraint("key", "film_id"),
+        Index("ix_film_names_head_year", "head", "year"),
+        Index("ix_film_names_tail_year", "tail", "year"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
+    film_id: Mapped[int] = mapped_column(ForeignKey("films.id"), index=True)
+    spelling: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
+    # ISO 639-1
+    language: Mapped[str | None] = mapped_column(String(2))
+    # what it is looked up under, its beginning and end where it is looked for misspelt
     key: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
-    title: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
+    head: Mapped[str] = mapped_column(String(_BLOCK))
+    tail: Mapped[str] = mapped_column(String(_BLOCK))
+    # the film's
     year: Mapped[int]
-    bundled: Mapped[bool] = mapped_column(index=True)
-    head: Mapped[str] = mapped_column(String(_BLOCK), default=_block(0))
-    tail: Mapped[str] = mapped_column(String(_BLOCK), default=_block(1))
 
 
 class Answer(Base):
@@ -160,6 +169,8 @@ class AnswerPick(Base):
     answer_id: Mapped[str] = mapped_column(ForeignKey("answers.id"), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
     film_key: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
+    # the film where it is known
+    film_id: Mapped[int | None] = mapped_column(ForeignKey("films.id"))
     title: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
     year: Mapped[int | None]
     sources: Mapped[dict[str, int]] = mapped_column(JSON)
@@ -173,6 +184,8 @@ class Feedback(Base):
     # a random id that the visitor's browser keeps
     visitor: Mapped[str] = mapped_column(String(64), primary_key=True)
     film_key: Mapped[str] = mapped_column(String(titles.MAX_TITLE), primary_key=True)
+    # the film where it is known
+    film_id: Mapped[int | None] = mapped_column(ForeignKey("films.id"))
     title: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
     verdict: Mapped[str] = mapped_column(String(20))
     answer_id: Mapped[str | None] = mapped_column(ForeignKey("answers.id"))

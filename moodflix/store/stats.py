@@ -19,7 +19,8 @@ from sqlalchemy.orm import Session
 
 from moodflix import clock, vocabulary
 from moodflix.films import titles
-from moodflix.store.models import THIRDS, Film, LogEntry, Training, film_tallies, tallies
+from moodflix.store import films
+from moodflix.store.models import THIRDS, LogEntry, Training, film_tallies, tallies
 
 _Rows = list[tuple[Any, ...]]
 _TOP: Final = 10
@@ -224,15 +225,14 @@ def _most(summed: Iterable[tuple[str, int]], near: Counter[str]) -> list[tuple[i
 
 
 def _titles(session: Session, keys: Collection[str]) -> dict[str, str]:
-    """Return a title for each spelling key: the known film's, else one that was sent."""
+    """Return a title for each film: that of the known film, else one that was sent."""
     newest = select(func.max(LogEntry.id)).where(LogEntry.film_key.in_(keys))
     sent = select(LogEntry.film_key, LogEntry.movie_title).where(
         LogEntry.id.in_(newest.group_by(LogEntry.film_key))
     )
-    shown = {key: titles.tidy(title) for key, title in session.execute(sent)}
-    films = select(Film.key, Film.title).where(Film.key.in_(keys)).order_by(Film.bundled, Film.year)
-    # Not the film's other names: two would look like one film.
-    return shown | {key: title for key, title in session.execute(films) if titles.key(title) == key}
+    rows = session.execute(sent)
+    shown = {key: titles.with_year(titles.tidy(title), key) for key, title in rows}
+    return shown | films.shown(session, keys)
 
 
 _TABLES: Final[dict[str, tuple[str, Callable[[Session, date, date], _Rows]]]] = {

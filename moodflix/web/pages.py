@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Final
 
 from flask import Blueprint, Response, current_app, request
@@ -10,7 +11,7 @@ from moodflix.config import Settings
 from moodflix.errors import DatabaseUnavailableError
 from moodflix.films import shipped
 from moodflix.store import database as db
-from moodflix.store import logs
+from moodflix.store import films, logs
 from moodflix.vocabulary import MOODS, VOICE_TONES, WEATHERS, WEEKDAYS
 from moodflix.web import rendering
 
@@ -43,15 +44,17 @@ def station() -> Response:
 
 def _chosen() -> list[dict[str, Any]]:
     """Return the films chosen last, newest first, with what their posters are drawn from."""
+    chosen: dict[str, str] = {}
     try:
-        with db.current().connection() as connection:
-            rows = logs.recent(connection, _CHOICES)
+        with db.current().read() as session:
+            for key, title in logs.recent_films(session, _CHOICES):
+                chosen.setdefault(key, title)
+            chosen |= films.shown(session, chosen)
     except DatabaseUnavailableError:
         return []
-    films: dict[str, dict[str, Any]] = {}
-    for *_, title in reversed(rows):
-        film = shipped.find(title)
-        name = film.title if film else title
+    tiles = []
+    for key, title in itertools.islice(chosen.items(), _CHOSEN):
+        film = shipped.of_key(key)
         known = {"genres": film.genres, "original_title": film.original_title} if film else {}
-        films.setdefault(name, {"title": name, **known})
-    return list(films.values())[:_CHOSEN]
+        tiles.append({"title": title, **known})
+    return tiles

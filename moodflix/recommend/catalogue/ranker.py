@@ -78,8 +78,7 @@ class Catalogue:
         import numpy as np
 
         self._films = films
-        self._keys = [film.key for film in films]
-        self._places = {(film.key, film.year): place for place, film in enumerate(films)}
+        self._places = {film.film_key: place for place, film in enumerate(films)}
         self._traits = TraitTable(films)
         rarity = self._traits.rarity(self._traits.amounts != 0)
         self._rarity = np.clip(rarity / _PLAIN_IDF, 0.5, 1.4)
@@ -117,9 +116,10 @@ class Catalogue:
         for place, score in self._diverse(self._scores(query), query):
             if len(picks) == n:
                 break
-            if self._keys[place] not in seen:
-                seen.add(self._keys[place])
-                film = self._films[place]
+            film = self._films[place]
+            # Two of one title in a list would look like one film twice.
+            if seen.isdisjoint((film.key, film.film_key)):
+                seen.add(film.key)
                 worst = picks[-1].score if picks else score
                 picks.append(Pick(film.title, film.year, min(score, worst), film=film))
         return picks
@@ -191,7 +191,7 @@ class Catalogue:
 
     def _named(self, names: Sequence[str]) -> list[int]:
         found = [film for title in dict.fromkeys(names) if (film := shipped.find(title))]
-        places = (self._places.get((film.key, film.year)) for film in found)
+        places = (self._places.get(film.film_key) for film in found)
         return [place for place in places if place is not None]
 
     def _diverse(self, scores: Array, query: Query) -> Iterator[tuple[int, float]]:

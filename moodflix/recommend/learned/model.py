@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
-from moodflix.films import titles
+from moodflix.films import shipped, titles
 from moodflix.recommend.query import Pick, Query, admissible
 from moodflix.vocabulary import LEARNED
 
@@ -24,7 +24,7 @@ class ChoiceModel:
         figures: on held-out rows: ``rows``, and ``hit10``, ``ndcg10`` and ``log_loss`` of the model
             and, prefixed ``popularity_``, of popularity; empty when there were too few rows.
         pipeline: encoding and estimating; ``None`` before the first choice.
-        films: spelling key -> film, the place of its title in ``titles``.
+        films: key of a film -> film, the place of its title in ``titles``.
         titles: the films' titles as last spelled.
     """
 
@@ -39,7 +39,7 @@ class ChoiceModel:
     def fit(self, X: Sequence[Context], y: Sequence[str]) -> ChoiceModel:  # noqa: N803
         """Learn from contexts (any of the ten columns, as text) and the titles chosen in them.
 
-        Films are told apart by spelling key; rows are in time order when they have one.
+        Films are told apart by ``shipped.key_of``; rows are in time order when they have one.
         """
         begins = range(0, len(X), _BATCH)
         return self.fit_stream((X[at : at + _BATCH], y[at : at + _BATCH]) for at in begins)
@@ -88,7 +88,7 @@ class ChoiceModel:
 
     def probability(self, context: Context, title: str) -> float:
         """Return the probability that ``title`` is chosen; 0 for a film never chosen."""
-        film = self.films.get(titles.key(titles.tidy(title)))
+        film = self.films.get(shipped.key_of(titles.tidy(title)))
         return 0.0 if film is None else float(self.probabilities(context)[film])
 
     def ranking(self, context: Context) -> Iterator[tuple[str, float]]:
@@ -115,7 +115,7 @@ class ChoiceModel:
         weights = np.ones(len(films)) if weights is None else np.asarray(weights)
         for row, title in enumerate(chosen):
             tidy = titles.tidy(title)
-            key = titles.key(tidy) if weights[row] > 0 else ""
+            key = shipped.key_of(tidy) if weights[row] > 0 else ""
             # Two quotes with nothing between them are no film.
             films[row] = film = self.films.setdefault(key, len(self.films)) if key else -1
             if film == len(self.titles):
@@ -150,8 +150,12 @@ class LearnedRecommender:
         """Rank by probability; an empty list while nothing is learned."""
         # Read once: the trainer may swap the model meanwhile.
         model = self.model
-        title_year = (
-            (titles.split_year(title), score) for title, score in model.ranking(query.context)
-        )
-        ranked = (Pick(title, year, score) for (title, year), score in title_year)
+        ranked = (_pick(title, score) for title, score in model.ranking(query.context))
         return list(islice(admissible(ranked, query), n))
+
+
+def _pick(text: str, score: float) -> Pick:
+    if film := shipped.of_key(shipped.key_of(text)):
+        return Pick(film.title, film.year, score)
+    title, year = titles.split_year(text)
+    return Pick(title, year, score)

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from scipy import sparse  # type: ignore[import-untyped]
 
-from moodflix.films import titles
+from moodflix.films import shipped
 from moodflix.recommend.learned.counts import POPULARITIES, RATES, Array, Counts, Plan, Weights
 from moodflix.recommend.learned.encoding import MAX_WORDS, NAMES, PLACES, Encode
 from moodflix.recommend.learned.estimator import ChoiceEstimator
@@ -66,7 +66,7 @@ def from_arrays(arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> ChoiceMod
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     model = ChoiceModel()
     model.rows, model.figures, model.titles = stored.rows, stored.figures, stored.titles
-    model.films = {titles.key(title): film for film, title in enumerate(stored.titles)}
+    model.films = {shipped.key_of(title): film for film, title in enumerate(stored.titles)}
     films = len(stored.titles)
     if len(model.films) != films or "" in model.films:
         raise ValueError("titles: one film twice, or none")

@@ -106,7 +106,7 @@ def _film(item: object) -> Pick | None:
         film = LlmFilm.model_validate(item)
     except ValidationError:
         return None
-    return Pick(film.title, film.year, why=film.why)
+    return Pick(film.title, film.year, why=film.why, known=False)
 
 
 def _word(value: object, known: tuple[str, ...]) -> str | None:

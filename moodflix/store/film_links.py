@@ -1,0 +1,103 @@
+"""All SQL that gives earlier choices, picks and verdicts the films that became known since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from sqlalchemy import Column, Integer, MetaData, String, Table, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from moodflix.films import titles
+from moodflix.store import films
+from moodflix.store.database import staged
+from moodflix.store.models import AnswerPick, Feedback, LogEntry
+
+_BATCH: Final = 2_000
+
+# What a title means, with the year it was recommended under (0: none).
+_MEANT = Table(
+    "meant_films",
+    MetaData(),
+    Column("title", String, primary_key=True),
+    Column("year", Integer, primary_key=True),
+    Column("film_key", String, nullable=False),
+    Column("film_id", Integer),
+    prefixes=["TEMPORARY"],
+)
+
+
+def link(session: Session) -> bool:
+    """Give whatever names no film the one it means by now; return whether choices changed.
+
+    A choice or verdict means the film that its answer listed under that title.
+    """
+    with staged(session, _MEANT, _meant(session)):
+        # Before the picks: choices are found among them by the key they were stored under.
+        changed = _link(session, LogEntry, LogEntry.movie_title, _year_listed(LogEntry))
+        _link_verdicts(session)
+        _link(session, AnswerPick, AnswerPick.title, func.coalesce(AnswerPick.year, 0))
+    return changed
+
+
+def _meant(session: Session) -> Iterator[list[dict[str, Any]]]:
+    said = (
+        select(LogEntry.movie_title, _year_listed(LogEntry)).where(LogEntry.film_id.is_(None)),
+        select(Feedback.title, _year_listed(Feedback)).where(Feedback.film_id.is_(None)),
+        select(AnswerPick.title, func.coalesce(AnswerPick.year, 0)).where(
+            AnswerPick.film_id.is_(None)
+        ),
+    )
+    distinct = said[0].union(*said[1:])
+    for batch in session.execute(distinct).partitions(_BATCH):
+        # A year that stands in the title is meant, whatever was listed.
+        titled = [(title, titles.split_year(title)[1] or year or None) for title, year in batch]
+        found = films.meant(session, titled)
+        for (title, year), as_meant, meant in zip(batch, titled, found, strict=True):
+            film_key = meant[0].film_key if meant else titles.film_key(*as_meant)
+            film_id = meant[0].id if meant else None
+            yield [{"title": title, "year": year, "film_key": film_key, "film_id": film_id}]
+
+
+def _year_listed(said: Any) -> Any:
+    """The year under which the answer listed what was chosen or judged."""
+    listed = select(func.max(AnswerPick.year)).where(
+        AnswerPick.answer_id == said.answer_id, AnswerPick.film_key == said.film_key
+    )
+    return func.coalesce(listed.correlate(said).scalar_subquery(), 0)
+
+
+def _link(session: Session, table: Any, title: Any, year: Any) -> bool:
+    def of(column: Column[Any]) -> Any:
+        same = (_MEANT.c.title == title, _MEANT.c.year == year)
+        return select(column).where(*same).correlate(table).scalar_subquery()
+
+    film_id, film_key = of(_MEANT.c.film_id), of(_MEANT.c.film_key)
+    done = session.execute(
+        update(table)
+        .where(table.film_id.is_(None), or_(film_id.is_not(None), film_key != table.film_key))
+        .values(film_id=film_id, film_key=film_key),
+        execution_options={"synchronize_session": False},
+    )
+    return bool(done.rowcount)  # type: ignore[attr-defined]
+
+
+def _link_verdicts(session: Session) -> None:
+    same_title = (_MEANT.c.title == Feedback.title) & (_MEANT.c.year == _year_listed(Feedback))
+    rows = session.execute(
+        select(Feedback, _MEANT.c.film_key, _MEANT.c.film_id)
+        .join(_MEANT, same_title)
+        .where(Feedback.film_id.is_(None))
+        .order_by(Feedback.said_at)
+    ).all()
+    for verdict, film_key, film_id in rows:
+        twin = session.get(Feedback, (verdict.visitor, film_key))
+        # Of two verdicts of one visitor on one film the newer holds.
+        if twin is not None and twin is not verdict:
+            older = min(twin, verdict, key=lambda each: each.said_at)
+            session.delete(older)
+            session.flush()
+            if older is verdict:
+                continue
+        verdict.film_key, verdict.film_id = film_key, film_id
+        session.flush()
