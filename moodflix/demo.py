@@ -76,7 +76,9 @@ def load(  # noqa: PLR0913, PLR0917 - when and where a sample is made
                 for _ in simulate(until_now, station):
                     pass
                 if number % _REFIT_DAYS == _REFIT_DAYS - 1:
-                    station.refit(min(clock.start_of(day + timedelta(1), zone), now))
+                    station.refit(
+                        min(clock.start_of(day + timedelta(1), zone) - timedelta(seconds=1), now)
+                    )
             with database.read() as session:
                 choices = logs.count(session)
         finally:
