@@ -110,7 +110,7 @@ def stations(folder: Path) -> Iterator[tuple[str, Station]]:
     migrated = folder / "moodflix.sqlite3"
     database = Database(f"sqlite:///{migrated}")
     migration.upgrade(database)
-    database.seal()
+    database.close_as_single_file()
     catalogue = Catalogue()
 
     def fusion(name: str, script: ScriptedLlm) -> SimulatedStation:

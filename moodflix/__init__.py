@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """Wire the station together; nothing starts and nothing heavy is imported.
+    """Create the app; no thread starts and no heavy library is imported.
 
     Raises:
         ConfigError: a setting makes no sense.
     """
-    # Imported here so that `import moodflix` costs nothing.
+    # Imported here to keep `import moodflix` cheap.
     from flask import Flask
 
     from moodflix import cli, config, web
@@ -25,18 +25,18 @@ def create_app(settings: Settings | None = None) -> Flask:
     from moodflix.recommend.learned.model import LearnedRecommender
     from moodflix.recommend.llm import recommender as llm
     from moodflix.station import Station
-    from moodflix.store import database as db
+    from moodflix.store.database import init_app as init_database
 
     settings = settings or config.load()
     folder = None if settings.instance is None else str(settings.instance.resolve())
     app = Flask(__name__, instance_path=folder)
     app.extensions["moodflix.settings"] = settings
-    database = db.init_app(app, settings)
-    context = LearnedRecommender()
-    station = Station(database, Catalogue(), context, llm.build(settings), settings)
+    database = init_database(app, settings)
+    learned = LearnedRecommender()
+    station = Station(database, Catalogue(), learned, llm.build(settings), settings)
     app.extensions["moodflix.station"] = station
     app.extensions["moodflix.trainer"] = Trainer(
-        settings, database, context, app.instance_path, station.refit_weights
+        settings, database, learned, app.instance_path, station.refit_weights
     )
     web.init_app(app)
     cli.init_app(app)

@@ -97,7 +97,7 @@ class Settings(BaseSettings):
     city: str = Field("", description="where the station is, as the page fills it in")
     api_token: SecretStr | None = Field(
         None,
-        description="what the keeper logs in to `/dashboard` with; unset: it answers only on the "
+        description="what the operator logs in to `/dashboard` with; unset: it answers only on the "
         "station itself",
     )
     timezone: Annotated[str, AfterValidator(_known_zone)] | None = Field(

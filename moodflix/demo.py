@@ -82,6 +82,6 @@ def load(  # noqa: PLR0913, PLR0917 - when and where a sample is made
             with database.read() as session:
                 choices = logs.count(session)
         finally:
-            database.seal()
+            database.close_as_single_file()
         (Path(spare) / _NAME).replace(place)
     return choices

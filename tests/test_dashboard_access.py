@@ -82,7 +82,7 @@ def log_in(served: Served, token: str = TOKEN) -> httpx.Response:
     return served.http.post("/dashboard/login", data={"token": token})
 
 
-def test_with_a_token_the_keeper_logs_in_and_out(serve: Serve) -> None:
+def test_with_a_token_the_operator_logs_in_and_out(serve: Serve) -> None:
     served = serve(api_token=TOKEN)
     shut = served.get(DATA)
     assert (shut.status_code, shut.headers["WWW-Authenticate"]) == (401, "Bearer")
@@ -141,7 +141,7 @@ def test_workers_share_one_key_and_another_token_ends_every_login(
         again.stop()
 
 
-def keeper_of(app: Flask, base_url: str = "http://localhost") -> FlaskClient:
+def operator_client(app: Flask, base_url: str = "http://localhost") -> FlaskClient:
     client = app.test_client()
     answered = client.post("/dashboard/login", data={"token": TOKEN}, base_url=base_url)
     assert answered.status_code == 303
@@ -149,7 +149,7 @@ def keeper_of(app: Flask, base_url: str = "http://localhost") -> FlaskClient:
 
 
 def test_the_cookie_is_for_https_where_the_station_speaks_it(make_app: MakeApp) -> None:
-    client = keeper_of(make_app(api_token=TOKEN), "https://station.example")
+    client = operator_client(make_app(api_token=TOKEN), "https://station.example")
     cookie = client.get_cookie("moodflix_keeper", "station.example", "/dashboard")
     assert cookie is not None
     assert cookie.secure
@@ -158,7 +158,7 @@ def test_the_cookie_is_for_https_where_the_station_speaks_it(make_app: MakeApp) 
 def test_a_cookie_that_was_tampered_with_or_is_old_opens_nothing(
     make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client = keeper_of(make_app(api_token=TOKEN))
+    client = operator_client(make_app(api_token=TOKEN))
     cookie = client.get_cookie("moodflix_keeper", path="/dashboard")
     assert cookie is not None
     for forged in (cookie.value[:-1], "admin" + cookie.value[6:], "keeper", "", "a.b.c"):

@@ -223,7 +223,7 @@ def test_tables_stand_in_where_the_library_does_not_run(
         visit.assert_accessible("no library")
 
 
-def test_the_keeper_logs_in_and_out(serve: Serve, visiting: Visiting) -> None:
+def test_the_operator_logs_in_and_out(serve: Serve, visiting: Visiting) -> None:
     served = serve(api_token=TOKEN)
     assert served.post("/inference/log", {"movieTitle": "Paterson"}).is_success
     with visiting(served, "/dashboard") as visit:

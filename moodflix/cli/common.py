@@ -13,8 +13,8 @@ import click
 
 from moodflix import log_csv
 from moodflix.errors import MoodflixError
-from moodflix.store import database as db
 from moodflix.store import migration
+from moodflix.store.database import Database, current_database
 
 if TYPE_CHECKING:
     # click names the type nowhere else.
@@ -39,14 +39,14 @@ def one_line_errors(function: Callable[P, R]) -> Callable[P, R]:
     return wrapped
 
 
-def migrated_database() -> db.Database:
+def migrated_database() -> Database:
     """Return the database of the app.
 
     Raises:
         SchemaError: it isn't at the newest migration.
         DatabaseUnavailableError: it can't be read.
     """
-    database = db.current()
+    database = current_database()
     migration.require_newest(database)
     return database
 

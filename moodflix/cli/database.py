@@ -7,8 +7,8 @@ from flask.cli import with_appcontext
 
 from moodflix.cli.common import one_line_errors
 from moodflix.errors import SchemaError
-from moodflix.store import database as db
 from moodflix.store import migration
+from moodflix.store.database import current_database
 
 
 @click.group("db")
@@ -21,8 +21,8 @@ def group() -> None:
 @one_line_errors
 def upgrade() -> None:
     """Bring the database to the newest migration and the catalogue into it."""
-    films = migration.upgrade(db.current())
-    current, _ = migration.state(db.current())
+    films = migration.upgrade(current_database())
+    current, _ = migration.state(current_database())
     click.echo(f"The database is at revision {current}; the catalogue has {films} films.")
 
 
@@ -31,7 +31,7 @@ def upgrade() -> None:
 @one_line_errors
 def current() -> None:
     """Print the revision of the database."""
-    revision, newest = migration.state(db.current())
+    revision, newest = migration.state(current_database())
     mark = " (newest)" if revision == newest else f" (newest is {newest}; run: flask db upgrade)"
     click.echo((revision or "not migrated") + mark)
 
@@ -41,8 +41,8 @@ def current() -> None:
 @one_line_errors
 def check() -> None:
     """Exit with 1 unless the database is at the newest migration and its tables fit the models."""
-    migration.require_newest(db.current())
-    found = migration.differences(db.current())
+    migration.require_newest(current_database())
+    found = migration.differences(current_database())
     if found:
         raise SchemaError("the tables differ from the models: " + "; ".join(found))
     click.echo("The database is at the newest migration and fits the models.")

@@ -12,7 +12,7 @@ from flask.cli import with_appcontext
 
 from moodflix import demo
 from moodflix.cli.common import bar, one_line_errors
-from moodflix.store import database as db
+from moodflix.store.database import current_database
 
 
 @click.group("demo")
@@ -30,7 +30,7 @@ def load(days: int, seed: int) -> None:
 
     They are as many days of made-up visitors, up to now; another seed makes other ones.
     """
-    now, zone = datetime.now(timezone.utc), db.current().zone
+    now, zone = datetime.now(timezone.utc), current_database().zone
     with _one_line():
         choices = demo.load(current_app.instance_path, days, seed, now, _bar, zone)
     click.echo(

@@ -17,7 +17,7 @@ from moodflix.config import Settings
 from moodflix.doctor.checks import BROKEN, OK, WARNING, Check, check_station
 from moodflix.recommend.llm import diagnostics
 from moodflix.recommend.llm.client import OllamaError
-from moodflix.store import database as db
+from moodflix.store.database import current_database
 
 _COLORS = {OK: "green", WARNING: "yellow", BROKEN: "red"}
 
@@ -47,7 +47,7 @@ def command(context: click.Context, *, as_json: bool, pull: bool) -> None:
 def _checks(settings: Settings, *, pull: bool) -> Iterator[Check]:
     if pull and settings.llm != "embedded":
         yield _pull(settings.ollama_model)
-    yield from check_station(settings, db.current(), Path(current_app.instance_path))
+    yield from check_station(settings, current_database(), Path(current_app.instance_path))
 
 
 def _line(check: Check) -> str:

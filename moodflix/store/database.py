@@ -28,15 +28,15 @@ from moodflix.store.deferred import DeferredWrites
 from moodflix.store.group_commit import GroupCommit, Work
 
 logger = logging.getLogger(__name__)
-# A command waits this long for the write lock; an import holds it for a minute.
+# How long a command waits for the write lock; an import holds it for a minute.
 BUSY_SECONDS = 120
-# Whoever saves a choice waits this long, for the lock and for answers that are to be stored first.
+# How long a request that saves something waits, for the lock and for deferred writes before it.
 COMMIT_SECONDS = 15.0
 _BATCH = 2_000
-# Any number will do that nobody else of the database uses.
+# An arbitrary number; no other advisory lock in the database may use it.
 _PG_WRITE_LOCK = text("SELECT pg_advisory_xact_lock(6841)")
 
-# SQLite says what happened only in words (its error codes reach Python from 3.11 on).
+# Found in the message: SQLite's error codes reach Python only from 3.11 on.
 _REASONS = (
     ("readonly", "the database is read-only"),
     ("unable to open", "the database can't be opened: its folder is missing or not writable"),
@@ -84,7 +84,7 @@ class Database:
             ) from None
         if lite:
             _tune_sqlite(self.engine, durable=durable)
-        # Threads of one process take turns here: SQLite would let them find out by sleeping.
+        # Between the threads of this process: SQLite would only poll for its lock.
         self._writing = threading.Lock()
         self.zone = zone
         known = {"zone": zone}
@@ -93,7 +93,7 @@ class Database:
         writing = self.engine.execution_options(sqlite_begin="IMMEDIATE")
         self._writers = sessionmaker(writing, expire_on_commit=False, info=known)
         self._commits = GroupCommit(self._commit)
-        #: Writes that a person need not wait for.
+        #: Writes that no request waits for.
         self.deferred = DeferredWrites(self._commits.commit)
 
     @contextmanager
@@ -153,7 +153,7 @@ class Database:
     def _commit(self, works: Sequence[Work], seconds: float) -> None:
         """Commit ``works`` in one transaction, once more if its connection was at fault.
 
-        One opened while the file was read-only stays so, and shows it only when it writes.
+        A connection opened while the file was read-only stays so and fails only at a write.
         """
         for is_last in (False, True):
             try:
@@ -167,7 +167,7 @@ class Database:
                 return
 
     def close(self) -> None:
-        """Commit what was deferred, as far as that can be done soon, and close all connections."""
+        """Commit deferred writes, as far as possible in ``COMMIT_SECONDS``, and disconnect."""
         try:
             self.deferred.flush(COMMIT_SECONDS)
         except DatabaseBusyError as error:
@@ -201,8 +201,8 @@ class Database:
             raise DatabaseUnavailableError("the folder of the database can't be made") from error
         self._keep_journal("WAL")
 
-    def seal(self) -> None:
-        """Close a SQLite file as one that stands alone, fit to be moved into another's place.
+    def close_as_single_file(self) -> None:
+        """Close a SQLite file that needs no journal files beside it, so that it can be moved.
 
         Raises:
             DatabaseUnavailableError: it can't be written, or is in use elsewhere.
@@ -221,13 +221,13 @@ class Database:
 def staged(
     session: Session, table: Table, items: Iterable[Sequence[dict[str, Any]]]
 ) -> Iterator[int]:
-    """Hold items, some rows each, in a temporary table for the block; yields how many they are.
+    """Insert items, some rows each, into a temporary table; yields the number of items.
 
-    They are read in batches, so that a million need no more memory than a thousand.
+    They are read in batches, so memory stays bounded.
     """
     connection = session.connection()
     if connection.dialect.name == "sqlite":
-        # Room for the indexes and sums that many rows touch in no order.
+        # A larger cache: many rows touch the indexes in random order.
         connection.exec_driver_sql("PRAGMA cache_size = -8000")
     connection.execute(CreateTable(table))
     count = 0
@@ -256,7 +256,7 @@ def _adding(table: Table, dialect: str) -> Any:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn a driver's complaint into one that may be shown.
+    """Turn a driver's error into one whose text may be shown to people.
 
     Raises:
         DatabaseUnavailableError: in place of any database error but a broken constraint.
@@ -278,7 +278,7 @@ def translated() -> Iterator[None]:
 def _tune_sqlite(engine: Engine, *, durable: bool) -> None:
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: object) -> None:
-        # We begin transactions ourselves: sqlite3 would begin too late for a consistent read.
+        # Transactions begin in on_begin: sqlite3 would begin too late for a consistent read.
         connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute("PRAGMA foreign_keys = ON")
@@ -288,7 +288,7 @@ def _tune_sqlite(engine: Engine, *, durable: bool) -> None:
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
-        # IMMEDIATE: a transaction that reads and then writes can't lose its place to another.
+        # IMMEDIATE takes the write lock at once: upgrading a read to a write could fail.
         options = connection.get_execution_options()
         mode = options.get("sqlite_begin", "DEFERRED")
         if "busy_ms" in options:
@@ -299,10 +299,10 @@ def _tune_sqlite(engine: Engine, *, durable: bool) -> None:
 
     @event.listens_for(engine, "handle_error")
     def on_error(context: ExceptionContext) -> None:
-        # What was opened while the file was read-only stays so until all of it is closed (the
-        # connections of a process share SQLite's index).
-        said = str(context.original_exception).casefold()
-        if any(sign in said for sign in ("readonly", "unable to open", "disk i/o")):
+        # Connections opened while the file was read-only stay so until all of them are closed, as
+        # they share SQLite's wal-index.
+        message = str(context.original_exception).casefold()
+        if any(sign in message for sign in ("readonly", "unable to open", "disk i/o")):
             context.is_disconnect = True
             cursor = getattr(context.execution_context, "cursor", None)
             if cursor is not None:
@@ -318,7 +318,7 @@ def init_app(app: Flask, settings: Settings) -> Database:
     return database
 
 
-def current() -> Database:
+def current_database() -> Database:
     """Return the database of the current app."""
     database: Database = current_app.extensions["moodflix.db"]
     return database

@@ -21,10 +21,11 @@ from moodflix.errors import MoodflixError
 
 PATH: Final = "/dashboard"
 _COOKIE: Final = "moodflix_keeper"
-_KEEPER: Final = b"keeper"
+# Clients hold cookies with this value.
+_SESSION: Final = b"keeper"
 _VALID: Final = 30 * 24 * 3600
 _KEY_BYTES: Final = 32
-# Whoever sends one of these came by way of another machine, whatever the last hop was.
+# A request with one of these came through a proxy, from a client unknown.
 _FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
 
 
@@ -38,10 +39,10 @@ def has_token() -> bool:
 
 
 def is_local() -> bool:
-    """Whether the request comes from this machine, to it by a name that no stranger can have."""
+    """Whether the request comes from this machine and is addressed to it as localhost."""
     if any(name in request.headers for name in _FORWARDED):
         return False
-    # A stranger's name may be made to mean this machine (DNS rebinding); these can't.
+    # Any other name may be made to resolve to this machine (DNS rebinding).
     try:
         host = urlsplit(f"//{request.host}").hostname
     except ValueError:
@@ -50,26 +51,26 @@ def is_local() -> bool:
 
 
 def is_authenticated() -> bool:
-    """Whether the request carries the token, or the cookie of somebody who did.
+    """Whether the request carries the token or a valid session cookie.
 
     Raises:
         KeyFileError: the key can't be made or read.
     """
-    given = request.authorization
-    if given is not None and given.type == "bearer":
-        return is_token(given.token or "")
+    authorization = request.authorization
+    if authorization is not None and authorization.type == "bearer":
+        return is_token(authorization.token or "")
     cookie = request.cookies.get(_COOKIE)
     if cookie is None:
         return False
     with suppress(BadSignature):
-        return _signer().unsign(cookie, max_age=_VALID) == _KEEPER
+        return _signer().unsign(cookie, max_age=_VALID) == _SESSION
     return False
 
 
-def is_token(given: str) -> bool:
-    """Whether this is the token, in a time that doesn't tell how much of it is."""
+def is_token(text: str) -> bool:
+    """Whether ``text`` is the token, compared in constant time."""
     token = _token()
-    return token is not None and hmac.compare_digest(given.encode(), token)
+    return token is not None and hmac.compare_digest(text.encode(), token)
 
 
 def set_session(response: Response) -> None:
@@ -80,7 +81,7 @@ def set_session(response: Response) -> None:
     """
     response.set_cookie(
         _COOKIE,
-        _signer().sign(_KEEPER).decode(),
+        _signer().sign(_SESSION).decode(),
         max_age=_VALID,
         path=PATH,
         secure=request.is_secure,
@@ -111,7 +112,7 @@ def _token() -> bytes | None:
 
 
 def _signer() -> TimestampSigner:
-    # The token is part of the key: another one, and no cookie of before is valid.
+    # With the token as salt, a changed token invalidates all cookies.
     return TimestampSigner(
         _key(Path(current_app.instance_path)),
         salt=_token() or b"",
@@ -121,11 +122,11 @@ def _signer() -> TimestampSigner:
 
 
 def _key(folder: Path) -> bytes:
-    """Return the station's key, made by whichever process needs it first."""
+    """Return the signing key; the first process that needs it creates the file."""
     path = folder / "dashboard.key"
     try:
         if not path.exists():
-            _make(path)
+            _create_key(path)
         key = path.read_bytes()
     except OSError as error:
         raise KeyFileError(
@@ -136,16 +137,16 @@ def _key(folder: Path) -> bytes:
     return key
 
 
-def _make(path: Path) -> None:
+def _create_key(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, spare = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # only ours: 0600
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
     try:
         with open(handle, "wb") as file:  # noqa: PTH123 - a file that is open already
             file.write(secrets.token_bytes(_KEY_BYTES))
             file.flush()
             os.fsync(file.fileno())
-        # A link takes no other's place: of all who try at once, one wins.
+        # A link never replaces a file: of several processes, one wins.
         with suppress(FileExistsError):
-            os.link(spare, path)
+            os.link(temporary, path)
     finally:
-        Path(spare).unlink()
+        Path(temporary).unlink()

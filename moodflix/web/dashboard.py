@@ -1,4 +1,4 @@
-"""``GET /dashboard``: what the station learned, for its keeper alone."""
+"""``GET /dashboard``: charts and figures, for the operator only."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from werkzeug.exceptions import NotFound
 from moodflix import clock, demo
 from moodflix.errors import DatabaseUnavailableError, FieldProblem, InvalidInputError
 from moodflix.requests import read
-from moodflix.store import database as db
 from moodflix.store import stats
+from moodflix.store.database import Database, current_database
 from moodflix.vocabulary import CATALOGUE, LEARNED, LLM, MOODS
 from moodflix.web import auth, rendering
 from moodflix.web.envelope import reply_error
@@ -44,11 +44,11 @@ _HEADERS: Final = {
 }
 _FORBIDDEN: Final = (
     "The dashboard answers only on the station itself, as localhost; "
-    "with MOODFLIX_API_TOKEN set it lets the keeper log in from elsewhere"
+    "with MOODFLIX_API_TOKEN set it lets the operator log in from elsewhere"
 )
-# What the page's address may say; only that goes on in its links.
-_KEPT: Final = ("days", "from", "to", "sample", "hours", "films")
-# A spreadsheet would run what begins so.
+# Query parameters of the page that its links carry on.
+_PARAMETERS: Final = ("days", "from", "to", "sample", "hours", "films")
+# A spreadsheet runs text that begins with one of these as a formula.
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -59,12 +59,12 @@ def _day(value: str) -> date:
     raise PydanticCustomError("day", "must be a day, as 2026-01-31")
 
 
-# Bounds within which days can be counted back and forth.
+# Bounded so that adding or subtracting days cannot overflow.
 _Day = Annotated[date, BeforeValidator(_day), Field(ge=date(1900, 1, 1), le=date(2999, 12, 31))]
 
 
 class RangeQuery(BaseModel):
-    """Query string of the data: two days, or how many up to the newest."""
+    """Query string of the data: the first and last day, or the number of days up to the newest."""
 
     first: _Day | None = Field(None, alias="from")
     last: _Day | None = Field(None, alias="to")
@@ -95,8 +95,8 @@ def add_security_headers(response: Response) -> Response:
 
 
 @blueprint.errorhandler(auth.KeyFileError)
-def no_key(error: auth.KeyFileError) -> Response:
-    """Say why nobody can log in."""
+def key_file_error(error: auth.KeyFileError) -> Response:
+    """Answer 500 when the signing key can't be used."""
     return reply_error(str(error), 500)
 
 
@@ -117,7 +117,7 @@ def show() -> Response:
             "moods": MOODS,
             "recommenders": [LLM, LEARNED, CATALOGUE],
         },
-        kept=_kept(),
+        link_parameters=_link_parameters(),
         charts=_CHARTS,
         is_sample=is_sample,
         is_empty=is_empty,
@@ -130,10 +130,10 @@ def show() -> Response:
 
 @blueprint.route("/login", methods=["GET", "POST"])
 def log_in() -> Response:
-    """Take the token and give a cookie for it."""
+    """Log in with the token and set the session cookie."""
     if request.method == "POST" and not auth.is_token(request.form.get("token", "")):
         return _login_page("wrong", 401)
-    response = _to_the_charts()
+    response = _redirect_to_dashboard()
     if request.method == "POST":
         auth.set_session(response)
     return response
@@ -141,8 +141,8 @@ def log_in() -> Response:
 
 @blueprint.post("/logout")
 def log_out() -> Response:
-    """Take the cookie back."""
-    response = _to_the_charts()
+    """Log out: delete the session cookie."""
+    response = _redirect_to_dashboard()
     auth.clear_session(response)
     return response
 
@@ -163,7 +163,7 @@ def as_csv(name: str) -> Response:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(table.columns)
-    writer.writerows([_harmless(value) for value in row] for row in table.rows)
+    writer.writerows([_escape_formula(value) for value in row] for row in table.rows)
     response = Response(out.getvalue(), mimetype="text/csv")
     file = f"moodflix-{name}-{first}-{last}.csv"
     response.headers["Content-Disposition"] = f"attachment; filename={file}"
@@ -171,40 +171,40 @@ def as_csv(name: str) -> Response:
 
 
 def _login_page(state: str, status: int) -> Response:
-    response = rendering.page("login.html", {}, state=state, kept=_kept())
+    response = rendering.page("login.html", {}, state=state, link_parameters=_link_parameters())
     response.status_code = status
     return response
 
 
-def _kept() -> dict[str, str]:
-    return {name: value for name, value in request.args.items() if name in _KEPT}
+def _link_parameters() -> dict[str, str]:
+    return {name: value for name, value in request.args.items() if name in _PARAMETERS}
 
 
-def _to_the_charts() -> Response:
-    # Flask's own answer: redirect() is typed as werkzeug's.
+def _redirect_to_dashboard() -> Response:
+    # redirect() is typed as returning werkzeug's Response.
     return current_app.make_response(redirect(url_for("dashboard.show"), 303))
 
 
 def _table(name: str) -> tuple[date, date, stats.Table]:
     if name not in stats.TABLES:
         raise NotFound
-    asked = read(RangeQuery, request.args)
-    with _database(sample=asked.sample) as database, database.read() as session:
+    query = read(RangeQuery, request.args)
+    with _database(sample=query.sample) as database, database.read() as session:
         known = stats.span(session)
-        first, last = _range(asked, known)
+        first, last = _range(query, known)
         return first, last, stats.table(session, name, first, last)
 
 
-def _range(asked: RangeQuery, known: tuple[date, date] | None) -> tuple[date, date]:
-    today = clock.today(db.current().zone)
+def _range(query: RangeQuery, known: tuple[date, date] | None) -> tuple[date, date]:
+    today = clock.today(current_database().zone)
     oldest, newest = known or (today, today)
-    last = asked.last or min(newest, today)
-    if asked.first:
-        first = asked.first
-    elif asked.days == "all":
+    last = query.last or min(newest, today)
+    if query.first:
+        first = query.first
+    elif query.days == "all":
         first = min(oldest, last)
     else:
-        first = last - timedelta(days=int(asked.days) - 1)
+        first = last - timedelta(days=int(query.days) - 1)
     if first > last:
         problem = FieldProblem("from", "must not be after to")
         raise InvalidInputError(f"{problem.field}: {problem.message}", [problem])
@@ -212,16 +212,16 @@ def _range(asked: RangeQuery, known: tuple[date, date] | None) -> tuple[date, da
 
 
 @contextmanager
-def _database(*, sample: bool) -> Iterator[db.Database]:
+def _database(*, sample: bool) -> Iterator[Database]:
     """Open the station's own database, or the sample's, which may come and go."""
     if not sample:
-        yield db.current()
+        yield current_database()
         return
     path = demo.path(current_app.instance_path)
     if not path.exists():
         problem = FieldProblem("sample", "there is none; run: flask demo load")
         raise InvalidInputError(f"{problem.field}: {problem.message}", [problem])
-    database = db.Database(f"sqlite:///{path}", pool_size=1, zone=db.current().zone)
+    database = Database(f"sqlite:///{path}", pool_size=1, zone=current_database().zone)
     try:
         yield database
     finally:
@@ -230,11 +230,11 @@ def _database(*, sample: bool) -> Iterator[db.Database]:
 
 def _is_empty() -> bool:
     try:
-        with db.current().read() as session:
+        with current_database().read() as session:
             return stats.span(session) is None
     except DatabaseUnavailableError:
-        return False  # the charts will say it
+        return False  # the charts will show the error
 
 
-def _harmless(value: Any) -> Any:
+def _escape_formula(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

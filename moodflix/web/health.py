@@ -7,8 +7,8 @@ from flask import Blueprint, Response, current_app
 from moodflix.errors import DatabaseUnavailableError, RecommenderError, SchemaError
 from moodflix.learning.training import Trainer
 from moodflix.station import Station
-from moodflix.store import database as db
 from moodflix.store import migration
+from moodflix.store.database import current_database
 from moodflix.store.deferred import DeferredWrites
 from moodflix.web.envelope import reply
 
@@ -25,9 +25,9 @@ def alive() -> Response:
 def ready() -> Response:
     """Say whether answers and logs can be served (503 if not), and which recommenders are up."""
     station: Station = current_app.extensions["moodflix.station"]
-    database = {"status": "up", "detail": _bookkeeping(db.current().deferred)}
+    database = {"status": "up", "detail": _bookkeeping(current_database().deferred)}
     try:
-        migration.require_newest(db.current())
+        migration.require_newest(current_database())
     except (DatabaseUnavailableError, SchemaError) as error:
         database = {"status": "down", "detail": str(error)}
     catalogue = {"status": "up", "detail": ""}

@@ -11,8 +11,8 @@ from moodflix.errors import InvalidInputError
 from moodflix.learning.training import Trainer
 from moodflix.requests import COLUMNS, LogQuery, LogRequest, read
 from moodflix.station import Station
-from moodflix.store import database as db
 from moodflix.store import logs
+from moodflix.store.database import current_database
 from moodflix.web.envelope import answer_enveloped, read_payload, reply
 
 blueprint = Blueprint("logs", __name__)
@@ -44,7 +44,7 @@ def recent() -> Response:
     # A blank limit is no limit named, as it was for the old server.
     given = {name: value for name, value in request.args.items() if value.strip()}
     limit = read(LogQuery, given).limit
-    with db.current().connection() as connection:
+    with current_database().connection() as connection:
         rows = logs.recent(connection, limit)
     entries = [dict(zip(_COLUMNS, (*row, row[-1]), strict=True)) for row in rows]
     return reply(entries, "inference-log")

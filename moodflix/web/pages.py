@@ -10,8 +10,8 @@ from flask import Blueprint, Response, current_app, request
 from moodflix.config import Settings
 from moodflix.errors import DatabaseUnavailableError
 from moodflix.films import shipped
-from moodflix.store import database as db
 from moodflix.store import films, logs
+from moodflix.store.database import current_database
 from moodflix.vocabulary import MOODS, VOICE_TONES, WEATHERS, WEEKDAYS
 from moodflix.web import rendering
 
@@ -46,7 +46,7 @@ def _chosen() -> list[dict[str, Any]]:
     """Return the films chosen last, newest first, with what their posters are drawn from."""
     chosen: dict[str, str] = {}
     try:
-        with db.current().read() as session:
+        with current_database().read() as session:
             for key, title in logs.recent_films(session, _CHOICES):
                 chosen.setdefault(key, title)
             chosen |= films.shown(session, chosen)

@@ -1,4 +1,4 @@
-// The keeper's page: which days, and a chart of each table of figures.
+// The dashboard: which days, and a chart of each table of figures.
 import * as charts from "./charts.js";
 import { figures, findings, readable } from "./findings.js";
 import { announce, by, onPress, pageData, press, still, t } from "./page.js";
