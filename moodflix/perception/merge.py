@@ -103,7 +103,8 @@ def merge(
     if not request.tone:
         voice = signals[VOICE]
         confidence = voice.confidence * max(voice.scores.values(), default=0)
-        tone = _if_sure(Judged(voice.label or vocabulary.NEUTRAL, VOICE, confidence)).with_mood(mood)
+        judged = Judged(voice.label or vocabulary.NEUTRAL, VOICE, confidence)
+        tone = _if_sure(judged).with_mood(mood)
     return Perceived(mood, tone, signals)
 
 

@@ -1,4 +1,4 @@
-"""Reads wishes (traits, limits, films) from a person's words, by the table in ``data/words.csv``."""
+"""Reads wishes (traits, limits, films) from a person's words, by ``data/words.csv``."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def read(text: Text) -> Wishes:
 
 @cache
 def table() -> Mapping[str, Mapping[str, Any]]:
-    """Return the traits under each phrase of the table; ``!`` marks one that counts only if negated."""
+    """Return the traits under each phrase; ``!`` marks one that counts only if negated."""
     text = (resources.files("moodflix.data") / "words.csv").read_text(encoding="utf-8")
     found: dict[str, Mapping[str, Any]] = {}
     for row in csv.DictReader(line for line in text.splitlines() if not line.startswith("#")):
