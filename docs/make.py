@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
 
+from moodflix import data
 from moodflix.perception.understanding import understand
 from moodflix.recommend.catalogue import policy, space
 from moodflix.recommend.catalogue.ranker import Catalogue
@@ -48,14 +49,14 @@ def cells(values: Iterable[object]) -> str:
 def weights(when: str) -> Iterator[str]:
     """Yield the table's lines about weather, day and so on."""
     yield from ("", cells((when, "trait", "weight", "why")), cells(["---"] * 4))
-    for row in policy.rows():
+    for row in data.table(policy.FILE):
         if row["when"] == when:
             yield cells((row["value"], row["trait"], row["weight"], row["source"]))
 
 
 def mood_page(catalogue: Catalogue, mood: str) -> Iterator[str]:
     """Yield what is said of one mood, and the films it leads to."""
-    rows = [row for row in policy.rows() if (row["when"], row["value"]) == ("mood", mood)]
+    rows = [row for row in data.table(policy.FILE) if (row["when"], row["value"]) == ("mood", mood)]
     yield from ("", f"## {mood.capitalize()}", "")
     for row in rows:
         if row["direction"] == "auto":
@@ -126,8 +127,8 @@ def evenings_page(catalogue: Catalogue) -> Iterator[str]:
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
-    data = folder if len(sys.argv) > 1 else HERE.parent / "moodflix" / "data"
-    Catalogue().save_space(data / space.FILE)
+    space_folder = folder if len(sys.argv) > 1 else HERE.parent / "moodflix" / "data"
+    Catalogue().save_space(space_folder / space.FILE)
     pages = {"policy.md": policy_page, "evenings.md": evenings_page}
     for name, page in pages.items():
         (folder / name).write_text("\n".join([*page(Catalogue()), ""]), encoding="utf-8")

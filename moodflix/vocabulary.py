@@ -7,22 +7,22 @@ compares them uses only what these functions return, where ``None`` always means
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
-from importlib import resources
 from typing import Final, Literal, NamedTuple
+
+from moodflix import data
 
 # The names under which answers, logs and reasons know the recommenders; the LLM is a source of
 # moods and tones as well.
 CATALOGUE, LEARNED, LLM = "catalogue", "context", "llm"
 NEUTRAL: Final = "neutral"
-# Where an evening may lead: repair the mood, stay with it, or what the policy makes of both.
+# What the films do to the mood: repair it, stay with it, or the policy's mix of both.
 Intent = Literal["lift", "stay", "auto"]
 MOODS: Final = ("angry", "disgust", "fear", "happy", "sad", "surprise", NEUTRAL)
-# Where a mood or tone is known from.
+# Signals that a mood or tone is read from.
 HAND, WORDS, FACE, VOICE = "hand", "words", "face", "voice"
 NONE: Final = "none"
 VOICE_TONES: Final = ("excited", "subdued", NEUTRAL, "happy", "angry", "sad")
@@ -46,30 +46,31 @@ class Entry(NamedTuple):
 @cache
 def lexicon() -> tuple[Entry, ...]:
     """Return the stems, longest first, so that a phrase goes before the words in it."""
-    text = (resources.files("moodflix.data") / "lexicon.csv").read_text(encoding="utf-8")
-    rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
     found = [
         Entry(stem, row["language"], row["mood"], float(row["weight"]), row["tone"])
-        for row in rows
+        for row in data.table("lexicon.csv")
         for stem in row["stem"].casefold().split(";")
     ]
     return tuple(sorted(found, key=lambda entry: (entry.stem[0] == "*", -len(entry.stem))))
 
 
-def _look_up(label: str | None, known: tuple[str, ...], of: Callable[[Entry], str]) -> str | None:
+def _look_up(
+    label: str | None, known: tuple[str, ...], field: Callable[[Entry], str]
+) -> str | None:
     word = (label or "").strip().casefold()
     if word in known:
         return word
     for entry in lexicon():
         stem = entry.stem.rstrip("*$")
-        if of(entry) in known and (word == stem or (entry.open_ended and word.startswith(stem))):
-            return of(entry)
+        fits = word == stem or (entry.open_ended and word.startswith(stem))
+        if fits and field(entry) in known:
+            return field(entry)
     return None
 
 
 @lru_cache(maxsize=1_000)
 def mood(label: str | None) -> str | None:
-    """Map a mood word to one of ``MOODS``, or ``None`` when it says nothing to us."""
+    """Map a mood word to one of ``MOODS``, or ``None`` when the lexicon has none for it."""
     return _look_up(label, MOODS, lambda entry: entry.mood)
 
 
@@ -90,8 +91,8 @@ _WEATHER: Final[tuple[tuple[str, str], ...]] = (
     ("clear", r"clear|sun|fair|bright|fine|맑"),
 )
 _WEATHER_PATTERNS: Final = tuple((name, re.compile(rx)) for name, rx in _WEATHER)
-# "laoading" is what today's front-end sends before its weather call returns.
-_NOT_YET: Final = {
+# "laoading" is what the old front-end sends before its weather call returns.
+_PLACEHOLDERS: Final = {
     "",
     "laoading",
     "loading",
@@ -130,8 +131,8 @@ def number(text: str | None) -> float | None:
 
 
 def is_placeholder(text: str) -> bool:
-    """Whether a front-end sent this while it did not know better."""
-    return text.strip().casefold() in _NOT_YET
+    """Whether a front-end sent this in place of a value it did not have yet."""
+    return text.strip().casefold() in _PLACEHOLDERS
 
 
 def weather(text: str | None) -> str | None:

@@ -53,7 +53,7 @@ def make_roomy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     path.write_text("MemTotal: 8000000 kB\nMemAvailable:    4000000 kB\n")
     monkeypatch.setattr(checks, "MEMINFO", path)
     monkeypatch.setenv("TZ", "Asia/Seoul")
-    monkeypatch.setattr(face, "available", lambda: "")
+    monkeypatch.setattr(face, "nets_problem", lambda: "")
     monkeypatch.setattr(checks, "find_spec", lambda name: name == "av")
     set_free_disk(monkeypatch, 10**10)
     return path

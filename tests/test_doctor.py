@@ -208,7 +208,8 @@ def test_it_knows_what_is_no_ollama(
 
 
 @pytest.mark.parametrize(
-    ("version", "status"), [("0.4.7", "broken"), ("0.5.0", "ok"), ("0.0.0", "ok"), ("1.0", "ok")]
+    ("version", "status"),
+    [("0.4.7", "broken"), ("0.5.0", "ok"), ("0.0.0", "ok"), ("1.0", "ok"), ("0.²", "ok")],
 )
 def test_it_knows_an_ollama_that_is_too_old(
     make_app: MakeApp, healthy: FakeOllama, version: str, status: str

@@ -96,7 +96,7 @@ def test_it_tells_the_age_of_the_model(make_app: MakeApp, instance: Path) -> Non
 def test_it_says_how_to_read_faces_and_voices(
     make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(face, "available", lambda: "the nets are away; run: npm ci")
+    monkeypatch.setattr(face, "nets_problem", lambda: "the nets are away; run: npm ci")
     monkeypatch.setattr(checks, "find_spec", lambda _: None)
     found = Examined(make_app)
     assert (found.exit_code, found.wrong()) == (0, {"face", "voice"})

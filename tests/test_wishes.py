@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from moodflix import data
 from moodflix.films import shipped
 from moodflix.perception import wishes
 from moodflix.perception.wishes import Wishes
@@ -181,7 +182,7 @@ def test_known_words_in_any_order_are_read(phrases: list[str], between: str) -> 
 
 def test_the_tables_name_only_traits_that_films_carry() -> None:
     carried = {trait for film in shipped.films() for trait in film_traits(film)}
-    for row in policy.rows():
+    for row in data.table(policy.FILE):
         assert row["direction"] == "auto" or row["trait"] in carried, row
         assert row["source"], row
     for phrase, traits in wishes.table().items():

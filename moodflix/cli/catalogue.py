@@ -1,4 +1,4 @@
-"""``flask catalogue``: films from elsewhere for look-ups, and what a title means here."""
+"""``flask catalogue``: adds films for look-ups, and looks titles up."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHOWN = 10
 
 @click.group("catalogue")
 def group() -> None:
-    """Teach the station more films, or ask which it knows."""
+    """Add films for look-ups, or look a title up."""
 
 
 @group.command("import")

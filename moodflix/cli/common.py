@@ -1,4 +1,4 @@
-"""What the commands share: errors in a line, a migrated database, files read and written."""
+"""What the commands share: errors in a line, a migrated database, progress bars, output files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-# A shorter file is read before a bar could be.
+# Bytes; a shorter file needs no bar.
 _LONG_FILE = 1_600_000
 
 
@@ -52,24 +52,33 @@ def migrated_database() -> Database:
 
 
 def bar(
-    label: str, items: Iterable[Any] | None = None, length: int | None = None
+    label: str,
+    items: Iterable[Any] | None = None,
+    length: int | None = None,
+    *,
+    hidden: bool = False,
+    steps: int = 1,
 ) -> ProgressBar[Any]:
-    """Return a progress bar that only a terminal shows."""
+    """Return a progress bar on stderr, drawn every ``steps`` items; only a terminal shows it."""
     return click.progressbar(
-        items, length=length, label=label, hidden=not sys.stderr.isatty(), file=sys.stderr
+        items,
+        length=length,
+        label=label,
+        hidden=hidden or not sys.stderr.isatty(),
+        file=sys.stderr,
+        update_min_steps=steps,
     )
 
 
 def with_progress(rows: Iterable[R], source: BinaryIO, path: Path) -> Iterator[R]:
     """Pass on the rows read from ``source``, with a bar on a terminal when the file is long."""
     size = path.stat().st_size
-    hidden = size < _LONG_FILE or not sys.stderr.isatty()
-    with click.progressbar(length=size, label="Reading", hidden=hidden, file=sys.stderr) as bar:
-        for place, row in enumerate(rows):
+    with bar("Reading", length=size, hidden=size < _LONG_FILE) as shown:
+        for number, row in enumerate(rows):
             yield row
-            if not hidden and place % 1_000 == 0:
-                bar.update(source.tell() - bar.pos)
-        bar.update(size - bar.pos)
+            if not shown.hidden and number % 1_000 == 0:
+                shown.update(source.tell() - shown.pos)
+        shown.update(size - shown.pos)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""``flask db``: Alembic's migrations in three words."""
+"""``flask db``: migrates the database by Alembic."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from moodflix.store.database import current_database
 
 @click.group("db")
 def group() -> None:
-    """Migrate the database, or say where it stands."""
+    """Migrate the database, or show its revision."""
 
 
 @group.command()

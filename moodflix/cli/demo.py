@@ -1,4 +1,4 @@
-"""``flask demo``: sample data for the dashboard, apart from the station's own."""
+"""``flask demo``: sample data for the dashboard, in a database of their own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from moodflix.store.database import current_database
 
 @click.group("demo")
 def group() -> None:
-    """Fill the dashboard with sample data, or take them away."""
+    """Make or delete sample data for the dashboard."""
 
 
 @group.command()
@@ -26,9 +26,9 @@ def group() -> None:
 @with_appcontext
 @one_line_errors
 def load(days: int, seed: int) -> None:
-    """Make sample data for the dashboard, apart from the station's own, which stay as they are.
+    """Make sample data for the dashboard, in a database of their own.
 
-    They are as many days of made-up visitors, up to now; another seed makes other ones.
+    They are the last DAYS days of made-up visitors; another SEED makes other ones.
     """
     now, zone = datetime.now(timezone.utc), current_database().zone
     with _one_line():
@@ -45,8 +45,8 @@ def load(days: int, seed: int) -> None:
 def remove() -> None:
     """Delete the sample data."""
     with _one_line():
-        there = demo.remove(current_app.instance_path)
-    click.echo("The sample data are gone." if there else "There were no sample data.")
+        found = demo.remove(current_app.instance_path)
+    click.echo("The sample data are gone." if found else "There were no sample data.")
 
 
 @contextmanager
@@ -58,5 +58,5 @@ def _one_line() -> Iterator[None]:
 
 
 def _bar(days: Iterable[int]) -> Iterator[int]:
-    with bar("Living", days) as living:
-        yield from living
+    with bar("Simulating", days) as shown:
+        yield from shown

@@ -1,4 +1,4 @@
-"""``flask feedback``: what visitors said of films."""
+"""``flask feedback``: visitors' feedback on films."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from moodflix.store import feedback
 
 @click.group("feedback")
 def group() -> None:
-    """Export what visitors said of films."""
+    """Export visitors' feedback on films."""
 
 
 @group.command("export")
@@ -29,7 +29,7 @@ def group() -> None:
 @with_appcontext
 @one_line_errors
 def export(file: Path, *, spreadsheet_safe: bool) -> None:
-    """Write what visitors said of films as CSV.
+    """Write visitors' feedback on films as CSV.
 
     FILE is replaced only once the export is whole; - (the default) is stdout.
     """

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import BinaryIO
@@ -15,11 +14,11 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from moodflix import log_csv
-from moodflix.cli.common import migrated_database, one_line_errors, with_progress, writable
+from moodflix.cli.common import bar, migrated_database, one_line_errors, with_progress, writable
 from moodflix.requests import LogRow
 from moodflix.store import logs
 
-# Fewer rows are done before a bar could be read.
+# Fewer rows need no bar.
 _LONG = 20_000
 _SHOWN_REJECTS = 20
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
@@ -90,7 +89,8 @@ def export(
     with migrated_database().read() as session:
         total = logs.count(session, since, until)
         rows = logs.stream(session, since, until)
-        with writable(output) as out, _bar(rows, total, "Exporting") as shown:
+        progress = bar("Exporting", rows, total, hidden=total < _LONG, steps=1_000)
+        with writable(output) as out, progress as shown:
             log_csv.write(shown, out, log_csv.HEADERS[header], spreadsheet_safe=spreadsheet_safe)
     if output is not None:
         click.echo(f"Exported {total} rows to {output}.", err=True)
@@ -179,14 +179,3 @@ class _Rejects:
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
-
-
-@contextlib.contextmanager
-def _bar(
-    rows: Iterable[Sequence[str]], total: int, label: str
-) -> Iterator[Iterable[Sequence[str]]]:
-    hidden = total < _LONG or not sys.stderr.isatty()
-    with click.progressbar(
-        rows, length=total, label=label, hidden=hidden, file=sys.stderr, update_min_steps=1_000
-    ) as shown:
-        yield shown

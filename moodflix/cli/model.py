@@ -1,4 +1,4 @@
-"""``flask model``: learn now, look at what was learned, go back, measure."""
+"""``flask model``: trains, lists, shows, rolls back and evaluates the learned model."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _number = click.argument("number", type=click.IntRange(min=1), required=False)
 
 @click.group("model")
 def group() -> None:
-    """Learn from the choices, look at what was learned, go back, measure."""
+    """Train the learned model, look at it, roll it back, evaluate it."""
 
 
 def _store() -> ModelStore:
@@ -136,18 +136,18 @@ def rollback(number: int | None) -> None:
 @with_appcontext
 @one_line_errors
 def evaluate(file: Path | None, split: evaluation.Split, seeds: int, *, as_json: bool) -> None:
-    """Measure the model on held-out choices, beside popularity and the old server's forest.
+    """Measure the model on held-out choices, next to popularity and the old server's forest.
 
     Brackets are 95 % bootstrap intervals. Values of a CSV count as they are written.
     """
-    rows = deque(_logged() if file is None else _written(file), maxlen=_MAX_ROWS)
+    rows = deque(_from_log() if file is None else _from_csv(file), maxlen=_MAX_ROWS)
     contexts, chosen = [context for context, _ in rows], [title for _, title in rows]
     runs = evaluation.runs(contexts, chosen, split, seeds)
     with bar("Measuring", runs, seeds * len(evaluation.MODELS)) as shown:
         results = evaluation.summary(shown)
     if as_json:
-        told = [{"model": each.model, "note": each.note, **_plain(each)} for each in results]
-        click.echo(json.dumps({"split": split, "choices": len(rows), "results": told}, indent=2))
+        found = [{"model": each.model, "note": each.note, **_figures(each)} for each in results]
+        click.echo(json.dumps({"split": split, "choices": len(rows), "results": found}, indent=2))
         return
     click.echo(f"{len(rows):,} choices, {split} split, {seeds} seeds; all but log loss in %")
     click.echo(f"{'':10}" + "".join(f"{each.model:22}" for each in results).rstrip())
@@ -163,8 +163,8 @@ def _described(number: int, about: ModelInfo, *, in_use: bool) -> dict[str, Any]
     summary = about.summary(number)
     if about.fallback_for is not None:
         summary = f"model {number} is popularity, in place of model {about.fallback_for}"
-    told = about.model_dump(mode="json", exclude={"format"})
-    return {"number": number, "in_use": in_use, "summary": summary, **told}
+    facts = about.model_dump(mode="json", exclude={"format"})
+    return {"number": number, "in_use": in_use, "summary": summary, **facts}
 
 
 def _echo(found: dict[str, Any], *, as_json: bool) -> None:
@@ -181,13 +181,13 @@ def _bar(total: int) -> Callable[[training.Batches], training.Batches]:
     return shown
 
 
-def _logged() -> Iterator[tuple[dict[str, str], str]]:
+def _from_log() -> Iterator[tuple[dict[str, str], str]]:
     with migrated_database().read() as session:
         for contexts, chosen in logs.choices(session):
             yield from zip(contexts, chosen, strict=True)
 
 
-def _written(path: Path) -> Iterator[tuple[dict[str, str], str]]:
+def _from_csv(path: Path) -> Iterator[tuple[dict[str, str], str]]:
     try:
         with path.open("rb") as source:
             rows = [row for row in log_csv.Reader(source) if isinstance(row, LogRow)]
@@ -201,7 +201,7 @@ def _written(path: Path) -> Iterator[tuple[dict[str, str], str]]:
         yield {name: getattr(row, name) for name in CONTEXT}, row.movie_title
 
 
-def _plain(result: evaluation.Result) -> dict[str, Any]:
+def _figures(result: evaluation.Result) -> dict[str, Any]:
     names = ("value", "low", "high")
     return {
         metric: {name: None if math.isnan(x) else x for name, x in zip(names, each, strict=True)}

@@ -18,7 +18,7 @@ def group() -> None:
 @with_appcontext
 @one_line_errors
 def rebuild() -> None:
-    """Count all choices and answers anew, after another time zone or rows deleted by hand."""
+    """Recompute the dashboard's sums, as after a change of time zone or rows deleted by hand."""
     with migrated_database().write() as session:
         sums.rebuild(session)
         choices = logs.count(session)

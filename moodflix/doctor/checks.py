@@ -27,10 +27,10 @@ from moodflix.store.database import Database
 OK, WARNING, BROKEN = "ok", "warning", "broken"
 
 MEMINFO = Path("/proc/meminfo")
-# What a look-up may take; the test call has an answer's own budget, as it may load the model.
+# For one look-up; the test call has the budget of an answer, as it may load the model.
 _SECONDS: Final = 5.0
 _OLDEST: Final = (0, 5)
-# What a model computes with, beside its weights and its context.
+# What a model takes beyond its weights and its context.
 _WORKING_BYTES: Final = 300_000_000
 _SPARE_BYTES: Final = 300_000_000
 _LITTLE_DISK: Final = 1_000_000_000
@@ -40,12 +40,12 @@ _UPGRADE: Final = "flask db upgrade"
 
 @dataclass(frozen=True)
 class Check:
-    """What is known of one part of the station.
+    """The state of one part of the station.
 
     Attributes:
         name: the part.
         status: ok, warning or broken.
-        found: what was found, in one line; never a password.
+        found: what was found, in one line without secrets.
         remedy: the command that helps; empty when nothing is wrong.
     """
 
@@ -97,7 +97,7 @@ def _ollama(settings: Settings) -> Iterator[Check]:
 
 def _version(version: str, seconds: float) -> Check:
     found = f"version {version or 'unknown'} answers within {seconds * 1000:.0f} ms"
-    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
     # A version built from source is 0.0.0.
     if (0, 0) < numbers < _OLDEST:
         found += "; before 0.5 it can't keep an answer to a schema"
@@ -118,7 +118,7 @@ def _test_call(settings: Settings, *, was_loaded: bool) -> Check:
     except OllamaError as error:
         return Check("test call", BROKEN, error.problem, error.remedy)
     first, speed = numbers.first_film or numbers.total, numbers.tokens_per_second
-    pace = "a speed it doesn't tell" if speed is None else f"{speed:.1f} tokens/s"
+    pace = "unknown speed" if speed is None else f"{speed:.1f} tokens/s"
     found = f"the first film after {first:.1f} s, at {pace}"
     if not was_loaded:
         return Check("test call", OK, f"{found}, loading included")
@@ -172,9 +172,9 @@ def _memory(model: diagnostics.Model, after: diagnostics.Loaded) -> Check:
 
 
 def _fits(found: str, *, fits: bool) -> Check:
-    return (
-        Check("memory", OK, found) if fits else Check("memory", WARNING, found, diagnostics.SMALLER)
-    )
+    if fits:
+        return Check("memory", OK, found)
+    return Check("memory", WARNING, found, diagnostics.SMALLER)
 
 
 def _memory_free() -> int | None:
@@ -187,8 +187,8 @@ def _memory_free() -> int | None:
 
 def _database(database: Database, folder: Path) -> Iterator[Check]:
     url = database.engine.url
-    lite = url.get_backend_name() == "sqlite"
-    file = Path(url.database) if lite and url.database else None
+    is_sqlite = url.get_backend_name() == "sqlite"
+    file = Path(url.database) if is_sqlite and url.database else None
     place = folder if file is None else file.parent
     what = database.engine.dialect.name if file is None else str(file)
     if not database.exists():

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import resources
 from typing import Any, Final
 
+from moodflix import data
 from moodflix.films import shipped, titles
 from moodflix.films.shipped import FAMILIES, Family
 from moodflix.perception.words import Text, Word, flat, fold, is_negated, slug
@@ -107,9 +106,8 @@ def read(text: Text) -> Wishes:
 @cache
 def table() -> Mapping[str, Mapping[str, Any]]:
     """Return the traits under each phrase; ``!`` marks one that counts only if negated."""
-    text = (resources.files("moodflix.data") / "words.csv").read_text(encoding="utf-8")
     found: dict[str, Mapping[str, Any]] = {}
-    for row in csv.DictReader(line for line in text.splitlines() if not line.startswith("#")):
+    for row in data.table("words.csv"):
         traits: dict[str, Any] = {}
         for part in filter(None, row["traits"].split(";")):
             trait, _, weight = part.partition(" ")

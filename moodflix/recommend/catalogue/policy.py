@@ -1,24 +1,23 @@
 """Which traits of a film suit which evening: reads the table in ``data/policy.csv``.
 
-The weight of a trait is what a film gains for having it; ``docs/policy.md`` shows what comes of it.
+The weight of a trait is what a film gains for having it; ``docs/policy.md`` shows the whole table.
 """
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from importlib import resources
 from typing import Final
 
-from moodflix import vocabulary
+from moodflix import data, vocabulary
 from moodflix.recommend.query import Query
 from moodflix.vocabulary import Intent
 
+FILE: Final = "policy.csv"
 Traits = Mapping[str, float]
 
-# First day of each, as month and day; what is in none has no season.
+# First day of each season, as month and day; a blank name is none.
 _SEASONS: Final = (
     ("01-01", "new-year"),
     ("01-02", ""),
@@ -32,17 +31,11 @@ _SEASONS: Final = (
 )
 
 
-def rows() -> list[dict[str, str]]:
-    """Return the lines of the table."""
-    text = (resources.files("moodflix.data") / "policy.csv").read_text(encoding="utf-8")
-    return list(csv.DictReader(text.splitlines()))
-
-
 @cache
 def table() -> Mapping[tuple[str, str, str], Traits]:
     """Return the weights of traits under (when, value, direction)."""
     found: dict[tuple[str, str, str], dict[str, float]] = defaultdict(dict)
-    for row in rows():
+    for row in data.table(FILE):
         found[row["when"], row["value"], row["direction"]][row["trait"]] = float(row["weight"])
     return dict(found)
 

@@ -5,14 +5,12 @@ The words of both languages are in ``data/reasons.csv``.
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
-from importlib import resources
 from typing import Final, NamedTuple
 
-from moodflix import vocabulary
+from moodflix import data, vocabulary
 from moodflix.films.shipped import FAMILIES, ShippedFilm
 from moodflix.perception.moods import canonical_mood
 from moodflix.recommend.catalogue import policy
@@ -60,9 +58,8 @@ class _Word(str):
 
 @cache
 def _words(language: Language) -> Mapping[str, Mapping[str, _Word]]:
-    text = (resources.files("moodflix.data") / "reasons.csv").read_text(encoding="utf-8")
     found: dict[str, dict[str, _Word]] = defaultdict(dict)
-    for row in csv.DictReader(line for line in text.splitlines() if not line.startswith("#")):
+    for row in data.table("reasons.csv"):
         found[row["kind"]][row["name"]] = _Word(row[language])
     return found
 
