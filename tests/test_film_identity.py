@@ -187,3 +187,12 @@ def test_a_film_that_becomes_known_takes_what_was_said_of_it(
     harbour = ("The Quiet Harbour", 1995)
     assert referred(database, LogEntry) == referred(database, Feedback) == [harbour]
     assert harbour in referred(database, AnswerPick)
+
+
+def test_a_film_whose_title_names_another_year_is_shown_with_its_own(
+    station: FlaskClient, database: Database
+) -> None:
+    with database.write() as session:
+        films.merge(session, [Listed("Nineteen (1984)", 2010)])
+    log(station, "Nineteen (2010)")
+    assert "Nineteen (2010)" in station.get("/").text

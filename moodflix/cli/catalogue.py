@@ -47,7 +47,7 @@ def import_(file: Path) -> None:
         raise click.ClickException(f"{file} can't be read: {error}") from error
     click.echo(
         f"{merged.added} films added under {merged.added + merged.names} names, "
-        f"{merged.held} already held, {skipped.total()} rows skipped."
+        f"{merged.existing} already held, {skipped.total()} rows skipped."
     )
     for reason, count in skipped.most_common():
         click.echo(f"skipped {count}: {reason}")

@@ -131,7 +131,8 @@ def import_(file: Path | None, rejects: Path | None, *, dry_run: bool) -> None:
             session.commit()
     would = "would be " if dry_run else ""
     click.echo(
-        f"{merged.added} rows {would}added, {merged.held} already held, {rejected.count} rejected."
+        f"{merged.added} rows {would}added, {merged.existing} already held, "
+        f"{rejected.count} rejected."
     )
     if rejected.count:
         kept = "" if dry_run else f"; they are in {rejects}"

@@ -25,27 +25,27 @@ class Listed:
     others: tuple[str, ...] = ()
 
 
-# A film, or in words why a row is skipped.
+# A film, or the reason why a row is skipped.
 Row: TypeAlias = Listed | str
 _GZIP: Final = b"\x1f\x8b"
-# Bytes of the longest line and of the longest row: past this a quote was never closed.
+# Bytes of the longest line and row; a longer row has a quote that was never closed.
 _MAX_ROW: Final = 1 << 16
 _FIRST_FILM, _LAST_FILM = 1870, 2100
 _IMDB: Final = ("titletype", "primarytitle", "originaltitle", "isadult", "startyear")
 _NONE: Final = r"\N"
 _BROKEN: Final = "a broken row"
-# MovieLens gives further names so: Seven (a.k.a. Se7en), and those in other languages.
+# Further names in MovieLens: Seven (a.k.a. Se7en), and those in other languages.
 _OTHER_NAME: Final = re.compile(r"(?P<title>.*\S)\s*\((?P<other>[^()]+)\)", re.DOTALL)
 # "Birdman: Or (The Unexpected Virtue of Ignorance)" is all one title.
-_GOES_ON: Final = re.compile(r"(?:\b(?:or|and|of|in)|[^\w\s.!?'\")])$", re.IGNORECASE)
+_CONTINUES: Final = re.compile(r"(?:\b(?:or|and|of|in)|[^\w\s.!?'\")])$", re.IGNORECASE)
 _AKA: Final = re.compile(r"^a\.?k\.?a\.?:?\s+", re.IGNORECASE)
 
 
 def read(source: BinaryIO) -> Iterator[Row]:
-    """Yield each film of a list, or in words why a row of it is skipped; in bounded memory.
+    """Yield each film of a list, or the reason why a row is skipped, in bounded memory.
 
     Raises:
-        InvalidInputError: there is no such list in ``source``; the text says what is wrong.
+        InvalidInputError: it is no film list that can be read; the text says why.
     """
     try:
         yield from _rows(_Lines(_unpacked(source)))
@@ -56,7 +56,7 @@ def read(source: BinaryIO) -> Iterator[Row]:
 def _rows(lines: _Lines) -> Iterator[Row]:
     header = next(lines, "").removeprefix(codecs.BOM_UTF8.decode()).rstrip("\r\n")
     if "\0" in header or "\r" in header:
-        header = ""  # UTF-16, or line ends of another age: nothing the csv module takes
+        header = ""  # UTF-16 or old Mac line ends, which the csv module can't read
     tabs = "\t" in header
     names = header.split("\t") if tabs else next(csv.reader([header]), [])
     columns = {name.strip().casefold(): place for place, name in enumerate(names)}
@@ -69,7 +69,7 @@ def _rows(lines: _Lines) -> Iterator[Row]:
             "its first line names no column `title`; what can be read is MovieLens movies.csv, "
             "IMDb title.basics.tsv (or .gz) and CSV with title and year"
         )
-    # IMDb quotes nothing: a quote in a title is just that.
+    # IMDb's files have no quoting.
     for cells in map(_cells, lines) if tabs else _parsed(lines):
         if len(cells) == len(names):
             yield film(cells)
@@ -78,7 +78,7 @@ def _rows(lines: _Lines) -> Iterator[Row]:
 
 
 def _of_columns(title_at: int, year_at: int | None) -> Callable[[Sequence[str]], Row]:
-    """Read rows of MovieLens (the year stands in the title) or of a plain CSV."""
+    """Return a reader of rows of MovieLens, with the year in the title, or of a plain CSV."""
 
     def film(cells: Sequence[str]) -> Row:
         title, year = titles.split_year(cells[title_at])
@@ -104,10 +104,10 @@ def _of_imdb(columns: Mapping[str, int]) -> Callable[[Sequence[str]], Row]:
 
 
 def _names(title: str) -> list[str]:
-    """Split what MovieLens puts into one title; the first name is the one to show."""
+    """Split a MovieLens title into its names, the one for display first."""
     others: list[str] = []
     shown = title
-    while (found := _OTHER_NAME.fullmatch(shown)) and not _GOES_ON.search(found["title"]):
+    while (found := _OTHER_NAME.fullmatch(shown)) and not _CONTINUES.search(found["title"]):
         shown = found["title"]
         others.append(titles.article_first(_AKA.sub("", found["other"])))
     return [titles.article_first(shown), *others, *([title] if others else [])]
@@ -117,7 +117,7 @@ def _checked(title: str, year: str, others: Sequence[str] = ()) -> Row:
     title = titles.tidy(title)
     if title in ("", _NONE):
         return "no title"
-    if not _fit(title):
+    if not _can_be_stored(title):
         return "a title that can't be kept"
     if year in ("", _NONE):
         return "no year"
@@ -125,10 +125,10 @@ def _checked(title: str, year: str, others: Sequence[str] = ()) -> Row:
     if not (year.isdecimal() and len(year) == 4 and _FIRST_FILM <= int(year) <= _LAST_FILM):  # noqa: PLR2004
         return "a year that is none"
     named = [name for other in others if (name := titles.tidy(other)) not in ("", _NONE, title)]
-    return Listed(title, int(year), tuple(name for name in named if _fit(name)))
+    return Listed(title, int(year), tuple(name for name in named if _can_be_stored(name)))
 
 
-def _fit(title: str) -> bool:
+def _can_be_stored(title: str) -> bool:
     return len(title) <= titles.MAX_TITLE and not strict_json.text_problem(title)
 
 
@@ -137,10 +137,10 @@ def _cells(line: str) -> list[str]:
 
 
 def _parsed(lines: _Lines) -> Iterator[list[str]]:
-    """Parse CSV; a quote that is never closed costs one line, what follows is read again."""
+    """Parse CSV; a quote that is never closed loses one line only, and the rest is read again."""
     while True:
         try:
-            # Strict: else a quote never closed could pass for the rows it swallowed.
+            # Without strict, an unclosed quote would silently swallow rows.
             cells = next(csv.reader(lines.begin_row(), strict=True))
         except StopIteration:
             return
@@ -189,7 +189,7 @@ class _Lines(Iterator[str]):
             yield line
 
     def keep_first(self) -> None:
-        """Give back all lines of the row but the first."""
+        """Put back all lines of the row but the first."""
         self._again.extend(reversed(self._row[1:]))
 
 

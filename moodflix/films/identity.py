@@ -7,12 +7,12 @@ from typing import Final, Protocol, TypeVar
 
 from moodflix.films import titles
 
-# Years a title may be off: a remake takes longer.
+# A year sent may be this wrong: remakes are further apart.
 _MAX_YEARS_OFF: Final = 5
 
 
 class KnownFilm(Protocol):
-    """A film that has been identified."""
+    """A film that can be identified, shipped or from the database."""
 
     @property
     def film_key(self) -> str: ...
@@ -41,13 +41,12 @@ def meant(names: Iterable[tuple[str, F]], title: str, year: int | None = None) -
     """
     if year is None:
         year = titles.split_year(title)[1]
-
     near = []
     for spelling, film in names:
-        unlike = titles.difference(title, spelling)
+        difference = titles.difference(title, spelling)
         years = 0 if year is None else abs(film.year - year)
-        if unlike is not None and years <= _MAX_YEARS_OFF:
-            near.append(((years, unlike, spelling != film.title), film))
+        if difference is not None and years <= _MAX_YEARS_OFF:
+            near.append(((years, difference, spelling != film.title), film))
     nearest = min((distance for distance, _ in near), default=None)
     best = {film.film_key: film for distance, film in near if distance == nearest}
     return sorted(best.values(), key=lambda film: (-film.renown, -film.year))

@@ -16,7 +16,7 @@ from moodflix.errors import CatalogueError
 from moodflix.films import identity, titles
 
 Family = Literal["all", "older-kids", "teens", "adults"]
-# From fit for everybody to fit for adults only.
+# From the youngest audience to the oldest.
 FAMILIES: Final[tuple[str, ...]] = get_args(Family)
 GENRES: Final = frozenset(
     "action adventure animation biography comedy crime documentary drama family fantasy history "
@@ -102,12 +102,12 @@ class ShippedFilm:
 
     @cached_property
     def film_key(self) -> str:
-        """Key of the film: no other has it."""
+        """Key of the film, which is unique."""
         return titles.film_key(self.title, self.year)
 
     @property
     def names(self) -> dict[str, tuple[str, str]]:
-        """Spelling key -> name and its language, of all names it goes by."""
+        """Spelling key -> name and language, of its title and its original title."""
         own = {self.key: (self.title, "en" if self.original_title else self.languages[0])}
         if not self.original_title:
             return own
@@ -166,26 +166,25 @@ def _by_key() -> Mapping[str, ShippedFilm]:
 
 
 def of_key(film_key: str) -> ShippedFilm | None:
-    """Return the shipped film of a film's key."""
+    """Return the shipped film with this film key."""
     return _by_key().get(film_key)
 
 
 def find(title: str, year: int | None = None) -> ShippedFilm | None:
-    """Return the shipped film that a title means, its original one too."""
+    """Return the shipped film that a title or original title means."""
     found = identity.meant(_by_name().get(titles.key(title), ()), title, year)
     return found[0] if found else None
 
 
 @lru_cache(maxsize=10_000)
 def key_of(title: str) -> str:
-    """Return the key of the shipped film that a title means, else of one so spelled."""
-    key = titles.film_key(title)
+    """Return the film key of the shipped film that a title means, else one made of the title."""
     film = None if titles.split_year(title)[1] else find(title)
-    return film.film_key if film else key
+    return film.film_key if film else titles.film_key(title)
 
 
 def clear_title(sent: str, film_key: str, title: str | None) -> str:
-    """Return a text that means a film by itself: as it was sent, or its title with the year."""
+    """Return a title that means just this film: the one that was sent, or one with the year."""
     if key_of(sent) == film_key:
         return sent
     return titles.with_year(title or sent, film_key)

@@ -15,19 +15,20 @@ _TRAILING_ARTICLE = re.compile(
     r"(?P<article>the|an?|les?|la|l'|el|l[ao]s|il|lo|gli|der|die|das|den|det|het|een)$",
     re.IGNORECASE | re.DOTALL,
 )
-# All of them, so that the key of a key is that key.
+# All leading articles, so that `key` is idempotent.
 _LEADING_ARTICLES = re.compile(r"^(?:(?:the|an?)\s+)+(?=\S)")
-# Apostrophes, variation selectors and combining accents; the marks of kana or Indic scripts make
-# other letters.
+# Apostrophes, variation selectors and combining accents. Marks of kana and Indic scripts are kept:
+# they make other letters.
 _DROPPED = re.compile("['\u2018\u2019\u201b\u02bc`\u00b4\u2032\ufe00-\ufe0f\u0300-\u036f]")
 _QUOTES = "\"'\u2018\u2019\u201c\u201d\u00ab\u00bb\u300c\u300d\u300e\u300f\u3008\u3009\u300a\u300b"
+# "mother!" and "Mother" are two films.
 _MARK = "!"
 _SPACE = re.compile(r"\s+")
 _NO_ASCII_WORD = re.compile(r"[^0-9A-Za-z]+")
 
 
 def tidy(text: str) -> str:
-    """Return a title fit to be shown: one space between words, no quotes around the whole."""
+    """Return a title for display: one space between words, no quotes around the whole."""
     text = _SPACE.sub(" ", text).strip()
     while len(text) > 1 and text[0] in _QUOTES and text[-1] in _QUOTES:
         text = text[1:-1].strip()
@@ -66,11 +67,11 @@ def key(text: str) -> str:
 def film_key(title: str, year: int | None = None) -> str:
     """Return the key of one film: its spelling key, and its year where that is known.
 
-    ``"mother!"`` is not ``"Mother"``: an exclamation mark makes another film.
+    An exclamation mark belongs to it: ``"mother!"`` and ``"Mother"`` are two films.
     """
     name, in_title = split_year(title)
     year = in_title if year is None else year
-    mark = "!" if _MARK in name else ""
+    mark = _MARK if _MARK in name else ""
     spelled = key(name)[: MAX_KEY - len("! (2000)")].rstrip().removesuffix(mark) + mark
     return spelled if year is None or not spelled else f"{spelled} ({year})"
 
@@ -100,7 +101,7 @@ def _exact(text: str) -> str:
 
 def _folded(text: str) -> str:
     title = article_first(split_year(text)[0])
-    # Dropped first, too: a spaced accent would come apart into a space and an accent.
+    # Dropped before, too: NFKD would split a spacing accent into a space and an accent.
     folded = unicodedata.normalize("NFKD", _DROPPED.sub("", title)).casefold()
     return unicodedata.normalize("NFC", _DROPPED.sub("", unicodedata.normalize("NFKD", folded)))
 

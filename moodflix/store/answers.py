@@ -16,10 +16,11 @@ from moodflix.store import films, logs, sums
 from moodflix.store.models import Answer, AnswerPick, Base, LogEntry
 from moodflix.vocabulary import HAND, NONE
 
-# Old front-ends name no answer: a choice belongs to the newest one this fresh that listed it.
+# Old front-ends don't send the answer's id: a choice belongs to the newest answer within this time
+# that listed the film.
 LINK_WINDOW = timedelta(minutes=30)
 _answers, _picks = Base.metadata.tables["answers"].c, Base.metadata.tables["answer_picks"].c
-# Built once: SQLAlchemy takes longer to build them than SQLite to answer.
+# Built once: building a statement takes SQLAlchemy longer than SQLite takes to run it.
 _NAMED = select(_answers.id).where(_answers.id == bindparam("id"))
 _LISTED = (
     select(_picks.answer_id, _picks.film_key)
@@ -27,7 +28,7 @@ _LISTED = (
     .where(
         or_(
             _picks.film_key.in_(bindparam("keys", expanding=True)),
-            # A film that nobody knows may have been recommended with a year.
+            # A film not in the table may have been recommended with a year.
             _picks.film_key.between(bindparam("from"), bindparam("to")),
         )
     )
@@ -67,12 +68,15 @@ class StoredAnswer:
 def record(session: Session, answer: StoredAnswer) -> None:
     """Store an answer and its picks.
 
-    Of what it ``corrects`` only a reading of the mood is kept, put right by a mood given by hand.
+    ``corrects`` is kept only if a mood by hand corrects one that was read by machine.
     """
     by_hand = answer.mood_source == HAND
-    columns = {**vars(answer), "corrects": _reading(session, answer.corrects) if by_hand else None}
+    columns = {
+        **vars(answer),
+        "corrects": _corrected(session, answer.corrects) if by_hand else None,
+    }
     picks = [vars(pick) for pick in columns.pop("picks")]
-    # Plain inserts: the unit of work would cost as much as the ranking.
+    # Plain inserts: the ORM would take as long as the ranking.
     session.execute(insert(Answer.__table__), columns)  # type: ignore[arg-type]
     rows = [
         {"answer_id": answer.id, "position": place, "key_of_film": pick["film_key"], **pick}
@@ -90,8 +94,8 @@ def log_choice(
     logs.add(session, row, now, *origin(session, row.movie_title, now, inference_id))
 
 
-def _reading(session: Session, answer_id: str | None) -> str | None:
-    """Return the answer whose reading is meant: the one named, or the one that it corrects."""
+def _corrected(session: Session, answer_id: str | None) -> str | None:
+    """Return the answer whose mood was read by machine: this one, or the one that it corrects."""
     named = session.get(Answer, answer_id) if answer_id else None
     if named is None:
         return None
@@ -104,7 +108,7 @@ def origin(
     """Return the answer that a choice came from, if known, and the key of the film it means.
 
     The answer is the one named by ``inference_id``, else the newest of the last 30 minutes that
-    listed the film. Of several films that go by the title, the one it listed is meant.
+    listed the film. If the title means several films equally well, it is the one listed.
     """
     [meant] = films.meant(session, [(title, None)])
     keys = [film.film_key for film in meant] or [titles.film_key(title)]
@@ -116,10 +120,10 @@ def origin(
 
 
 def choice_sets(session: Session, n: int) -> Sequence[tuple[Sequence[Mapping[str, int]], int]]:
-    """Return which film was chosen among those shown, of the answers that led to a choice.
+    """Return the choice sets of those of the newest ``n`` answers that led to a choice.
 
-    Each is the sources of its films by place, and the place of the chosen one, from 0. An answer
-    counts once, by its newest choice. The newest ``n`` answers are looked at, chosen from or not.
+    Each is the sources of the films in their order, and the index of the chosen one; of several
+    choices from one answer, the newest counts.
     """
     newest = select(Answer.id).order_by(Answer.answered_at.desc()).limit(n).subquery()
     chosen = aliased(LogEntry)

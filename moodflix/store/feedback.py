@@ -1,4 +1,4 @@
-"""All SQL about feedback: what visitors said of films, and what that means for them and for all."""
+"""All SQL about feedback: visitors' verdicts on films, their taste, and evidence for learning."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from moodflix.store.models import Answer, Feedback, Film
 
 NOT_TONIGHT: Final = timedelta(hours=12)
 COLUMNS: Final = ("saidAt", "visitor", "movieTitle", "verdict", "inferenceId")
-# Use only the 10 newest loved films as taste: with more, tastes grow alike.
-_TOLD = 10
+# With more loved films, tastes become alike.
+_MAX_LOVED = 10
 _BATCH = 2_000
-# What ``clear_title`` takes.
+# The arguments of `shipped.clear_title`.
 _FILM = (Feedback.title, Feedback.film_key, Film.title)
 
 
 @dataclass(frozen=True)
 class Taste:
-    """What one visitor said: films they love, newest first, and keys of films to leave out."""
+    """Films that one visitor loves, newest first, and keys of films to leave out."""
 
     loved: Sequence[str] = ()
     excluded: frozenset[str] = frozenset()
 
 
-def save(session: Session, said: FeedbackRequest, now: datetime) -> None:
-    """Keep a verdict in place of what the visitor said of this film before; ``none`` takes back."""
-    answer_id, film_key = answers.origin(session, said.movie_title, now, said.inference_id)
-    mine = (Feedback.visitor == said.visitor, Feedback.film_key == film_key)
+def save(session: Session, request: FeedbackRequest, now: datetime) -> None:
+    """Replace the visitor's verdict on the film; ``none`` deletes it."""
+    answer_id, film_key = answers.origin(session, request.movie_title, now, request.inference_id)
+    mine = (Feedback.visitor == request.visitor, Feedback.film_key == film_key)
     session.execute(delete(Feedback).where(*mine))
-    if said.verdict != "none":
+    if request.verdict != "none":
         session.add(
             Feedback(
-                visitor=said.visitor,
+                visitor=request.visitor,
                 film_key=film_key,
                 film_id=films.id_of(film_key),
-                title=said.movie_title,
-                verdict=said.verdict,
+                title=request.movie_title,
+                verdict=request.verdict,
                 answer_id=answer_id,
                 said_at=now,
             )
@@ -54,7 +54,7 @@ def save(session: Session, said: FeedbackRequest, now: datetime) -> None:
 
 
 def taste(session: Session, visitor: str, now: datetime) -> Taste:
-    """Return what holds for a visitor now; films seen, loved or not, are left out for good."""
+    """Return a visitor's taste now; films seen, loved or not, are left out for good."""
     rows = session.execute(
         select(*_FILM, Feedback.verdict)
         .select_from(Feedback)
@@ -64,18 +64,18 @@ def taste(session: Session, visitor: str, now: datetime) -> Taste:
         .order_by(Feedback.said_at.desc(), Feedback.film_key)
     ).all()
     loved = [shipped.clear_title(*film) for *film, verdict in rows if verdict == "loved"]
-    return Taste(loved[:_TOLD], frozenset(row.film_key for row in rows))
+    return Taste(loved[:_MAX_LOVED], frozenset(row.film_key for row in rows))
 
 
 def stream(session: Session) -> Iterator[Sequence[str]]:
-    """Yield the ``COLUMNS`` of each verdict that holds, oldest first, in bounded memory."""
+    """Yield the ``COLUMNS`` of each verdict, oldest first, in bounded memory."""
     rows = session.scalars(
         select(Feedback).order_by(Feedback.said_at, Feedback.visitor, Feedback.film_key),
         execution_options={"yield_per": _BATCH},
     )
     for each in rows:
-        told = (each.visitor, each.title, each.verdict, each.answer_id or "")
-        yield (each.said_at.isoformat(), *told)
+        row = (each.visitor, each.title, each.verdict, each.answer_id or "")
+        yield (each.said_at.isoformat(), *row)
 
 
 def evidence(
@@ -83,10 +83,9 @@ def evidence(
 ) -> Iterator[tuple[list[dict[str, str]], list[str], list[float]]]:
     """Yield loves, then choices, as batches of contexts, titles and weights to learn from.
 
-    A love is a choice in the context of the answer it was said of (none, if of no answer); loves
-    come first, as the oldest, so that they tell nothing of late tastes. A dislike takes back one
-    choice of the film by anybody, the oldest in the mood of its answer, if there is one; where no
-    mood is known, the oldest of all.
+    A love counts as a choice in the context of its answer, or in no context. Loves come first, as
+    the oldest, so that recent tastes are learned from choices alone. A dislike cancels one choice
+    of the film by anybody, the oldest in the mood of its answer, or the oldest in no known mood.
     """
     of_answer = (
         select(*_FILM, Answer.context)
@@ -99,25 +98,26 @@ def evidence(
         execution_options={"yield_per": _BATCH},
     )
     for batch in loves.partitions():
-        contexts = [{name: (told or {}).get(name, "") for name in CONTEXT} for *_, told in batch]
+        contexts = [
+            {name: (context or {}).get(name, "") for name in CONTEXT} for *_, context in batch
+        ]
         loved = [shipped.clear_title(*film) for *film, _ in batch]
         yield contexts, loved, [1.0] * len(batch)
-    regrets = _Regrets(session.execute(of_answer.where(Feedback.verdict == "disliked")))
+    dislikes = _Dislikes(session.execute(of_answer.where(Feedback.verdict == "disliked")))
     for contexts, chosen in choices:
         pairs = zip(contexts, chosen, strict=True)
-        yield contexts, chosen, [0.0 if regrets.take(*each) else 1.0 for each in pairs]
+        yield contexts, chosen, [0.0 if dislikes.cancel(*each) else 1.0 for each in pairs]
 
 
-class _Regrets:
-    """Dislikes that have yet to take back a choice, by film and mood."""
+class _Dislikes:
+    """Dislikes that have not cancelled a choice yet, by film and mood."""
 
     def __init__(self, dislikes: Iterable[Any]) -> None:
-        said = ((key, _mood(told or {})) for _, key, _, told in dislikes)
-        self._open = Counter(said)
+        self._open = Counter((key, _mood(context or {})) for _, key, _, context in dislikes)
         self._films = {key for key, _ in self._open}
 
-    def take(self, context: dict[str, str], title: str) -> bool:
-        """Whether a dislike takes this choice back; each does so once."""
+    def cancel(self, context: dict[str, str], title: str) -> bool:
+        """Whether a dislike cancels this choice; each dislike cancels one."""
         if not self._films or (key := shipped.key_of(title)) not in self._films:
             return False
         for mood in (_mood(context), None):

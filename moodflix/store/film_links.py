@@ -1,4 +1,4 @@
-"""All SQL that gives earlier choices, picks and verdicts the films that became known since."""
+"""All SQL that links choices, picks and verdicts to films that were added later."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from moodflix.store.models import AnswerPick, Feedback, LogEntry
 
 _BATCH: Final = 2_000
 
-# What a title means, with the year it was recommended under (0: none).
+# Which film a title means, with the year it was recommended with (0: none).
 _MEANT = Table(
     "meant_films",
     MetaData(),
@@ -28,7 +28,7 @@ _MEANT = Table(
 
 
 def link(session: Session) -> bool:
-    """Give whatever names no film the one it means by now; return whether choices changed.
+    """Link rows without a film to the film they mean; return whether choices changed.
 
     A choice or verdict means the film that its answer listed under that title.
     """
@@ -41,16 +41,16 @@ def link(session: Session) -> bool:
 
 
 def _meant(session: Session) -> Iterator[list[dict[str, Any]]]:
-    said = (
+    unlinked = (
         select(LogEntry.movie_title, _year_listed(LogEntry)).where(LogEntry.film_id.is_(None)),
         select(Feedback.title, _year_listed(Feedback)).where(Feedback.film_id.is_(None)),
         select(AnswerPick.title, func.coalesce(AnswerPick.year, 0)).where(
             AnswerPick.film_id.is_(None)
         ),
     )
-    distinct = said[0].union(*said[1:])
+    distinct = unlinked[0].union(*unlinked[1:])
     for batch in session.execute(distinct).partitions(_BATCH):
-        # A year that stands in the title is meant, whatever was listed.
+        # A year in the title counts more than the one listed.
         titled = [(title, titles.split_year(title)[1] or year or None) for title, year in batch]
         found = films.meant(session, titled)
         for (title, year), as_meant, meant in zip(batch, titled, found, strict=True):
@@ -59,12 +59,12 @@ def _meant(session: Session) -> Iterator[list[dict[str, Any]]]:
             yield [{"title": title, "year": year, "film_key": film_key, "film_id": film_id}]
 
 
-def _year_listed(said: Any) -> Any:
-    """The year under which the answer listed what was chosen or judged."""
+def _year_listed(table: Any) -> Any:
+    """Return the subquery for the year with which the answer listed the film; 0 for none."""
     listed = select(func.max(AnswerPick.year)).where(
-        AnswerPick.answer_id == said.answer_id, AnswerPick.film_key == said.film_key
+        AnswerPick.answer_id == table.answer_id, AnswerPick.film_key == table.film_key
     )
-    return func.coalesce(listed.correlate(said).scalar_subquery(), 0)
+    return func.coalesce(listed.correlate(table).scalar_subquery(), 0)
 
 
 def _link(session: Session, table: Any, title: Any, year: Any) -> bool:
@@ -91,10 +91,10 @@ def _link_verdicts(session: Session) -> None:
         .order_by(Feedback.said_at)
     ).all()
     for verdict, film_key, film_id in rows:
-        twin = session.get(Feedback, (verdict.visitor, film_key))
-        # Of two verdicts of one visitor on one film the newer holds.
-        if twin is not None and twin is not verdict:
-            older = min(twin, verdict, key=lambda each: each.said_at)
+        other = session.get(Feedback, (verdict.visitor, film_key))
+        # Of two verdicts of one visitor on one film, the newer is kept.
+        if other is not None and other is not verdict:
+            older = min(other, verdict, key=lambda each: each.said_at)
             session.delete(older)
             session.flush()
             if older is verdict:

@@ -31,9 +31,9 @@ from moodflix.films.film_lists import Listed
 from moodflix.store.database import staged
 from moodflix.store.models import Film, FilmName, blocks
 
-# Premiere and release lie in two years at most; sequels are rarely as close and spelled as alike.
+# A premiere and a release are a year apart at most; sequels with similar titles rarely are.
 _NEAR_YEARS: Final = 1
-# Letters a title must have to be taken misspelt when no year speaks for it.
+# A title without a year must have this many letters to be taken for a misspelling.
 _LONG_TITLE: Final = 8
 
 _INCOMING = Table(
@@ -54,15 +54,15 @@ _INCOMING = Table(
 
 @dataclass(frozen=True)
 class Merged:
-    """How many films and further names a merge added, and how many films were held already."""
+    """How many films and further names a merge added, and how many films were there before."""
 
     added: int
     names: int
-    held: int
+    existing: int
 
 
 def meant(session: Session, titled: Sequence[tuple[str, int | None]]) -> list[list[Film]]:
-    """Return the films that each title means, with its year if known, as ``identity`` decides."""
+    """Return the films that each title, with its year if known, means: see ``identity.meant``."""
     keys = [titles.key(title) for title, _ in titled]
     named: defaultdict[str, list[tuple[str, Film]]] = defaultdict(list)
     for name, film in session.execute(_names().where(FilmName.key.in_(set(keys)))):
@@ -74,7 +74,7 @@ def meant(session: Session, titled: Sequence[tuple[str, int | None]]) -> list[li
 
 
 def keys(session: Session, texts: Iterable[str]) -> dict[str, str]:
-    """Return the key of the film that each title means, known or not."""
+    """Return the key of the film that each title means, also where the table has no such film."""
     distinct = list(dict.fromkeys(texts))
     found = meant(session, [(text, None) for text in distinct])
     return {
@@ -93,23 +93,25 @@ def named(session: Session, texts: Sequence[str]) -> set[str]:
 
 
 def id_of(film_key: Any) -> Any:
-    """Return the SQL for the id of the film of a key: none if it is not known."""
+    """Return the subquery for the id of the film with a key; NULL if there is none."""
     return select(Film.id).where(Film.film_key == film_key).scalar_subquery()
 
 
 def known(session: Session, film_keys: Collection[str]) -> dict[str, Film]:
-    """Return the films of these keys that the table holds."""
+    """Return the films in the table that have these keys."""
     found = session.scalars(select(Film).where(Film.film_key.in_(film_keys)))
     return {film.film_key: film for film in found}
 
 
 def shown(session: Session, film_keys: Collection[str]) -> dict[str, str]:
     """Return a title for each known film: with its year where the title means another one."""
-    held = list(known(session, film_keys).values())
-    likeliest = meant(session, [(film.title, None) for film in held])
+    in_table = list(known(session, film_keys).values())
+    likeliest = meant(session, [(film.title, None) for film in in_table])
     return {
-        film.film_key: film.title if film is first else f"{film.title} ({film.year})"
-        for film, (first, *_) in zip(held, likeliest, strict=True)
+        film.film_key: film.title
+        if found[:1] == [film]
+        else titles.with_year(film.title, film.film_key)
+        for film, found in zip(in_table, likeliest, strict=True)
     }
 
 
@@ -125,14 +127,14 @@ def look_up(session: Session, title: str, year: int | None = None) -> Film | Non
 
 
 def search(session: Session, title: str, limit: int) -> list[Film]:
-    """Return films that go by a title, shipped and newest first, then those spelled like it."""
+    """Return films with a name of this spelling, shipped and newest first, then similar ones."""
     name, year = titles.split_year(title)
     key = titles.key(name)
     near = fuzzy.matches(key, {other for other, _ in _blocked(session, key, year)} - {key})
     order = {key: 0} | {other: place for place, (other, _) in enumerate(near[:limit], start=1)}
     named = session.execute(_names().where(FilmName.key.in_(order), *_about(year)))
     ranked = sorted(named, key=lambda row: (order[row[0].key], not row[1].shipped, -row[1].year))
-    # A film may go by several of these names.
+    # Several of these names may be of one film.
     return list(dict.fromkeys(film for _, film in ranked))[:limit]
 
 
@@ -148,8 +150,8 @@ def _misspelt(session: Session, title: str, year: int | None) -> Film | None:
     for other, name_id in _blocked(session, key, year, both_ends=year is None):
         ids[other].append(name_id)
     near = fuzzy.matches(key, ids.keys() - {key})
-    likest = [each for other, score in near if score == near[0][1] for each in ids[other]]
-    found = session.execute(_names().where(FilmName.id.in_(likest))).all()
+    most_similar = [each for other, score in near if score == near[0][1] for each in ids[other]]
+    found = session.execute(_names().where(FilmName.id.in_(most_similar))).all()
     if len({titles.key(film.title) for _, film in found}) != 1:
         return None
     likeliest = identity.meant(((name.spelling, film) for name, film in found), title, year)
@@ -159,7 +161,7 @@ def _misspelt(session: Session, title: str, year: int | None) -> Film | None:
 def _blocked(
     session: Session, key: str, year: int | None, *, both_ends: bool = False
 ) -> list[tuple[str, int]]:
-    """Return key and id of the names that begin or end like a key, about the same year."""
+    """Return key and id of the names with the same beginning or end, and about the same year."""
     head, tail = blocks(key)
     years = _about(year)
     ends = (and_(FilmName.head == head, *years), and_(FilmName.tail == tail, *years))
@@ -174,7 +176,7 @@ def _about(year: int | None) -> list[ColumnElement[bool]]:
 
 
 def import_shipped(session: Session) -> None:
-    """Bring the tables to the films that this version ships; writes nothing but differences."""
+    """Write the shipped films of this version to the tables where they differ."""
     for table, changes in ((Film, _film_changes), (FilmName, _name_changes)):
         found = changes(session)
         fresh = [row for row in found if "id" not in row]
@@ -185,7 +187,7 @@ def import_shipped(session: Session) -> None:
 
 
 def holds_shipped(session: Session) -> bool:
-    """Whether the tables hold the films that this version ships, as it ships them."""
+    """Whether the tables have the shipped films of this version."""
     return not _film_changes(session) and not _name_changes(session)
 
 
@@ -196,16 +198,16 @@ def _film_changes(session: Session) -> list[dict[str, Any]]:
     }
     columns = (Film.film_key, Film.title, Film.year, Film.renown, Film.shipped)
     mine = or_(Film.shipped, Film.film_key.in_(wanted))
-    held = {row.film_key: row for row in session.execute(select(Film.id, *columns).where(mine))}
+    existing = {row.film_key: row for row in session.execute(select(Film.id, *columns).where(mine))}
     found = []
     for key, values in wanted.items():
         row = {"film_key": key, **values, "shipped": True}
-        if key not in held:
+        if key not in existing:
             found.append(row)
-        elif tuple(held[key][1:]) != tuple(row.values()):
-            found.append(row | {"id": held[key].id})
-    gone = held.keys() - wanted.keys()
-    return found + [{"id": held[key].id, "shipped": False} for key in gone]
+        elif tuple(existing[key][1:]) != tuple(row.values()):
+            found.append(row | {"id": existing[key].id})
+    gone = existing.keys() - wanted.keys()
+    return found + [{"id": existing[key].id, "shipped": False} for key in gone]
 
 
 def _name_changes(session: Session) -> list[dict[str, Any]]:
@@ -214,12 +216,12 @@ def _name_changes(session: Session) -> list[dict[str, Any]]:
     names = _names().with_only_columns(
         FilmName.film_id, FilmName.key, FilmName.id, FilmName.spelling, FilmName.language
     )
-    held = {row[:2]: row for row in session.execute(names.where(Film.shipped))}
+    existing = {row[:2]: row for row in session.execute(names.where(Film.shipped))}
     found = []
     for film in shipped.films():
         for key, (spelling, language) in film.names.items():
             name = {"spelling": spelling, "language": language}
-            row = held.get((ids[film.film_key], key))
+            row = existing.get((ids[film.film_key], key))
             if row is None:
                 found.append({"film_id": ids[film.film_key], "year": film.year, **_name(key, name)})
             elif row[3:] != (spelling, language):
@@ -228,7 +230,7 @@ def _name_changes(session: Session) -> list[dict[str, Any]]:
 
 
 def merge(session: Session, listed: Iterable[Listed]) -> Merged:
-    """Add the films the table does not hold yet, for look-ups only, in one transaction."""
+    """Add the films that are not in the table yet, for look-ups only."""
     connection = session.connection()
     with staged(session, _INCOMING, map(_rows, listed)) as total:
         added = connection.execute(_insert_missing_films()).rowcount
@@ -256,9 +258,10 @@ def _name(key: str, values: dict[str, Any]) -> dict[str, Any]:
     return {"key": key, "head": head, "tail": tail, **values}
 
 
-def _first_of(*twins: Any, where: ColumnElement[bool] | None = None) -> Any:
+def _first_of(*columns: Any, where: ColumnElement[bool] | None = None) -> Any:
+    # A film's own title comes before another film's further name.
     nth = func.row_number().over(
-        partition_by=twins, order_by=(_INCOMING.c.other_name, _INCOMING.c.place)
+        partition_by=columns, order_by=(_INCOMING.c.other_name, _INCOMING.c.place)
     )
     rows = select(_INCOMING, nth.label("nth"))
     return (rows if where is None else rows.where(where)).subquery("arrived")
@@ -267,25 +270,24 @@ def _first_of(*twins: Any, where: ColumnElement[bool] | None = None) -> Any:
 def _insert_missing_films() -> Any:
     own = ~_INCOMING.c.other_name
     arrived = _first_of(_INCOMING.c.key, _INCOMING.c.year, where=own)
-    held = exists().where(FilmName.key == arrived.c.key, FilmName.year == arrived.c.year)
+    existing = exists().where(FilmName.key == arrived.c.key, FilmName.year == arrived.c.year)
     plain = ("film_key", "title", "year")
     missing = (
         select(*(arrived.c[name] for name in plain), literal(0), literal(value=False))
-        .where(arrived.c.nth == 1, ~held)
+        .where(arrived.c.nth == 1, ~existing)
         .order_by(arrived.c.film_key)
     )
     return insert(Film).from_select([*plain, "renown", "shipped"], missing)
 
 
 def _insert_missing_names() -> Any:
-    # A film's own title comes before another film's further name.
     arrived = _first_of(_INCOMING.c.key, _INCOMING.c.year)
-    held = exists().where(FilmName.key == arrived.c.key, FilmName.year == arrived.c.year)
+    existing = exists().where(FilmName.key == arrived.c.key, FilmName.year == arrived.c.year)
     plain = ("spelling", "key", "head", "tail", "year")
     missing = (
         select(Film.id, *(arrived.c[name] for name in plain))
         .join(Film, Film.film_key == arrived.c.film_key)
-        .where(arrived.c.nth == 1, ~held)
+        .where(arrived.c.nth == 1, ~existing)
         .order_by(arrived.c.key)
     )
     return insert(FilmName).from_select(["film_id", *plain], missing)

@@ -47,19 +47,19 @@ _LEARNED = (
     LogEntry.film_key,
     Film.title,
 )
-# What an answer says of a mood that it made up, and what the database says of no answer.
-_UNSAID = (vocabulary.NONE, None)
-# What one index holds of a choice.
+# Sources of a mood that nobody expressed: the answer's default, or no answer.
+_NO_SOURCE = (vocabulary.NONE, None)
+# The columns of the index ix_logs_film_key_mood.
 _OCCASION = (LogEntry.film_key, LogEntry.mood, LogEntry.weather_desc, LogEntry.weekday)
 _BATCH = 2_000
-# How long a row may be on its way into the log, and how many newer ones may be seen before it.
+# How long a transaction may hide a row, and how many newer rows may be visible meanwhile.
 _MAX_TRANSACTION, _UNSETTLED = timedelta(seconds=60), 200
 _FILMS_COUNTED = 5_000
 # Shorter numbers are years or day counts, not epoch seconds.
 _SHORT_NUMBER = re.compile(r"[+-]?\d{0,8}(\.\d*)?", re.ASCII)
 _MOMENT = TypeAdapter(datetime)
 _LOGS = Base.metadata.tables["logs"]
-# Built once: SQLAlchemy takes longer to build them than SQLite to answer.
+# Built once: building a statement takes SQLAlchemy longer than SQLite takes to run it.
 _ADD = insert(_LOGS)
 _ADD_OF_FILM = _ADD.values(film_id=films.id_of(bindparam("of_film")))
 _NEWEST = (
@@ -83,10 +83,10 @@ _INCOMING = Table(
 
 @dataclass(frozen=True)
 class Merged:
-    """How many rows a merge added, and how many the table already held."""
+    """How many rows a merge added, and how many were there before."""
 
     added: int
-    held: int
+    existing: int
 
 
 def moment(text: str) -> datetime | None:
@@ -109,11 +109,11 @@ def add(
     answer_id: str | None = None,
     film_key: str | None = None,
 ) -> None:
-    """Add and count one choice, of the film that its title means unless that is known."""
+    """Add and count one choice; ``film_key`` is that of its title by default."""
     key = film_key or films.keys(session, [row.movie_title])[row.movie_title]
     source = {"received_at": received_at, "answer_id": answer_id, "film_key": key}
     choice = {**_values(row, received_at), **source}
-    # A plain insert: the unit of work costs more than the row.
+    # A plain insert: the ORM would take longer than the row.
     added = session.connection().execute(_ADD_OF_FILM, {**choice, "of_film": key})
     sums.count_choice(session, added.inserted_primary_key[0], choice)  # type: ignore[index]
 
@@ -148,7 +148,7 @@ def count(session: Session, since: datetime | None = None, until: datetime | Non
 
 
 class ChoiceCounts:
-    """In which moods, weathers and weekdays films were chosen: counted once, then kept up.
+    """How often films were chosen in each mood, weather and weekday: counted once, then updated.
 
     Threads may share it: counts are replaced, never changed in place.
     """
@@ -158,16 +158,16 @@ class ChoiceCounts:
         self._counted: tuple[int, Mapping[str, Counter[str]]] = (0, {})
 
     def of(self, session: Session, film_keys: Collection[str]) -> dict[str, Counter[str]]:
-        """Return how often each film was chosen in each, by its word, and at all, under ``""``.
+        """Return film -> mood, weather or weekday -> count; ``""`` has the film's total.
 
-        Films never chosen are left out; a neutral mood says nothing.
+        Films never chosen are left out, and so is a neutral mood.
         """
         before, films = self._counted
         newest = session.scalar(select(func.max(LogEntry.id))) or 0
         if not 0 <= newest - before <= _BATCH or len(films) > _FILMS_COUNTED:
             films = {}
         elif newest > before:
-            # Grouped, SQLite would read its whole index for these few.
+            # With GROUP BY, SQLite would read the whole index for these few rows.
             newer = select(*_OCCASION, literal(1)).where(LogEntry.id > before)
             films = _with_choices(films, session.execute(newer).all())
         if fresh := set(film_keys) - films.keys():
@@ -181,7 +181,7 @@ class ChoiceCounts:
 def _with_choices(
     films: Mapping[str, Counter[str]], rows: Iterable[Any]
 ) -> dict[str, Counter[str]]:
-    """Return the counts of these films with further choices; those of others are left out."""
+    """Return the counts with further choices of the same films added."""
     added: dict[str, Counter[str]] = {}
     for key, mood, weather, weekday, times in rows:
         if key in films:
@@ -203,10 +203,10 @@ def chosen_since(session: Session, since: datetime) -> frozenset[str]:
 
 
 def id_range(session: Session, now: datetime | None = None) -> tuple[int, int]:
-    """Return the ids of the oldest row and of the newest that none is to come before, or zeros.
+    """Return the ids of the oldest and of the newest settled row; zeros if there is none.
 
-    A database may show a row before one with a lower id, whose transaction lasts longer: rows that
-    follow a gap are left out until they are old enough that nothing comes to fill it.
+    A row is settled if no row with a lower id can still appear: rows after a gap in the ids are
+    left out while a longer transaction may fill it.
     """
     now = now or datetime.now(timezone.utc)
     newest = session.execute(
@@ -225,18 +225,18 @@ def id_range(session: Session, now: datetime | None = None) -> tuple[int, int]:
 def choices(
     session: Session, after: int = 0, until: int | None = None
 ) -> Iterator[tuple[list[dict[str, str]], list[str]]]:
-    """Yield contexts and films in batches, in bounded memory, as they are to be learned from.
+    """Yield batches of contexts and films to learn from, in bounded memory.
 
-    A film comes as it was sent, or where that means another one, by its title with the year.
-    A mood or tone ``neutral`` counts only if somebody said it. All rows come in the order in which
-    the choices were made, those ``after`` an id in order of arrival; none is newer than ``until``.
+    A film is its title as sent, or, if that means another film, its title with the year. A mood or
+    tone ``neutral`` is blank unless somebody expressed it. Without ``after``, rows are in the order
+    in which the choices were made, else in order of arrival; ``until`` is the newest id.
     """
     # A client's clock may be ahead, but no choice is made after it arrived.
     was_before = LogEntry.event_at < LogEntry.received_at
     made_at = case((was_before, LogEntry.event_at), else_=LogEntry.received_at)
-    told = (Answer.mood_source, Answer.tone_source)
+    sources = (Answer.mood_source, Answer.tone_source)
     rows = session.execute(
-        select(*_LEARNED, *told)
+        select(*_LEARNED, *sources)
         .select_from(LogEntry)
         .join(Answer, Answer.id == LogEntry.answer_id, isouter=True)
         .join(Film, Film.id == LogEntry.film_id, isouter=True)
@@ -249,23 +249,22 @@ def choices(
         for *texts, _, _, _, mood_source, tone_source in batch:
             context = dict(zip(CONTEXT, texts, strict=True))
             for name, source in (("mood", mood_source), ("tone", tone_source)):
-                if source in _UNSAID and context[name].strip().casefold() == vocabulary.NEUTRAL:
+                if source in _NO_SOURCE and context[name].strip().casefold() == vocabulary.NEUTRAL:
                     context[name] = ""
             contexts.append(context)
-        yield contexts, [shipped.clear_title(*row[len(CONTEXT) : -len(told)]) for row in batch]
+        yield contexts, [shipped.clear_title(*row[len(CONTEXT) : -len(sources)]) for row in batch]
 
 
 def merge(session: Session, rows: Iterable[LogRow], received_at: datetime) -> Merged:
-    """Add the rows the table does not hold yet, in their order, in one transaction.
+    """Add the rows that are not in the table yet, in their order.
 
-    A row counts as held as often as the table held it before: of three equal rows, one held, two
-    are added.
+    Equal rows are counted: of three equal rows, one of them in the table, two are added.
     """
     incoming = ([{**_values(row, received_at), "film_key": ""}] for row in rows)
     with staged(session, _INCOMING, incoming) as total:
-        # Nobody else may write from here on: SQLite would refuse what follows from an older state.
+        # Takes the write lock before reading: from an older snapshot SQLite would refuse to write.
         session.execute(update(LogEntry).where(false()).values(film_key=""))
-        session.execute(delete(_INCOMING).where(_INCOMING.c.place.in_(_held())))
+        session.execute(delete(_INCOMING).where(_INCOMING.c.place.in_(_existing())))
         _identify(session)
         columns = [_INCOMING.c[name] for name in (*FIELDS, "event_at", "film_key")]
         more = (films.id_of(_INCOMING.c.film_key), literal(received_at, UtcDateTime))
@@ -277,7 +276,7 @@ def merge(session: Session, rows: Iterable[LogRow], received_at: datetime) -> Me
 
 
 def _identify(session: Session) -> None:
-    """Give the incoming rows the keys of their films."""
+    """Set the film keys of the incoming rows."""
     incoming = session.execute(select(_INCOMING.c.place, _INCOMING.c.movie_title))
     of_place = update(_INCOMING).where(_INCOMING.c.place == bindparam("at"))
     for batch in incoming.partitions(_BATCH):
@@ -286,14 +285,16 @@ def _identify(session: Session) -> None:
         session.connection().execute(of_place, found)
 
 
-def _held() -> Select[tuple[int]]:
-    """Return the query of the places of incoming rows that the table holds already."""
+def _existing() -> Select[tuple[int]]:
+    """Return the query for the places of incoming rows that are in the table already."""
     incoming = [_INCOMING.c[field] for field in FIELDS]
     nth = func.row_number().over(partition_by=incoming, order_by=_INCOMING.c.place)
     arrived = select(_INCOMING, nth.label("nth")).subquery("arrived")
-    held = select(*_COLUMNS, func.count().label("times")).group_by(*_COLUMNS).subquery("held")
-    same = and_(*(arrived.c[field] == held.c[field] for field in FIELDS))
-    return select(arrived.c.place).join(held, same).where(arrived.c.nth <= held.c.times)
+    existing = (
+        select(*_COLUMNS, func.count().label("times")).group_by(*_COLUMNS).subquery("existing")
+    )
+    same = and_(*(arrived.c[field] == existing.c[field] for field in FIELDS))
+    return select(arrived.c.place).join(existing, same).where(arrived.c.nth <= existing.c.times)
 
 
 def _values(row: LogRow, received_at: datetime) -> dict[str, Any]:

@@ -31,7 +31,7 @@ _KNOWN = text("corrects IS NOT NULL")
 
 
 def blocks(key: str) -> tuple[str, str]:
-    """Return the beginning and the end of a spelling key, where the misspelt are looked for."""
+    """Return the beginning and the end of a spelling key, by which misspelt ones are found."""
     return key[:_BLOCK], key[-_BLOCK:]
 
 
@@ -47,7 +47,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return None if value is None else value.astimezone(timezone.utc).replace(tzinfo=None)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """Give the zone back."""
+        """Add the zone."""
         del dialect
         return None if value is None else value.replace(tzinfo=timezone.utc)
 
@@ -67,13 +67,13 @@ class Base(DeclarativeBase):
 
 
 class LogEntry(Base):
-    """One choice: the 12 documented columns exactly as sent, and what we know of it."""
+    """One choice: the 12 documented columns exactly as sent, and what was derived from them."""
 
     __tablename__ = "logs"
-    # how often a film was chosen in which circumstances
     __table_args__ = (
+        # how often a film was chosen in a mood, weather and weekday
         Index("ix_logs_film_key_mood", "film_key", "mood", "weather_desc", "weekday"),
-        # and which films in a few days
+        # which films were chosen in a range of days
         Index("ix_logs_event_at", "event_at", "mood", "film_key"),
     )
 
@@ -106,7 +106,7 @@ class Film(Base):
     __table_args__ = (UniqueConstraint("film_key"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    # of its title and year: what choices, picks and verdicts call it
+    # made of title and year; choices, picks and verdicts have it too
     film_key: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
     title: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
     year: Mapped[int]
@@ -116,7 +116,7 @@ class Film(Base):
 
 
 class FilmName(Base):
-    """A name that a film goes by, its title among them."""
+    """A name of a film, such as its title or its original title."""
 
     __tablename__ = "film_names"
     __table_args__ = (
@@ -130,7 +130,7 @@ class FilmName(Base):
     spelling: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
     # ISO 639-1
     language: Mapped[str | None] = mapped_column(String(2))
-    # what it is looked up under, its beginning and end where it is looked for misspelt
+    # the spelling key, and its beginning and end, by which misspelt titles are found
     key: Mapped[str] = mapped_column(String(titles.MAX_TITLE))
     head: Mapped[str] = mapped_column(String(_BLOCK))
     tail: Mapped[str] = mapped_column(String(_BLOCK))
@@ -156,7 +156,7 @@ class Answer(Base):
     # queue, first_film, total (seconds), tokens_per_second, prompt_tokens: those that are known
     llm_numbers: Mapped[dict[str, float]] = mapped_column(JSON)
     seconds: Mapped[float] = mapped_column(Double)
-    # the answer whose reading of the mood was put right by hand in this one
+    # the answer whose mood, read by machine, was corrected by hand in this one
     corrects: Mapped[str | None] = mapped_column(ForeignKey("answers.id"))
     picks: Mapped[list[AnswerPick]] = relationship(order_by="AnswerPick.position")
 
@@ -177,7 +177,7 @@ class AnswerPick(Base):
 
 
 class Feedback(Base):
-    """What a visitor said last of a film."""
+    """A visitor's newest verdict on a film."""
 
     __tablename__ = "feedback"
 
@@ -193,7 +193,7 @@ class Feedback(Base):
 
 
 class Training(Base):
-    """One training of the context model: the store keeps only the newest files."""
+    """The figures of one trained model; the files of older ones are deleted."""
 
     __tablename__ = "trainings"
 
@@ -201,15 +201,15 @@ class Training(Base):
     number: Mapped[int]
     made_at: Mapped[datetime] = mapped_column(UtcDateTime)
     rows: Mapped[int]
-    # none of these where there were too few rows to hold some out
+    # None where there were too few rows for a held-out part
     held_out: Mapped[int | None]
     hit10: Mapped[float | None] = mapped_column(Double)
     popularity_hit10: Mapped[float | None] = mapped_column(Double)
     below_baseline: Mapped[bool] = mapped_column("worse")
 
 
-# Sums that `store.sums` keeps; days are those of the station's time zone. A migration that changes
-# what they count empties them: they are filled again at its end.
+# Kept by `store.sums`; days are those of the station's time zone. A migration that changes what is
+# counted empties them, and they are counted again at its end.
 tallies = Table(
     "tallies",
     Base.metadata,
@@ -217,7 +217,7 @@ tallies = Table(
     # what the measure is counted by
     Column("a", String(strict_json.MAX_TEXT), primary_key=True),
     Column("b", String(strict_json.MAX_TEXT), primary_key=True),
-    # last, so that days are added up in the order of the key
+    # last in the key, so that a sum over days reads a range of it
     Column("day", String(10), primary_key=True),
     Column("n", Integer, nullable=False),
 )
