@@ -206,7 +206,7 @@ def _known_weekday(text: str) -> str:
 
 
 def _arrived(text: str) -> str:
-    if text and vocabulary.is_placeholder(text):
+    if text and text.casefold() in vocabulary.PLACEHOLDERS:
         raise field_error("a placeholder")
     return text
 

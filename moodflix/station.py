@@ -194,16 +194,15 @@ class Station:
         words = understand(request.text, request.mood)
         perceived = self._perceive(request, words)
         environment, warnings = Environment.lenient(request.environment)
-        taste, chosen_lately = self._history(request, now, warnings)
+        taste, excluded = self._history(request, now, warnings)
         local = clock.local(now, self._database.zone)
-        named = self._named((*request.movies, *request.exclude))
         query = Query(
             context=_context(environment, perceived),
             hour=local.hour,
             words=words,
             liked=tuple(request.movies),
             loved=taste.loved,
-            excluded=taste.excluded.union(chosen_lately, named),
+            excluded=excluded,
             intent=request.intent,
             max_minutes=request.max_minutes,
             family=request.family,
@@ -213,18 +212,14 @@ class Station:
         lists = self._ranked(query, request.limit, warnings)
         return _Pending(request, environment, now, started, perceived, query, lists, warnings)
 
-    def _named(self, named: Sequence[str]) -> set[str]:
-        """Return the keys of the films that titles mean."""
-        try:
-            with self._database.read() as session:
-                return films.named(session, named) if named else set()
-        except DatabaseUnavailableError:
-            return set(map(shipped.key_of, named))
-
     def _history(
         self, request: InferenceRequest, now: datetime, warnings: list[str]
     ) -> tuple[feedback.Taste, frozenset[str]]:
-        """Return the visitor's taste, and the films chosen here too lately to be shown."""
+        """Return the visitor's taste, and the keys of the films that are not to be shown.
+
+        Those are the films named in the request, and those seen or chosen here lately.
+        """
+        named = (*request.movies, *request.exclude)
         taste, chosen_lately = feedback.Taste(), frozenset[str]()
         try:
             with self._database.read() as session:
@@ -232,12 +227,14 @@ class Station:
                     taste = feedback.taste(session, request.visitor, now)
                 if self._repeat_after:
                     chosen_lately = logs.chosen_since(session, now - self._repeat_after)
+                keys = films.named(session, named) if named else set[str]()
         except DatabaseUnavailableError as error:
             if request.visitor is not None:
                 warnings.append(f"what this visitor said of films is not known: {error}")
             if self._repeat_after:
                 warnings.append(f"films chosen lately are not held back: {error}")
-        return taste, chosen_lately
+            keys = set(map(shipped.key_of, named))
+        return taste, taste.excluded.union(chosen_lately, keys)
 
     def _ranked(self, query: Query, limit: int, warnings: list[str]) -> list[RankedList]:
         """Return the lists of the station's own recommenders."""
@@ -343,6 +340,7 @@ class Station:
         self, pending: _Pending, llm_answer: LlmAnswer, picks: list[dict[str, Any]]
     ) -> str | None:
         """Store an answer; return its id, ``None`` if that failed."""
+        keys = [titles.film_key(pick["title"], pick["year"]) for pick in picks]
         answer = StoredAnswer(
             id=self._new_id(),
             answered_at=pending.now,
@@ -354,11 +352,8 @@ class Station:
             seconds=self._clock() - pending.started,
             corrects=pending.request.corrects,
             picks=[
-                StoredPick(
-                    titles.film_key(pick["title"], pick["year"]),
-                    *(pick[name] for name in ("title", "year", "sources")),
-                )
-                for pick in picks
+                StoredPick(key, pick["title"], pick["year"], pick["sources"])
+                for key, pick in zip(keys, picks, strict=True)
             ],
         )
         try:

@@ -91,20 +91,11 @@ _WEATHER: Final[tuple[tuple[str, str], ...]] = (
     ("clear", r"clear|sun|fair|bright|fine|맑"),
 )
 _WEATHER_PATTERNS: Final = tuple((name, re.compile(rx)) for name, rx in _WEATHER)
-# "laoading" is what the old front-end sends before its weather call returns.
-_PLACEHOLDERS: Final = {
-    "",
-    "laoading",
-    "loading",
-    "unknown",
-    "undefined",
-    "null",
-    "none",
-    "nan",
-    "n/a",
-    "-",
-    "error",
-}
+# What front-ends send in place of a value that they don't have yet; "laoading" is what the old one
+# sends before its weather call returns.
+PLACEHOLDERS: Final = frozenset(
+    ("", *"laoading loading unknown undefined null none nan n/a - error".split())
+)
 
 WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _KOREAN_WEEKDAYS: Final = "월화수목금토일"
@@ -130,16 +121,11 @@ def number(text: str | None) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def is_placeholder(text: str) -> bool:
-    """Whether a front-end sent this in place of a value it did not have yet."""
-    return text.strip().casefold() in _PLACEHOLDERS
-
-
 def weather(text: str | None) -> str | None:
     """Return clear, clouds, rain, snow, storm or fog for a description of the weather."""
-    if text is None or is_placeholder(text):
+    folded = (text or "").strip().casefold()
+    if folded in PLACEHOLDERS:
         return None
-    folded = text.casefold()
     return next((name for name, pattern in _WEATHER_PATTERNS if pattern.search(folded)), None)
 
 

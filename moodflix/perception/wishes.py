@@ -81,7 +81,9 @@ def read(text: Text) -> Wishes:
     wanted: list[Traits] = []
     unwanted: dict[str, float] = {}
     limits: dict[str, Any] = {}
-    for traits, negated in _phrases(text.words):
+    phrases = list(_phrases(text.words))
+    negations = [is_negated(text.words, first, last) for _, first, last in phrases]
+    for (traits, *_), negated in zip(phrases, negations, strict=True):
         weights = {trait: weight for trait, weight in traits.items() if not isinstance(weight, str)}
         if negated:
             for trait, weight in weights.items():
@@ -138,8 +140,8 @@ def _last_names() -> Mapping[str, Traits]:
     return names
 
 
-def _phrases(words: Sequence[Word]) -> Iterator[tuple[Mapping[str, Any], bool]]:
-    """Yield the traits under each known phrase, the longest first, and whether it is negated."""
+def _phrases(words: Sequence[Word]) -> Iterator[tuple[Mapping[str, Any], int, int]]:
+    """Yield the traits under each known phrase, the longest first, its first and last word."""
     place = 0
     while place < len(words):
         first = words[place]
@@ -148,7 +150,7 @@ def _phrases(words: Sequence[Word]) -> Iterator[tuple[Mapping[str, Any], bool]]:
         if length == 0 and last_name:
             traits = _last_names().get(first.folded, {})
         if traits:
-            yield traits, is_negated(words, place, place + max(length, 1) - 1)
+            yield traits, place, place + max(length, 1) - 1
         place += max(length, 1)
 
 
@@ -159,11 +161,11 @@ def _longest(words: Sequence[Word], place: int) -> tuple[int, Mapping[str, Any]]
         phrase = words[place : place + length]
         if phrase[-1].clause != phrase[0].clause:
             continue
-        negated = is_negated(words, place, place + length - 1)
         for stem in _stems(" ".join(word.folded for word in phrase)):
-            for entry in (f"!{stem}", stem) if negated else (stem,):
-                if entry in known:
-                    return length, known[entry]
+            if f"!{stem}" in known and is_negated(words, place, place + length - 1):
+                return length, known[f"!{stem}"]
+            if stem in known:
+                return length, known[stem]
     return 0, {}
 
 

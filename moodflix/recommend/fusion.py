@@ -79,13 +79,15 @@ def fuse(lists: Iterable[RankedList], n: int) -> list[Fused]:
     sources: dict[str, dict[str, int]] = {}
     whys: dict[str, dict[str, str]] = {}
     lists = [ranked for ranked in lists if ranked.weight > 0]
-    dated: dict[str, int] = {}
-    for pick in (pick for ranked in lists for pick in ranked.picks):
+    every = [pick for ranked in lists for pick in ranked.picks]
+    undated = {pick.key for pick in every if pick.year is None}
+    years: dict[str, int] = {}
+    for pick in every if undated else ():
         if pick.year is not None:
-            dated.setdefault(pick.undated, pick.year)
+            years.setdefault(pick.undated, pick.year)
     for ranked in lists:
         for rank, named in enumerate(ranked.picks, start=1):
-            pick = replace(named, year=dated.get(named.key, named.year))
+            pick = replace(named, year=years[named.key]) if named.key in years else named
             key = pick.key
             if key not in picks or (pick.known and not picks[key].known):
                 picks[key] = pick

@@ -99,7 +99,7 @@ class Pick:
     @cached_property
     def key(self) -> str:
         """Key of the film."""
-        return titles.film_key(self.title, self.year)
+        return self.film.film_key if self.film else titles.film_key(self.title, self.year)
 
     @property
     def undated(self) -> str:

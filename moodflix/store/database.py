@@ -104,6 +104,7 @@ class Database:
             DatabaseUnavailableError: the database can't be read; the text says why.
         """
         with translated(), self._readers() as session:
+            session.connection()
             yield session
 
     @contextmanager

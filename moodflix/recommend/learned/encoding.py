@@ -114,7 +114,7 @@ def _word(column: str, text: Any) -> str:
         parts = [vocabulary.number(_word("", part)) for part in text]
         return "" if None in parts else "/".join(f"{part:.1f}" for part in parts)
     text = str(text).strip().casefold()[:_MAX_WORD]
-    if vocabulary.is_placeholder(text):
+    if text in vocabulary.PLACEHOLDERS:
         return ""
     value = vocabulary.number(text) if column in ("lat", "lon", "temperature") else None
     # A GPS fix or a sensor never reads the same twice.

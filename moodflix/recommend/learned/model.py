@@ -156,6 +156,6 @@ class LearnedRecommender:
 
 def _pick(text: str, score: float) -> Pick:
     if film := shipped.of_key(shipped.key_of(text)):
-        return Pick(film.title, film.year, score)
+        return Pick(film.title, film.year, score, film=film)
     title, year = titles.split_year(text)
     return Pick(title, year, score)
