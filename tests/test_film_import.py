@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from flask.testing import FlaskCliRunner
+from flask.testing import FlaskClient, FlaskCliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import func, select
@@ -22,7 +22,7 @@ from moodflix.films import film_lists, shipped, titles
 from moodflix.films.film_lists import Listed
 from moodflix.store import films
 from moodflix.store.database import Database
-from moodflix.store.models import Film
+from moodflix.store.models import Film, film_tallies
 from tests.server import ROOT
 
 MOVIELENS = """movieId,title,genres
@@ -304,3 +304,14 @@ def test_a_hundred_thousand_films_are_imported_in_bounded_memory(
         peak = re.search(r"VmHWM:\s*(\d+) kB", done.stderr)
         assert peak
         assert int(peak[1]) < 200_000
+
+
+def test_what_was_chosen_before_an_import_is_counted_under_its_film(
+    client: FlaskClient, cli: FlaskCliRunner, make_file: MakeFile, database: Database
+) -> None:
+    client.post("/inference/log", json={"movieTitle": "quiet harbour", "mood": "sad"})
+    assert cli.invoke(args=["catalogue", "import", str(make_file(MOVIELENS))]).exit_code == 0
+    client.post("/inference/log", json={"movieTitle": "The Quiet Harbour (1995)", "mood": "sad"})
+    with database.read() as session:
+        counted = session.execute(select(film_tallies.c.film_key, film_tallies.c.to_36)).all()
+    assert [tuple(row) for row in counted] == [("quiet harbour (1995)", 2)]

@@ -12,7 +12,7 @@ from flask.cli import with_appcontext
 from moodflix.cli.common import migrated_database, one_line_errors, with_progress
 from moodflix.errors import InvalidInputError
 from moodflix.films import film_lists
-from moodflix.store import film_links, films
+from moodflix.store import film_links, films, sums
 
 _SHOWN = 10
 
@@ -39,7 +39,8 @@ def import_(file: Path) -> None:
             merged = films.merge(
                 session, _taken(with_progress(film_lists.read(source), source, file), skipped)
             )
-            film_links.link(session)
+            if film_links.link(session):
+                sums.rebuild(session)
             session.commit()
     except OSError as error:
         raise click.ClickException(f"{file} can't be read: {error.strerror or error}") from error
