@@ -17,12 +17,19 @@ chromium = command -v chromium >/dev/null || ! command -v apt-get >/dev/null || 
     { sudo -n true 2>/dev/null && sudo -n apt-get install --yes --quiet --no-install-recommends chromium; } || \
     echo "The tests of the pages are skipped; run: sudo apt-get install chromium" >&2
 
-.PHONY: run test test-fast test-all lint format docs screenshots clean
+# `run` looks at the port first, whatever -j says.
+.NOTPARALLEL:
+.PHONY: run port test test-fast test-all lint format docs screenshots clean
 
-run: $(VENV)/.installed
+run: port $(VENV)/.installed
 	@$(call npm,moodflix/perception/weights/LICENSE,--omit=dev)
 	@$(BIN)/flask db upgrade
 	@exec $(BIN)/gunicorn
+
+# Before anything is installed; a Python that is missing or too old is refused later.
+port:
+	@wrong=$$($(PYTHON) -B -m moodflix.address 2>/dev/null); \
+	    [ -z "$$wrong" ] || { echo "$$wrong" >&2; exit 1; }
 
 test: $(VENV)/.installed-dev
 	@$(call npm,node_modules/jpeg-js)

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from moodflix import clock
+from moodflix import address, clock
 from moodflix.errors import ConfigError
 
 PREFIX = "MOODFLIX_"
@@ -39,8 +39,8 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
     )
 
-    host: str = Field("0.0.0.0", description="address to listen on")  # noqa: S104 - documented
-    port: Annotated[int, Ge(1), Le(65535)] = Field(8000, description="port to listen on")
+    host: str = Field(address.HOST, description="address to listen on")
+    port: Annotated[int, Ge(1), Le(65535)] = Field(address.PORT, description="port to listen on")
     tls_cert: Path | None = Field(
         None, description="certificate (PEM) to serve https with, so that phones get their cameras"
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
 import ssl
 import sys
 import threading
@@ -19,6 +18,7 @@ from typing import Any, Final
 from flask import Flask
 
 import moodflix
+from moodflix import address
 from moodflix.config import load, unknown_variables, variable
 from moodflix.errors import ConfigError, DatabaseUnavailableError, RecommenderError, SchemaError
 from moodflix.learning.training import Trainer
@@ -131,20 +131,12 @@ def _require_certificate() -> None:
 
 
 def _require_free_port(server: Any) -> None:
-    if "GUNICORN_FD" in os.environ or "LISTEN_FDS" in os.environ:
-        return  # the socket is handed over
-    for host, port in (address for address in server.cfg.address if isinstance(address, tuple)):
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError as error:
-                name = variable("port")
-                sys.exit(
-                    f"moodflix: port {port} of {host} can't be used ({error.strerror}); stop what "
-                    f"uses it or choose another: {name}={min(port + 1, 65535)} make run"
-                )
+    if address.is_handed_over():
+        return
+    for listened in server.cfg.address:
+        wrong = address.problem(*listened) if isinstance(listened, tuple) else ""
+        if wrong:
+            sys.exit(wrong)
 
 
 def _warm(app: Flask) -> None:

@@ -17,7 +17,7 @@ from tests.server import ROOT
 # line of its own. It imports only from rooms below it; inside a room imports form no circle.
 FLOORS = """
 data
-vocabulary errors clock
+vocabulary errors clock address
 config strict_json
 films
 requests
@@ -130,6 +130,7 @@ def test_it_leaves_each_library_to_its_owner(name: str) -> None:
 @pytest.mark.parametrize(
     ("command", "unwanted"),
     [
+        ("from moodflix import address", ("flask", "sqlalchemy", "pydantic", "dotenv")),
         ("import moodflix", ("flask", "sqlalchemy", "pydantic", "ollama", "sklearn")),
         ("import wsgi", ("sklearn", "numpy", "scipy")),
         ("from moodflix.store import migration", ("sklearn", "numpy", "ollama")),

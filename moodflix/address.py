@@ -1,0 +1,54 @@
+"""The address to listen on, and whether it is free.
+
+``make run`` runs this module before anything is installed, so it needs the standard library alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sys
+from pathlib import Path
+from typing import Final
+
+HOST: Final = "0.0.0.0"  # noqa: S104 - documented
+PORT: Final = 8000
+_LINE = re.compile(
+    r"""(?i)\s*(?:export\s+)?(MOODFLIX_(?:HOST|PORT))\s*=\s*(['"]?)(.*?)\2\s*(?:\s#.*)?"""
+)
+_SOCKETS: Final = {"GUNICORN_FD", "LISTEN_FDS"}
+
+
+def is_handed_over() -> bool:
+    """Return whether somebody else listens for us already, as systemd does."""
+    return not _SOCKETS.isdisjoint(os.environ)
+
+
+def problem(host: str, port: int) -> str:
+    """Return in one line why an address can't be listened on, with the remedy, or nothing."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return (
+                f"moodflix: port {port} of {host} can't be used ({error.strerror}); stop what "
+                f"uses it or choose another: MOODFLIX_PORT={min(port + 1, 65535)} make run"
+            )
+    return ""
+
+
+def configured() -> tuple[str, int]:
+    """Return host and port as the settings will read them from the environment and ``.env``."""
+    file = Path(".env")
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    found = [each.group(1, 3) for each in map(_LINE.fullmatch, lines) if each]
+    named = {name.upper(): value for name, value in [*found, *os.environ.items()] if value}
+    return named.get("MOODFLIX_HOST", HOST), int(named.get("MOODFLIX_PORT", PORT))
+
+
+# gunicorn's own arguments may name another address.
+if __name__ == "__main__" and "GUNICORN_CMD_ARGS" not in os.environ and not is_handed_over():
+    sys.stdout.write(problem(*configured()))
