@@ -1,6 +1,6 @@
 """A sample of what the dashboard shows: months of made-up visitors, in a database of its own.
 
-Beside the station's: what nobody chose there is neither learned from nor exported.
+Made-up choices are thus neither learned from nor exported.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def path(instance_path: str) -> Path:
 
 
 def remove(instance_path: str) -> bool:
-    """Delete the sample, and what a load that was killed left; return whether there was any."""
+    """Delete the sample, and the leftovers of a killed load; return whether there was any."""
     found = list(Path(instance_path).glob(f"{_NAME}*"))
     for each in found:
         shutil.rmtree(each) if each.is_dir() else each.unlink()
@@ -50,26 +50,26 @@ def load(  # noqa: PLR0913, PLR0917 - when and where a sample is made
     days: int,
     seed: int,
     now: datetime,
-    shown: Callable[[Iterable[int]], Iterable[int]] = iter,
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
     zone: tzinfo | None = None,
 ) -> int:
     """Make a sample of the days until ``now``, in place of any other; return its choices.
 
-    The same seed makes the same one. ``shown`` may look at the days as they go by.
+    The same seed makes the same one. ``progress`` wraps the days, as for a bar.
 
     Raises:
         DatabaseUnavailableError: it can't be stored.
     """
     place = path(instance_path)
     place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{_NAME}.", dir=place.parent) as spare:
-        database = Database(f"sqlite:///{spare}/{_NAME}", zone=zone, durable=False)
+    with tempfile.TemporaryDirectory(prefix=f"{_NAME}.", dir=place.parent) as folder:
+        database = Database(f"sqlite:///{folder}/{_NAME}", zone=zone, durable=False)
         try:
             migration.upgrade(database)
             script = ScriptedLlm(_LLM_QUALITY)
-            station = SimulatedStation(database, Path(spare), Catalogue(), script)
+            station = SimulatedStation(database, Path(folder), Catalogue(), script)
             visitors = Visitors(seed, _PER_DAY, _SOURCES, zone)
-            for number in shown(range(days)):
+            for number in progress(range(days)):
                 day = clock.local(now, zone).date() - timedelta(days - 1 - number)
                 script.statuses = _BAD_DAY if number % 30 == seed % 30 else _GOOD_DAY
                 until_now = takewhile(lambda each: each.now <= now, visitors.of_day(number, day))
@@ -83,5 +83,5 @@ def load(  # noqa: PLR0913, PLR0917 - when and where a sample is made
                 choices = logs.count(session)
         finally:
             database.close_as_single_file()
-        (Path(spare) / _NAME).replace(place)
+        (Path(folder) / _NAME).replace(place)
     return choices

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 class MoodflixError(Exception):
-    """A failure whose text may be shown to whoever asked: no paths, no SQL, no foreign text."""
+    """A failure whose text may be shown to any client: no paths, no SQL, no foreign text."""
 
 
 class ConfigError(MoodflixError):
@@ -16,14 +16,14 @@ class ConfigError(MoodflixError):
 
 @dataclass(frozen=True)
 class FieldProblem:
-    """What is wrong with one field of what came in; never holds the value itself."""
+    """What is wrong with one field of the input; never holds the value itself."""
 
     field: str
     message: str
 
 
 class InvalidInputError(MoodflixError):
-    """What came in can't be taken; ``problems`` name the fields."""
+    """The input is invalid; ``problems`` name the fields."""
 
     def __init__(self, message: str, problems: Sequence[FieldProblem] = ()) -> None:
         """Store the headline and the problems behind it."""

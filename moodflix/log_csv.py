@@ -1,4 +1,4 @@
-"""The 12-column CSV in and out."""
+"""Reads and writes the 12-column CSV of the log."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from moodflix.requests import COLUMNS, FIELDS, LEGACY_COLUMNS, LogRow, read
 from moodflix.strict_json import MAX_TEXT
 
 HEADERS: Final = {"documented": COLUMNS, "legacy": LEGACY_COLUMNS, "none": None}
-# Bytes of the longest good row (4 a character): past this a quote was never closed.
+# Bytes of the longest valid row (4 a character): past this a quote was never closed.
 _MAX_RECORD: Final = 4 * (MAX_TITLE + (len(FIELDS) - 1) * MAX_TEXT) + 4 * len(FIELDS)
-# So that more than the longest row is left of a piece without the byte order mark.
+# Bytes read at a time: more than the longest row, the byte order mark included.
 _PIECE: Final = _MAX_RECORD + 1 + len(codecs.BOM_UTF8)
 _FORMULA: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 _PLAIN_NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?")
@@ -31,7 +31,7 @@ _HEADER_NAMES: Final = {
     tuple(name.casefold() for name in header) for header in (COLUMNS, LEGACY_COLUMNS)
 }
 _LAST_NAMES: Final = {names[-1] for names in _HEADER_NAMES}
-# A row that would read as a header is written with the first cell quoted and the second not.
+# How a row is written that would else read as a header: only its first cell is quoted.
 _NO_HEADER: Final = re.compile(rb'"[^"]*",[^"]')
 # Plain words for the csv module's messages.
 _PLAIN_WORDS: Final = {
@@ -63,7 +63,7 @@ def write(
 
 def _row_line(cells: Sequence[str]) -> str:
     line = _line(cells)
-    # Quoted, it is read neither as the byte order mark of the file nor as a header.
+    # Quoted, so that it is read neither as the file's byte order mark nor as a header.
     if not line.startswith('"') and (cells[0].startswith(_BOM) or _names_columns(cells)):
         line = f'"{cells[0]}"{line[len(cells[0]) :]}'
     return line
@@ -129,9 +129,9 @@ class Reject:
 
 
 class Reader:
-    """Reads the CSV of any era, row by row: either header or none, BOM or not, LF or CRLF.
+    """Reads the CSV of this station and of the old server, with or without header, BOM or CRLF.
 
-    A quote that is never closed swallows at most one row: what follows it is read again.
+    A quote that is never closed rejects one row only: the lines after it are read again.
     """
 
     def __init__(self, source: BinaryIO) -> None:

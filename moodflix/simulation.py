@@ -65,7 +65,7 @@ _TONES: Final = {
 _WEATHER: Final = ("clear sky", "few clouds", "overcast clouds", "mist", "light rain", "heavy rain")
 _SATURDAY, _NIGHT = 5, 22
 _PLACE: Final = {"city": "Seoul", "lat": "37.57", "lon": "126.98"}
-# How often a mood is read rightly from a signal, and what else it is taken for.
+# How often a mood is read correctly from a signal, and what it is mistaken for.
 _RIGHT: Final = {HAND: 1.0, WORDS: 0.9, FACE: 0.75}
 _TAKEN_FOR: Final = {
     "angry": ("disgust", "neutral"),
@@ -91,12 +91,12 @@ class Visit:
     Attributes:
         now: when they come; ``decides_at`` is when they choose, if they do.
         context: the ten context columns, with the mood they are really in.
-        source: how the mood gets known; ``read_mood`` is what it is taken for.
-        corrects_at: when they put a wrong mood right; ``None`` if they don't.
+        source: the signal their mood is read from; ``read_mood`` is what is read.
+        corrects_at: when they correct a wrong mood; ``None`` if they don't.
         takes: keys of the films they would take.
         looks_at: how many of the films shown they look at.
         own_film: the title they name if none of those is one they would take.
-        seed: what is drawn at random for this visit comes from it.
+        seed: of all random numbers for this visit.
     """
 
     now: datetime
@@ -111,7 +111,7 @@ class Visit:
     seed: Sequence[int]
 
     def choice(self, shown: Sequence[str]) -> str | None:
-        """Return the title chosen from those shown, or the one named besides, if any."""
+        """Return the title chosen from those shown, else their own film if they name one."""
         for title in shown[: self.looks_at]:
             if shipped.key_of(title) in self.takes:
                 return title
@@ -130,8 +130,8 @@ class Visitors:
     ) -> None:
         """Draw the tastes.
 
-        ``per_day`` are the visitors expected on a working day and on any other, ``sources`` how
-        their mood gets known, and the share of visitors for each. They live in ``zone``.
+        ``per_day`` are the visitors expected on a working day and on any other, ``sources`` the
+        share of visitors for each signal of their mood. They live in ``zone``.
         """
         import numpy as np
 
@@ -216,10 +216,10 @@ def _arrivals(
 
 
 class ScriptedLlm(NoLlm):
-    """Names films of which a share is such as the visitor would take; has a clock of its own."""
+    """Names films, a share of which the visitor would take; keeps a clock of its own."""
 
     def __init__(self, quality: float, statuses: Mapping[str, float] | None = None) -> None:
-        """Take the share of good films, and how its answers end and how often."""
+        """Set the share of films the visitor would take, and the shares of statuses."""
         self.quality = quality
         self.statuses = statuses or {USED: 1.0}
         self.visit: Visit
@@ -244,7 +244,7 @@ class ScriptedLlm(NoLlm):
         yield LlmAnswer(status, "scripted", picks=picks, numbers=numbers)
 
     def _picks(self, n: int, candidates: Sequence[Pick], rng: Generator) -> list[Pick]:
-        """Choose from the candidates and name two besides; without candidates name any film."""
+        """Choose from the candidates and name up to two others; without any, name any films."""
         takes, others = self.visit.takes, _LLM_OTHERS
         if not candidates:
             candidates, others = list(self._films.values()), 0
@@ -275,14 +275,14 @@ def _numbers(status: str, rng: Generator) -> Numbers:
 
 
 class Showing(Protocol):
-    """Anything that shows films to visitors and hears what they choose."""
+    """Anything that shows films to visitors and notes what they choose."""
 
     def show(self, visit: Visit) -> list[str]:
         """Return titles, best first."""
         ...
 
     def choose(self, visit: Visit, title: str) -> None:
-        """Take note of a choice."""
+        """Note a choice."""
         ...
 
 
@@ -322,7 +322,7 @@ class SimulatedStation:
         )
 
     def show(self, visit: Visit) -> list[str]:
-        """Answer a visit; again, where a mood that was read wrongly is put right."""
+        """Answer a visit, and again if the visitor corrects the mood."""
         import numpy as np
 
         self._rng = np.random.default_rng([*visit.seed, 1])
@@ -372,6 +372,6 @@ class SimulatedStation:
 
 
 def _one_of(shares: Mapping[Choice, float], rng: Generator) -> Choice:
-    """Return one of some things, each as likely as its share."""
+    """Return one key, each with the probability of its share."""
     reached = list(accumulate(shares.values()))
     return list(shares)[bisect(reached, rng.random() * reached[-1])]

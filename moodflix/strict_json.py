@@ -1,4 +1,4 @@
-"""JSON as it was sent: numbers keep their text, and nothing passes that isn't JSON or text."""
+"""Parses JSON strictly; numbers keep the text they were sent in."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Any
 from moodflix.errors import FieldProblem, InvalidInputError
 
 MAX_DEPTH = 64
-# Longer texts and numbers are not kept.
+# Characters of a number, and of most texts, that are accepted.
 MAX_TEXT = 200
 INVALID = "Invalid JSON"
-# Any other name is foreign text, which no answer repeats.
+# Error messages repeat no other names of fields.
 _NAME = re.compile(r"[A-Za-z_]{1,40}")
 
 
 @dataclass(frozen=True)
 class _Refused:
-    """Stands where a number can't be taken, until ``check`` names its place."""
+    """Takes the place of a number that is refused, until ``check`` raises with its path."""
 
     why: str
     is_json: bool = True

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moodflix.recommend.fusion import (
-    LEAST,
-    MOST,
+    MAX_WEIGHT,
+    MIN_WEIGHT,
     PRIORS,
     ChoiceSet,
     Fused,
@@ -58,7 +58,7 @@ def test_without_a_choice_the_priors_stand() -> None:
 def test_weights_stay_within_bounds(shown: list[ChoiceSet]) -> None:
     weights = learn(shown)
     assert weights.keys() == PRIORS.keys()
-    assert all(LEAST <= weight <= MOST for weight in weights.values())
+    assert all(MIN_WEIGHT <= weight <= MAX_WEIGHT for weight in weights.values())
 
 
 @given(answers())

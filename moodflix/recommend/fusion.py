@@ -1,4 +1,4 @@
-"""Pure merge of ranked lists, and what it learns from the choices people made."""
+"""Merges ranked lists, and fits the weights of the recommenders to what people chose."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from moodflix.vocabulary import CATALOGUE, LEARNED, LLM
 
 # The constant of reciprocal rank fusion: Cormack, Clarke and Buettcher, "Reciprocal Rank Fusion
 # outperforms Condorcet and individual Rank Learning Methods", SIGIR 2009. Their 60 suits lists of
-# a thousand; in lists of some ten it would leave a recommender of less than full weight unseen.
+# a thousand; in lists of ten a recommender of less than full weight would hardly count.
 RRF_K: Final = 10
-# Rows at which the context model weighs half of what it ever will.
+# Choices at which the learned model has half of its full weight.
 HALF_EVIDENCE: Final = 20
-#: What a recommender's word counts before anybody chose.
+#: The weights of the recommenders before any choice.
 PRIORS: Final[Mapping[str, float]] = {LLM: 1.0, LEARNED: 1.0, CATALOGUE: 1.0}
-LEAST, MOST = 0.3, 3.0
-# Log-odds of a choice that come with the first rank of a list, and how sure we are of that; then
-# what each further place in the answer costs, in log-odds by its logarithm (Craswell et al., "An
+MIN_WEIGHT, MAX_WEIGHT = 0.3, 3.0
+# Means and standard deviations of the prior: what the first rank of a list adds to the log-odds of
+# a choice, and what the logarithm of the place in the answer adds (Craswell et al., "An
 # Experimental Comparison of Click Position-Bias Models", WSDM 2008, find about 1/place).
 _TASTE, _TASTE_SPREAD = 1.5, 1.0
 _PLACE, _PLACE_SPREAD = -0.8, 0.3
 _NEWTON_STEPS = 12
-# Of ten places one is for a film that would not be shown, but never one of the first three.
+# Share of places for films from further down, and places at the top that are never used for it.
 _EXPLORED, _SAFE = 0.1, 3
-# How far down the merged lists it may stand, in lengths of the answer.
+# How far down the merged list they are taken from, in lengths of the answer.
 _REACH = 3
 
 
 @dataclass(frozen=True)
 class RankedList:
-    """What one recommender answered, and how much it counts."""
+    """The picks of one recommender, and their weight."""
 
     name: str
     picks: Sequence[Pick]
@@ -53,17 +53,14 @@ class Fused:
 
 @dataclass(frozen=True)
 class ChoiceSet:
-    """An answer that led to a choice: the ranks of its films by place, and who was chosen."""
+    """An answer that led to a choice: the ranks of its films by place, and which was chosen."""
 
     sources: Sequence[Mapping[str, int]]
     chosen: int
 
 
 def evidence_weight(rows: int) -> float:
-    """Return the context model's weight after ``rows`` choices: 0 at none, growing towards 1.
-
-    What was learned of its worth comes on top.
-    """
+    """Return the factor of the learned model's weight: 0 without choices, growing towards 1."""
     return rows / (rows + HALF_EVIDENCE)
 
 
@@ -101,13 +98,12 @@ def fuse(lists: Iterable[RankedList], n: int) -> list[Fused]:
 def with_exploration(fused: Sequence[Fused], n: int, query: Query) -> list[Fused]:
     """Return the best ``n``, a tenth of them replaced by films from further down.
 
-    Which evening explores what follows from the evening alone. The first three stay, and so does
-    every film of the LLM.
+    The same evening explores the same films. The first three places and the LLM's films stay.
     """
     shown = list(fused[:n])
     deeper = [each for each in fused[n : n * _REACH] if each.pick.known]
     rng = random.Random(query.evening_seed)  # noqa: S311 - no secret
-    # Five places of one in ten are one place every second evening.
+    # A fraction is a chance: five places explore on every second evening.
     for _ in range(int(n * _EXPLORED + rng.random())):
         own = [at for at in range(_SAFE, len(shown)) if LLM not in shown[at].sources]
         fresh = [at for at in own if not shown[at].explore]
@@ -120,12 +116,12 @@ def with_exploration(fused: Sequence[Fused], n: int, query: Query) -> list[Fused
 
 
 def learn(shown: Sequence[ChoiceSet]) -> dict[str, float]:
-    """Return what each recommender's word counts, by what people chose among what was shown.
+    """Return the weight of each recommender, fitted to what people chose among the films shown.
 
     A conditional logit (McFadden 1974) over the films of each answer: the log-odds of a choice
-    are the sum of worth x (RRF_K + 1) / (RRF_K + rank) over the recommenders and a cost of the
-    place. It is drawn towards ``PRIORS`` as by a normal prior, which is all there is without a
-    choice, and kept from ``LEAST`` to ``MOST``.
+    are the sum of coefficient x (RRF_K + 1) / (RRF_K + rank) over the recommenders, and a term for
+    the place. The coefficients have a normal prior, which without choices gives ``PRIORS``. Fitted
+    by Newton's method; weights are limited to ``MIN_WEIGHT`` and ``MAX_WEIGHT``.
     """
     import numpy as np
 
@@ -133,7 +129,7 @@ def learn(shown: Sequence[ChoiceSet]) -> dict[str, float]:
         return dict(PRIORS)
     names = tuple(PRIORS)
     prior = np.array([*(_TASTE * PRIORS[name] for name in names), _PLACE])
-    sure = np.array([_TASTE_SPREAD] * len(names) + [_PLACE_SPREAD]) ** -2.0
+    precision = np.array([_TASTE_SPREAD] * len(names) + [_PLACE_SPREAD]) ** -2.0
     longest = max(len(each.sources) for each in shown)
     films = np.zeros((len(shown), longest, len(prior)))
     absent = np.full((len(shown), longest, 1), -np.inf)
@@ -144,16 +140,16 @@ def learn(shown: Sequence[ChoiceSet]) -> dict[str, float]:
             films[row, place] = [*gains, np.log(place + 1)]
             absent[row, place] = 0
     chosen = films[np.arange(len(shown)), [each.chosen for each in shown]]
-    worth = prior.copy()
+    coefficients = prior.copy()
     for _ in range(_NEWTON_STEPS):
-        logits = films @ worth[:, None] + absent
+        logits = films @ coefficients[:, None] + absent
         shares = np.exp(logits - logits.max(axis=1, keepdims=True))
         shares /= shares.sum(axis=1, keepdims=True)
         means = (shares * films).sum(axis=1)
-        slope = (chosen - means).sum(axis=0) - sure * (worth - prior)
-        bend = np.tensordot(shares * films, films, ([0, 1], [0, 1])) - means.T @ means
-        step = np.linalg.solve(bend + np.diag(sure), slope)
-        worth += step / max(1.0, float(np.linalg.norm(step)))
-    known = np.maximum(worth[:-1], 0)
-    weights = np.clip(known / max(known.mean(), _TASTE_SPREAD), LEAST, MOST)
+        gradient = (chosen - means).sum(axis=0) - precision * (coefficients - prior)
+        hessian = np.tensordot(shares * films, films, ([0, 1], [0, 1])) - means.T @ means
+        step = np.linalg.solve(hessian + np.diag(precision), gradient)
+        coefficients += step / max(1.0, float(np.linalg.norm(step)))
+    tastes = np.maximum(coefficients[:-1], 0)
+    weights = np.clip(tastes / max(tastes.mean(), _TASTE_SPREAD), MIN_WEIGHT, MAX_WEIGHT)
     return dict(zip(names, map(float, weights), strict=True))

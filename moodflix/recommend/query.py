@@ -24,12 +24,12 @@ class Query:
         context: city, lat, lon, today_status, tomorrow_status, weekday, weather_desc,
             temperature, mood, tone.
         hour: hour of the day at the station, 0-23.
-        words: how the person puts it, and what was understood of it.
+        words: the person's text, and what was understood of it.
         liked: titles the person named as a hint of taste.
         loved: titles the person loved on other evenings: a milder hint.
         excluded: keys of films that must not be recommended (the liked ones included); a bare
             spelling key excludes every film of that spelling.
-        intent: which way the mood should go; one that was set is more than one read of words.
+        intent: what the films should do to the mood; a set one wins over one in the words.
         max_minutes: films that are longer, or of unknown length, are not recommended; the lower
             of what was set and what the words say.
         family: films that are not known to suit these people are not recommended; likewise.
@@ -50,7 +50,7 @@ class Query:
     date: str = ""
 
     def __post_init__(self) -> None:
-        """Apply the limits in the words, so that whoever has the query keeps them."""
+        """Apply the limits that are in the words."""
         wishes = self.words.wishes
         minutes = [m for m in (self.max_minutes, wishes.max_minutes) if m is not None]
         families = [f for f in (self.family, wishes.family) if f is not None]

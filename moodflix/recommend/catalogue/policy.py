@@ -1,4 +1,4 @@
-"""Which traits of a film suit which evening: reads the table in ``data/policy.csv``.
+"""Which traits of a film suit which evening, by the table in ``data/policy.csv``.
 
 The weight of a trait is what a film gains for having it; ``docs/policy.md`` shows the whole table.
 """

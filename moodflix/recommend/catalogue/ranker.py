@@ -22,30 +22,32 @@ if TYPE_CHECKING:
 
     Array = ndarray[Any, Any]
 
-# How much kinds of traits and the numbers count for the likeness of two films.
+# Weights of the kinds of traits, and of the numbers, in the likeness of two films.
 LIKENESS = {"theme": 0.85, "genre": 0.9, "director": 0.6, "mood": 1.2, "tone": 1.0}
 LIKENESS |= {"pace": 0.6, "warmth": 0.6, "darkness": 0.6, "length": 0, "age": 0, "renown": 0}
 LIKENESS_ELSE: Final = 0.6
-# How much likeness in few dimensions counts beside that in single traits.
+# Weight of the likeness in the fitted space; that in single traits has 1.
 _LATENT: Final = 0.5
-# What words and named films leave of the mood; what the likest film gains.
+# Weight left to the mood where there are wishes or named films. What a film gains that is as like
+# the named (or loved) films as the fifth nearest, and at most, as a multiple of that.
 _MOOD_BESIDE_WORDS, _LIKED, _LOVED, _NEAREST, _MOST_LIKED = 0.55, 10.0, 2.5, 5, 1.2
-# Of a wish, what a film gains that meets it in more ways than one.
+# Weight of the further traits by which a film meets a wish; the best has 1.
 _BESIDE_BEST: Final = 0.3
-# Themes by their rarity: a word that few films carry says more (idf where it weighs 1).
+# Themes weigh more the fewer films have them: 1 at this inverse document frequency.
 _PLAIN_IDF: Final = 4.5
-# Films that are looked at for variety, and how much likeness to a better film costs.
+# Films that are diversified, and how much likeness to a better film costs.
 _POOL: Final = 160
 _VARIETY: Final = 1.6
-# In ten: so many from one series, director and decade; one more costs a level.
+# Of ten films at most so many from one series, director or decade; more cost a level.
 _AT_MOST: Final = {"series": 1, "director": 2, "decade": 4}
 _LEVEL: Final = 30.0
-# Share of the distance between the best film and the 40th that a random number may move one.
-_CHANCE, _GOOD, _LUCKIEST = 0.07, 40, 3.0
+# Random part of a score: its scale as a share of the distance between the best film and the 40th,
+# and the largest draw.
+_NOISE, _NOISE_PLACES, _MAX_DRAW = 0.07, 40, 3.0
 
 
 class Catalogue:
-    """Content-based: the weights of an evening's traits, by policy and words, over the films."""
+    """Ranks films by their traits, weighted by the policy and by the person's words."""
 
     name = CATALOGUE
 
@@ -97,15 +99,16 @@ class Catalogue:
         }
 
     def save_space(self, path: Path) -> None:
-        """Fit the space of the films anew and write it to a file."""
+        """Fit the space of the films and write it to a file."""
         self.warm()
         space.save(self._traits, self._likeness, path)
 
     def rank(self, query: Query, n: int) -> list[Pick]:
-        """Rank by policy, words and named films, films that are alike apart.
+        """Rank by policy, words and named films, with variety.
 
-        The order is that of maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998), the
-        score no more than that. Chance moves good films a little, the same way all evening.
+        The order is that of maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998).
+        A score is never above that of the film before. Noise moves good films a little, the same
+        way all evening.
 
         Raises:
             RecommenderError: there are no films to rank.
@@ -128,9 +131,9 @@ class Catalogue:
         import numpy as np
 
         words = query.words.wishes
-        known = self._named([*query.liked, *words.titles])
+        liked = self._named([*query.liked, *words.titles])
         mood = policy.for_mood(canonical_mood(query.context.get("mood", "")), query.intent)
-        mood_share = _MOOD_BESIDE_WORDS if words.wanted or known else 1.0
+        mood_share = _MOOD_BESIDE_WORDS if words.wanted or liked else 1.0
         columns = self._traits.columns
         weights = np.zeros(len(columns))
         unwanted = {t: w for t, w in words.unwanted.items() if not words.asks_for(t)}
@@ -145,7 +148,7 @@ class Catalogue:
         scores = self._traits.sums(weights)
         for wish in words.wanted:
             scores += self._met(wish)
-        for films, weight in ((known, _LIKED), (self._named(query.loved), _LOVED)):
+        for films, weight in ((liked, _LIKED), (self._named(query.loved), _LOVED)):
             if films:
                 likeness = self._likeness_to(films)
                 nearest = np.partition(likeness, -_NEAREST)[-_NEAREST]
@@ -158,7 +161,7 @@ class Catalogue:
         return scores
 
     def _likeness_to(self, films: Sequence[int]) -> Array:
-        """Return how like each film is to the mean of some; these themselves are not."""
+        """Return how like each film is to the mean of some films, 0 for these."""
         import numpy as np
 
         theirs = np.isin(self._traits.films, films)
@@ -171,7 +174,7 @@ class Catalogue:
         return likeness
 
     def _met(self, wish: Mapping[str, float]) -> Array:
-        """Return how well each film meets a wish: by its best trait, and a little by others."""
+        """Return how well each film meets a wish: by its best trait and a little by others."""
         import numpy as np
 
         best = np.zeros(len(self._films))
@@ -205,26 +208,26 @@ class Catalogue:
         pool = pool[np.lexsort((pool, -scores[pool]))]
         if not len(pool):
             return
-        spread = scores[pool[0]] - scores[pool[min(_GOOD, len(pool) - 1)]]
-        luck = np.random.default_rng(query.evening_seed).gumbel(size=len(scores))[pool]
-        values = scores[pool] + _CHANCE * spread * np.minimum(luck, _LUCKIEST)
+        spread = scores[pool[0]] - scores[pool[min(_NOISE_PLACES, len(pool) - 1)]]
+        draws = np.random.default_rng(query.evening_seed).gumbel(size=len(scores))[pool]
+        values = scores[pool] + _NOISE * spread * np.minimum(draws, _MAX_DRAW)
         near = self._space[pool]
         alike = near @ near.T
-        likest = np.zeros(len(pool), dtype=np.float32)
-        # A question for a director or a decade gets no other.
+        nearest = np.zeros(len(pool), dtype=np.float32)
+        # Who asks for a director or a decade may get ten of one.
         limits = [
             (self._groups[kind][pool], np.zeros(len(pool), dtype=int), most)
             for kind, most in _AT_MOST.items()
             if not query.words.wishes.asks_for(kind)
         ]
         for count in range(len(pool)):
-            value = values - _VARIETY * likest
+            value = values - _VARIETY * nearest
             for _, taken, most in limits:
                 value[taken >= most * (count // 10 + 1)] -= _LEVEL
             best = int(value.argmax())
             yield int(pool[best]), float(value[best])
             values[best] = -np.inf
-            np.maximum(likest, alike[best], out=likest)
+            np.maximum(nearest, alike[best], out=nearest)
             for groups, taken, _ in limits:
                 np.add(taken, groups == groups[best], out=taken)
         for place in admitted[np.argsort(-scores[admitted], kind="stable")][len(pool) :]:

@@ -1,7 +1,7 @@
-"""Places the shipped films in 80 dimensions, where near ones are alike.
+"""Vectors of the shipped films in 80 dimensions, where films that are alike are near.
 
-Fitting that takes seconds, so the places ship in ``data/space.npz``. After a change of the films
-``make docs`` writes them again; until then the station fits them at each start.
+A fit takes seconds, so they ship in ``data/space.npz``. After a change of the films ``make docs``
+writes that file; until then the station fits them at each start.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DIMENSIONS: Final = 80
 
 
 def places(table: TraitTable, likeness: Array) -> Array:
-    """Return a unit vector for each film, from the file if that was made of the same traits."""
+    """Return a unit vector for each film, from the file if it was made of the same traits."""
     import numpy as np
 
     with (resources.files("moodflix.data") / FILE).open("rb") as file, np.load(file) as stored:

@@ -1,4 +1,4 @@
-"""What there is to a film by the names that policy and words use.
+"""The traits of films, under the names that policy and words use.
 
 A trait is ``kind:value`` (``mood:sad``, ``theme:rain``, ``director:bong-joon-ho``) or one of
 ``NUMBERS``, each about -1 to 1.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Array = ndarray[Any, Any]
 
 NUMBERS: Final = ("pace", "warmth", "darkness", "renown", "length", "age")
-# A trait counts less the later it stands in its list.
+# A trait counts less the later it comes in its list.
 _BY_PLACE: Final = (1.0, 0.95, 0.85, 0.75, 0.7, 0.65, 0.6, 0.6)
 _FURTHER: Final = 0.4
 
@@ -42,10 +42,10 @@ def film_traits(film: ShippedFilm) -> dict[str, float]:
 
 
 class TraitTable:
-    """The traits of all films: entry ``i`` says how much of ``traits[i]`` there is to ``films[i]``.
+    """The traits of all films: ``films[i]`` has ``amounts[i]`` of ``traits[i]``.
 
-    Entries are in the order of traits. A sparse matrix of NumPy alone, as importing SciPy takes
-    longer than all else at a start.
+    A sparse matrix in the order of traits, of NumPy alone: importing SciPy takes longer than the
+    rest of a start.
 
     Attributes:
         columns: the number of each trait.
@@ -73,7 +73,7 @@ class TraitTable:
         return self._count
 
     def entries(self, weights: Mapping[str, float]) -> list[tuple[str, float, slice]]:
-        """Return those of some traits that films have, with weights and where their entries are."""
+        """Return each trait that a film has, with its weight and the slice of its entries."""
         starts = self._starts
         return [
             (trait, weight, slice(*starts[self.columns[trait] : self.columns[trait] + 2]))

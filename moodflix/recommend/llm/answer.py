@@ -1,4 +1,4 @@
-"""What asking the LLM brings: events while it answers, and the answer."""
+"""The events of a call of the LLM; the answer is the last."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ USED, PARTIAL, UNAVAILABLE, OFF = "used", "partial", "unavailable", "off"
 
 @dataclass
 class Numbers:
-    """What one answer of the LLM cost; ``None`` is not known. All but tokens are seconds."""
+    """Time and tokens of one answer, ``None`` where unknown; all but tokens are seconds."""
 
     queue: float = 0.0
     first_film: float | None = None
@@ -21,23 +21,23 @@ class Numbers:
     prompt_tokens: int | None = None
 
     def as_json(self) -> dict[str, float | int]:
-        """Return what is known."""
+        """Return the known ones, rounded."""
         known = {name: value for name, value in vars(self).items() if value is not None}
         return {name: round(value, 3) for name, value in known.items()}
 
 
 @dataclass(frozen=True)
 class LlmAnswer:
-    """What came of asking the LLM; always the last event.
+    """The result of a call of the LLM; always the last event.
 
     Attributes:
         status: used, partial (cut short, its complete films are used), unavailable or off.
-        model: the model asked, ``None`` when none was.
+        model: name of the model, ``None`` without one.
         detail: what went wrong, in words that may be shown; empty when nothing did.
         picks: its films, best first, those of ``query.excluded`` left out.
-        mood: how it reads the person, ``None`` when it named no mood.
+        mood: the mood it reads from the words, ``None`` when it gave none.
         tone: likewise.
-        numbers: what it cost.
+        numbers: time and tokens it took.
     """
 
     status: str = OFF
@@ -51,7 +51,7 @@ class LlmAnswer:
 
 @dataclass(frozen=True)
 class Waiting:
-    """About a second went by."""
+    """About a second passed without another event."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,6 @@ LlmEvent = Waiting | Queued | Named | LlmAnswer
 
 
 def answer_of(events: Iterable[LlmEvent]) -> LlmAnswer:
-    """Wait for the answer, the last of the events."""
+    """Consume the events and return the answer among them."""
     [answer] = [event for event in events if isinstance(event, LlmAnswer)]
     return answer

@@ -26,7 +26,7 @@ from moodflix.recommend.llm.limits import WAITING_SECONDS, Deadline
 
 @contextmanager
 def _hidden_settings() -> Iterator[None]:
-    """Hide what clients are made from: ollama makes one when imported, which may fail."""
+    """Hide the settings of HTTP clients: ollama makes one when imported, and bad ones raise."""
     hidden = {
         name: value
         for name, value in os.environ.items()
@@ -47,7 +47,7 @@ with _hidden_settings():
 
 T = TypeVar("T")
 CONNECT_SECONDS: Final = 5.0
-# Some hundred times a long answer; a server that sends more is no Ollama.
+# A hundred long answers; a server that sends more is not Ollama.
 MAX_BYTES: Final = 8 * 1024 * 1024
 INSTALL: Final = "curl -fsSL https://ollama.com/install.sh | sh"
 RESTART: Final = "sudo systemctl restart ollama"
@@ -64,11 +64,11 @@ class OllamaError(LlmError):
     Attributes:
         problem: what is wrong, in words that may be shown.
         remedy: the command that helps.
-        broke: the connection broke; another try may succeed.
+        broke: whether the connection broke, so that a retry may succeed.
     """
 
     def __init__(self, problem: str, remedy: str, advice: str = "", *, broke: bool = False) -> None:
-        """Store them; ``advice`` joins the problem in the error's text."""
+        """Store them; ``advice`` follows the problem in the error's text."""
         super().__init__(f"{problem}; {advice}" if advice else problem)
         self.problem = problem
         self.remedy = remedy
@@ -136,7 +136,7 @@ def call(ask: Callable[[ollama.AsyncClient], Awaitable[T]], model: str, seconds:
 
 
 def is_local() -> bool:
-    """Whether Ollama runs on this machine, as far as its address tells."""
+    """Whether Ollama's address is one of this machine."""
     host = _host()
     with suppress(ValueError):
         return urlsplit(host if "://" in host else f"//{host}").hostname in _LOCAL
@@ -164,8 +164,7 @@ def _loop() -> asyncio.AbstractEventLoop:
 def _client(seconds: float) -> ollama.AsyncClient:
     """Open the official client.
 
-    It goes where ``OLLAMA_HOST`` points and nowhere else (past any proxy, along no redirect): what
-    it carries is private.
+    It connects to ``OLLAMA_HOST`` alone, by no proxy and along no redirect, as prompts are private.
     """
     host = _host()
     if len(host.split()) > 1:
@@ -180,7 +179,7 @@ def _client(seconds: float) -> ollama.AsyncClient:
             trust_env=False,
             follow_redirects=False,
             verify=verify,
-            # Less than the deadline, so that it is known what failed.
+            # Less than the deadline, so that the error names the connection.
             timeout=httpx.Timeout(None, connect=min(CONNECT_SECONDS, 0.9 * seconds)),
             event_hooks={"response": [_limit_body]},
         )
@@ -195,7 +194,7 @@ async def _limit_body(response: httpx.Response) -> None:
 
 
 class _LimitedBody(httpx.AsyncByteStream):
-    """A body that fails when it is longer than any of Ollama's."""
+    """A body that raises once it is longer than ``MAX_BYTES``."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -213,7 +212,7 @@ class _LimitedBody(httpx.AsyncByteStream):
 
 
 def _explained(error: Exception, model: str, seconds: float) -> OllamaError:
-    """Return what is wrong without a word of the error's own: it may hold addresses."""
+    """Return what is wrong without quoting the error, which may hold addresses."""
     if isinstance(error, OllamaError):
         return error
     if isinstance(error, ollama.ResponseError):

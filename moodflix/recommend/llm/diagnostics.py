@@ -1,4 +1,4 @@
-"""What Ollama reports of itself and of the model: for the doctor."""
+"""What Ollama reports of itself and of the model, for ``flask doctor``."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class Model:
 
     Attributes:
         about: its size in parameters and its quantization, as Ollama reports them.
-        weights: bytes, ``None`` when not known.
+        weights: size in bytes, ``None`` when unknown.
         token_bytes: bytes of memory that one token of context takes at most, ``None`` when the
-            model doesn't tell its layers, key-value heads and their lengths.
-        longest: the most tokens of context it was made for, ``None`` when not known.
+            model doesn't report its layers, key-value heads and their lengths.
+        longest: the most tokens of context it was made for, ``None`` when unknown.
     """
 
     about: str
@@ -55,7 +55,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Loaded:
-    """Models in memory: bytes of ours (0 when it isn't), of it on the GPU, and the others."""
+    """Models in memory: bytes of ours (0 when it isn't), bytes of it on the GPU, other models."""
 
     size: int = 0
     on_gpu: int = 0
@@ -64,7 +64,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Step:
-    """How far a pull is: the layer (empty between layers) and its bytes."""
+    """Progress of a pull: the layer (empty between layers) and its bytes."""
 
     status: str
     layer: str
@@ -93,7 +93,7 @@ def version(seconds: float) -> tuple[str, float]:
 
 
 def model(name: str, seconds: float) -> Model:
-    """Return what Ollama knows of the model.
+    """Return what Ollama reports of the model.
 
     Raises:
         OllamaError: it isn't pulled, or no answer within ``seconds``.
@@ -115,7 +115,7 @@ def model(name: str, seconds: float) -> Model:
 
 
 def loaded(name: str, seconds: float) -> Loaded:
-    """Return what is in memory.
+    """Return the models in memory.
 
     Raises:
         OllamaError: no answer within ``seconds``.
@@ -148,7 +148,7 @@ def pull(name: str) -> Iterator[Step]:
     """Pull the model; yields its progress.
 
     Raises:
-        OllamaError: it isn't pulled in the end.
+        OllamaError: the pull failed.
     """
     broke_off = OllamaError("the pull broke off", f"ollama pull {shlex.quote(name)}")
     while True:
@@ -160,7 +160,7 @@ def pull(name: str) -> Iterator[Step]:
                 if step.status == "success":
                     return
         except TooLongError as error:
-            # A long pull whose progress filled an answer: Ollama resumes it.
+            # The progress of a long pull exceeded the limit of a body: Ollama resumes it.
             if progress:
                 continue
             raise broke_off from error
@@ -187,9 +187,9 @@ def _pull_once(name: str) -> Iterator[Step]:
 
 
 def _token_bytes(info: Mapping[str, Any]) -> int | None:
-    """Size keys and values of one token: layers x KV heads x (key + value length) x 2 bytes.
+    """Return the bytes of one token's keys and values, at most.
 
-    Layers that see only a window, or that keep no keys at all, take less.
+    Layers x KV heads x (key + value length) x 2 bytes; layers with a window take less.
     """
     name = info.get("general.architecture")
     attention = f"{name}.attention."
@@ -218,5 +218,5 @@ def _full(name: str | None) -> str:
 
 
 def _printable(text: object) -> str:
-    # Ollama's words go to a terminal.
+    # It is printed in a terminal.
     return _UNSAFE.sub("", str(text))[:60]

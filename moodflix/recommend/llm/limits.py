@@ -1,4 +1,4 @@
-"""Who may ask the LLM now and for how long: a deadline, a bounded queue and a circuit breaker."""
+"""Limits on calls of the LLM: a deadline, a bounded queue and a circuit breaker."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ class Deadline:
 class Breaker:
     """Skips a failing LLM for a while that doubles with each further failure.
 
-    Closed: every call passes. Open: none does until the pause is over. Half-open: one call tries.
+    Closed: every call passes. Open: none does until the pause is over. Half-open: one call is let
+    through as a trial.
     """
 
     def __init__(self, failures: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -51,10 +52,10 @@ class Breaker:
         self._failures = 0
         self._pause = _FIRST_PAUSE
         self._opened_at: float | None = None
-        self._trying = False
+        self._on_trial = False
 
     def check(self) -> bool:
-        """Let a call pass; return whether it is the one that tries.
+        """Let a call pass; return whether it is the trial.
 
         Raises:
             LlmBusyError: the LLM is being skipped.
@@ -63,8 +64,8 @@ class Breaker:
             if self._opened_at is None:
                 return False
             left = self._opened_at + self._pause - self._clock()
-            if left <= 0 and not self._trying:
-                self._trying = True
+            if left <= 0 and not self._on_trial:
+                self._on_trial = True
                 return True
             raise LlmBusyError(
                 f"skipped after {self._failures} failures in a row", math.ceil(max(left, 1))
@@ -74,24 +75,24 @@ class Breaker:
         """Close."""
         with self._lock:
             self._failures, self._pause = 0, _FIRST_PAUSE
-            self._opened_at, self._trying = None, False
+            self._opened_at, self._on_trial = None, False
 
     def failed(self, *, trial: bool) -> None:
         """Count a failure; open, or after a trial stay open for longer."""
         with self._lock:
             self._failures += 1
             if self._opened_at is not None:
-                # The failed trial doubles the pause; calls from before it was open don't.
+                # A failed trial doubles the pause; calls that began before it opened don't.
                 if trial:
                     self._pause = min(2 * self._pause, _LONGEST_PAUSE)
-                    self._opened_at, self._trying = self._clock(), False
+                    self._opened_at, self._on_trial = self._clock(), False
             elif self._limit and self._failures >= self._limit:
                 self._opened_at = self._clock()
 
     def gave_up(self, *, trial: bool) -> None:
-        """Note that a call ended without telling anything: its asker went away."""
+        """Note that a call ended without a result, as when its client left."""
         with self._lock:
-            self._trying = self._trying and not trial
+            self._on_trial = self._on_trial and not trial
 
     def state(self) -> str:
         """Return closed, half-open, or open with the seconds left."""
@@ -110,31 +111,31 @@ class _Ticket:
 
 
 class Queue:
-    """At most ``parallel`` calls run at a time and ``waiting`` wait, first come first served."""
+    """Lets ``parallel`` calls run at a time and ``waiting`` wait, first come first served."""
 
     def __init__(self, parallel: int, waiting: int) -> None:
         """Start empty."""
         self._parallel = parallel
         self._waiting = waiting
         self._changed = threading.Condition()
-        # Those that run, and behind them those that wait.
+        # The running calls, and behind them the waiting ones.
         self._line: list[_Ticket] = []
         self._usual_seconds = 0.0
 
     @contextmanager
     def place(self, deadline: Deadline) -> Iterator[Iterator[Queued | Waiting]]:
-        """Take a place until the end of the ``with``; yields the events of waiting in line.
+        """Hold a place in the queue; the context is an iterator of the events of waiting.
 
-        The call may run once these are exhausted. They raise LlmError when the deadline passes.
+        The call may run once that is exhausted. It raises LlmError when the deadline passes.
 
         Raises:
-            LlmBusyError: the line is full, or so long that the deadline would pass in it.
+            LlmBusyError: the queue is full, or so long that the deadline would pass in it.
         """
         ticket = self._join(deadline)
         try:
             yield self._wait(ticket, deadline)
             if ticket.running_since is not None:
-                self._learn(time.monotonic() - ticket.running_since)
+                self._update_average(time.monotonic() - ticket.running_since)
         finally:
             with self._changed:
                 self._line.remove(ticket)
@@ -170,10 +171,10 @@ class Queue:
         ticket.running_since = time.monotonic()
 
     def _position(self, ticket: _Ticket) -> int:
-        """Return the position among those that wait, from 1; less for a call that may run."""
+        """Return the position among the waiting calls, from 1; less for one that may run."""
         return self._line.index(ticket) - self._parallel + 1
 
-    def _learn(self, seconds: float) -> None:
+    def _update_average(self, seconds: float) -> None:
         with self._changed:
             before = self._usual_seconds or seconds
             self._usual_seconds = before + _NEWEST * (seconds - before)

@@ -11,10 +11,10 @@ from moodflix import vocabulary
 from moodflix.recommend.llm.schema import LlmChosen, LlmReply
 from moodflix.recommend.query import Pick, Query
 
-# Constant: Ollama reloads the model when it changes.
+# The same for every call, as Ollama reloads the model when it changes.
 NUM_CTX: Final = 4096
 _TOKENS_A_FILM: Final = 80
-# Titles beside the candidates: a small model invents when it is asked for many.
+# Titles besides the candidates: a small model invents films if many are wanted.
 _MAX_OTHERS: Final = 2
 MAX_CANDIDATES: Final = 40
 # Low on purpose: a token of Hangul is about three bytes, of English more.
@@ -34,7 +34,7 @@ _CHOOSE = """\
 Then choose the {films} of the numbered "candidates" that suit this evening best, best first, by \
 their number, each with one short sentence of why. Only if you know a real film that suits clearly \
 better, name it under "others" with its year of release; else leave "others" empty."""
-# What doesn't fit into the context is cut by Ollama without a word, the system prompt first.
+# Ollama silently cuts what doesn't fit into the context, the system prompt first.
 _MAX_WORDS, _MAX_LIKED, _MAX_NOT, _MAX_TITLE = 1000, 20, 40, 60
 
 _DIRECTIONS: Final = {"lift": "lift the mood", "stay": "stay with the mood"}
@@ -48,7 +48,7 @@ _COMPANY: Final = {
 
 @dataclass(frozen=True)
 class Prompt:
-    """One question: chat messages, answer schema, and the candidates that fitted in."""
+    """Chat messages, the schema of the answer, and the candidates that fitted in."""
 
     films: int
     messages: list[dict[str, str]]
@@ -58,7 +58,7 @@ class Prompt:
 
 
 def build(query: Query, films: int, candidates: Sequence[Pick] = ()) -> Prompt:
-    """Return the question for ``films`` films; as many ``candidates`` as fit are to choose from."""
+    """Return the prompt for ``films`` films, with as many of the ``candidates`` as fit."""
     num_predict = _TOKENS_A_FILM * (films + 1)
     kept = candidates[:MAX_CANDIDATES]
     while True:

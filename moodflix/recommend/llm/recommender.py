@@ -1,4 +1,4 @@
-"""Recommends films by asking a local LLM through Ollama, or by asking nobody."""
+"""Recommends films by asking a local LLM through Ollama, and its stand-in for no LLM."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 MAX_FILMS: Final = 5
 KEEP_ALIVE: Final = "30m"
 _TEMPERATURE: Final = 0.2
-# At the same temperature a retry would bring the same.
+# At a low temperature a retry would give the same answer again.
 _RETRY_TEMPERATURE: Final = 0.6
 _MAX_REPLY: Final = 32_768
 _MIN_RETRY_SECONDS: Final = 1.0
 _CHECK_SECONDS: Final = 2.0
 _WARM_SECONDS: Final = 300.0
-# Threads that never wait for the LLM: logs and reads are served by them.
+# Threads kept free of waiting for the LLM, to serve logs and reads.
 _FREE_THREADS: Final = 2
 
 Candidates = Callable[[], Sequence[Pick]]
@@ -51,12 +51,12 @@ LlmEvents = Generator[LlmEvent, None, None]
 
 
 class NoLlm:
-    """Stands in when no LLM is wanted."""
+    """The stand-in where the settings want no LLM."""
 
     name = LLM
 
     def ask(self, query: Query, limit: int, candidates: Candidates = tuple) -> LlmEvents:
-        """Answer that it is off."""
+        """Yield the answer that it is off."""
         del query, limit, candidates
         yield LlmAnswer()
 
@@ -69,21 +69,21 @@ class NoLlm:
         return OFF, "MOODFLIX_LLM=embedded"
 
     def warm(self) -> str:
-        """Have nothing to load."""
+        """Load nothing."""
         return ""
 
 
 @dataclass(eq=False)
 class OllamaRecommender:
-    """Asks the model that Ollama runs; each call ends at its deadline whatever the server does.
+    """Asks the model that Ollama runs; each call ends at its deadline, whatever the server does.
 
     Attributes:
         model: its name in Ollama.
         timeout: the most seconds that one answer takes, waiting included.
-        queue: limits how many ask at a time; by default one, and nobody waits.
+        queue: limits the calls at a time; by default to one, and none may wait.
         breaker: skips an LLM that fails; never by default.
         chooses: whether it chooses among candidates, if there are any.
-        required: whether a failure is an error; else it is an answer with status unavailable.
+        required: whether a failure is an error, or an answer with status unavailable.
     """
 
     name: ClassVar[str] = LLM
@@ -108,16 +108,16 @@ class OllamaRecommender:
         Args:
             query: the evening.
             limit: films wanted.
-            candidates: called when the call may run, returns films to choose from, best first;
-                without any the LLM names its own.
+            candidates: returns films to choose from, best first; called once the call may run.
+                Without any the LLM names its own.
 
         Yields:
             Waiting about once a second, Queued when the position in the queue changes, Named for
-            each film, and at last the one LlmAnswer.
+            each film, and last the one LlmAnswer.
 
         Raises:
             LlmBusyError: it is required, and being skipped, or too many are waiting.
-            LlmError: it is required, and nothing usable came; the text names reason and remedy.
+            LlmError: it is required, and gave nothing usable; the text has reason and remedy.
         """
         call = _Call(self.model, query, Deadline(self.timeout))
         try:
@@ -187,7 +187,7 @@ class _Call:
         self.deadline = deadline
         self.numbers = Numbers()
         self.started = False
-        # It named films, be it only such as nobody wanted: the LLM is well.
+        # Whether it named any film, even one that can't be used: then it works.
         self.named = False
         self._model = model
         self._announced = 0
@@ -196,13 +196,13 @@ class _Call:
         """Ask, and return what can be used.
 
         Raises:
-            LlmError: nothing can.
+            LlmError: nothing can be used.
         """
         self.started = True
         try:
             return (yield from self._try(question, _TEMPERATURE))
         except LlmError as error:
-            # The deadline, a rejection or a missing model would only repeat itself.
+            # A passed deadline, a rejection or a missing model would be the same again.
             hopeless = isinstance(error, OllamaError) and not error.broke
             if hopeless or self.deadline.left() < _MIN_RETRY_SECONDS:
                 raise
@@ -231,7 +231,7 @@ class _Call:
     def _stream(
         self, question: prompt.Prompt, temperature: float, text: list[str]
     ) -> Generator[LlmEvent, None, bool]:
-        """Collect the answer in ``text``; return whether it came to its own end."""
+        """Append the answer to ``text`` as it comes; return whether the model finished it."""
 
         async def chat(it: ollama.AsyncClient) -> AsyncIterator[ollama.ChatResponse]:
             chunks = await it.chat(
@@ -279,7 +279,7 @@ class _Call:
         return list(islice(admissible(reply.films, self.query), question.films))
 
     def _new_films(self, text: list[str], question: prompt.Prompt) -> Iterator[Named]:
-        """Yield the films that are complete by now and were not before."""
+        """Yield the films that have become complete."""
         picks = self._picks(self._parse(text, question), question)
         if picks and self.numbers.first_film is None:
             self.numbers.first_film = self.deadline.passed()
@@ -297,7 +297,7 @@ def build(settings: Settings) -> OllamaRecommender | NoLlm:
     """Return the LLM that the settings ask for.
 
     Raises:
-        ConfigError: so many may wait for the LLM that nobody would be left to serve logs.
+        ConfigError: calls of the LLM could take all threads.
     """
     if settings.llm == "embedded":
         return NoLlm()

@@ -1,4 +1,4 @@
-"""What can be used of an LLM's reply, however broken it is."""
+"""Reads what can be used of an LLM's reply, however broken."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _IN_FILMS = ["}", "]"]
 
 @dataclass(frozen=True)
 class Reply:
-    """The good parts of one reply.
+    """The valid parts of one reply.
 
     Attributes:
-        films: valid films in the LLM's order, twins included.
+        films: valid films in the LLM's order, duplicates included.
         mood: its reading of the mood, if valid.
         tone: its reading of the tone, if valid.
         whole: the JSON was complete and every item valid.
@@ -41,10 +41,9 @@ class Reply:
 
 
 def parse(text: str, candidates: Sequence[Pick] = ()) -> Reply:
-    """Read the first JSON object in ``text``; prose around it and a cut end are forgiven.
+    """Read the first JSON object in ``text``; text around it and a cut end are ignored.
 
-    Of a cut object only films that had closed are kept. A number stands for its place among
-    ``candidates``, from 1.
+    Of an object that was cut only complete films are kept. A number is that of a candidate, from 1.
     """
     start = text.find("{")
     if start < 0:
@@ -67,7 +66,7 @@ def parse(text: str, candidates: Sequence[Pick] = ()) -> Reply:
 
 
 def _before(text: str) -> Any:
-    """Decode what stands before a cut, up to the last film that closed."""
+    """Decode the start of a cut object, up to its last complete film."""
     to_close: list[str] = []
     end = 0
     for token in _TOKEN.finditer(text):

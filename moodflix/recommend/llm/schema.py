@@ -18,9 +18,10 @@ def _short(title: str) -> str:
 
 
 class LlmFilm(BaseModel):
-    """One film as the LLM names it (checks that JSON schema can say plainly, and those it can't).
+    """One film as the LLM names it.
 
-    ``why`` comes last: of a reply cut short, a film that has it is complete.
+    Length and range are checked here, as some versions of Ollama refuse them in a JSON schema.
+    ``why`` comes last, so that a film that has it is complete.
     """
 
     title: Annotated[str, AfterValidator(_short)]
@@ -36,20 +37,20 @@ class LlmChoice(BaseModel):
 
 
 class LlmReading(BaseModel):
-    """How the LLM reads the person."""
+    """The mood and tone that the LLM reads."""
 
     mood: Literal["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
     tone: Literal["excited", "subdued", "neutral", "happy", "angry", "sad"]
 
 
 class LlmReply(LlmReading):
-    """What the LLM is asked to answer when it may name any film."""
+    """The answer where the LLM may name any film."""
 
     films: list[LlmFilm]
 
 
 class LlmChosen(LlmReading):
-    """What the LLM is asked to answer when it has candidates to choose from."""
+    """The answer where the LLM has candidates to choose from."""
 
     chosen: list[LlmChoice]
     others: list[LlmFilm]
