@@ -58,6 +58,7 @@ def test_what_is_sent_bounds_the_answer(asking: FlaskClient, ollama: FakeOllama)
     assert not {"pattern", "maxLength"} & set(json.dumps(schema).replace('"', " ").split())
     assert sent["options"] == {"num_ctx": 4096, "num_predict": 480, "temperature": 0.2}
     assert json.dumps(schema) in sent["messages"][0]["content"]
+    assert "description" not in json.dumps(schema)
 
 
 @pytest.mark.parametrize(("limit", "films"), [(1, 1), (3, 3), (5, 5), (50, 5)])
@@ -103,7 +104,7 @@ def test_the_evening_is_told_in_plain_words(asking: FlaskClient, ollama: FakeOll
         "weather": "light rain",
         "temperature_celsius": "9.5",
         "likes": ["Past Lives"],
-        "not": ["jaws", "past lives"],
+        "not": ["jaws (1975)", "past lives (2023)"],
     }
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic.config import JsonDict
 
 from moodflix.films import titles
 from moodflix.requests import field_error, storable
@@ -17,7 +18,16 @@ def _short(title: str) -> str:
     return storable(title)
 
 
-class LlmFilm(BaseModel):
+def _without_docstring(schema: JsonDict) -> None:
+    schema.pop("description", None)
+
+
+class _Shape(BaseModel):
+    # Docstrings are for readers of the code, and would take tokens of the prompt.
+    model_config = ConfigDict(json_schema_extra=_without_docstring)
+
+
+class LlmFilm(_Shape):
     """One film as the LLM names it.
 
     Length and range are checked here, as some versions of Ollama refuse them in a JSON schema.
@@ -29,14 +39,14 @@ class LlmFilm(BaseModel):
     why: Annotated[str, AfterValidator(titles.tidy), AfterValidator(storable)] = ""
 
 
-class LlmChoice(BaseModel):
+class LlmChoice(_Shape):
     """One film that the LLM chose from a numbered list."""
 
     number: Annotated[int, Field(ge=1), WithJsonSchema({"type": "integer"})]
     why: Annotated[str, AfterValidator(titles.tidy), AfterValidator(storable)] = ""
 
 
-class LlmReading(BaseModel):
+class LlmReading(_Shape):
     """The mood and tone that the LLM reads."""
 
     mood: Literal["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
