@@ -24,7 +24,7 @@ from flask.testing import FlaskClient
 
 from benchmarks.station import migrate
 from moodflix import create_app
-from moodflix.perception.understanding import understand
+from moodflix.perception.wishes import understand
 from moodflix.recommend.query import Query
 from tests.server import ROOT
 

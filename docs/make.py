@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 
 from moodflix import data
-from moodflix.perception.understanding import understand
+from moodflix.perception.wishes import understand
 from moodflix.recommend.catalogue import policy, space
 from moodflix.recommend.catalogue.ranker import Catalogue
 from moodflix.recommend.query import Query

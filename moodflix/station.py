@@ -18,7 +18,7 @@ from moodflix.errors import DatabaseUnavailableError, RecommenderError
 from moodflix.films import shipped, titles
 from moodflix.films.shipped import ShippedFilm
 from moodflix.perception.merge import Perceived, perceive
-from moodflix.perception.understanding import Understanding, understand
+from moodflix.perception.wishes import Understanding, understand
 from moodflix.recommend import fusion
 from moodflix.recommend.catalogue.ranker import Catalogue
 from moodflix.recommend.catalogue.reasons import Facts, explain

@@ -10,7 +10,7 @@ from typing import ClassVar
 import pytest
 
 from moodflix.films import titles
-from moodflix.perception.understanding import understand
+from moodflix.perception.wishes import understand
 from moodflix.recommend.query import Pick, Query, Recommender
 from moodflix.requests import CONTEXT
 

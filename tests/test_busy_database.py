@@ -42,7 +42,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("moodflix.store.deferred._ATTEMPT_SECONDS", 0.05)
+    monkeypatch.setattr("moodflix.store.writer._ATTEMPT_SECONDS", 0.05)
 
 
 def infer(client: FlaskClient) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def test_a_choice_that_cannot_be_saved_in_time_is_refused_whole(
 def test_of_too_many_answers_the_last_are_not_stored_and_counted(
     client: FlaskClient, instance: Path, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("moodflix.store.deferred.MAX_PENDING", 2)
+    monkeypatch.setattr("moodflix.store.writer.MAX_PENDING", 2)
     with locked(instance):
         kept = [infer(client)["inferenceId"] for _ in range(2)]
         for times in (1, 2):

@@ -12,7 +12,7 @@ from moodflix import vocabulary
 from moodflix.errors import RecommenderError
 from moodflix.films import shipped, titles
 from moodflix.films.shipped import FAMILIES, ShippedFilm
-from moodflix.perception.understanding import understand
+from moodflix.perception.wishes import understand
 from moodflix.recommend.catalogue.ranker import Catalogue
 from moodflix.recommend.query import Pick, Query, Recommender
 from tests.recommender_contract import EVENING, RecommenderContract

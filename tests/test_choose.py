@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from moodflix.perception.understanding import understand
+from moodflix.perception.wishes import understand
 from moodflix.recommend.llm import prompt
 from moodflix.recommend.llm.reply import parse
 from moodflix.recommend.query import Pick, Query

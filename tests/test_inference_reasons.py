@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from moodflix import vocabulary
 from moodflix.films import shipped, titles
-from moodflix.perception.understanding import understand
+from moodflix.perception.wishes import understand
 from moodflix.recommend.query import Query
 from moodflix.requests import Language
 from tests.conftest import MakeApp

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from moodflix import vocabulary
 from moodflix.films import shipped
 from moodflix.films.shipped import FAMILIES, FILM_TONES, GENRES, ShippedFilm
-from moodflix.perception.understanding import understand
+from moodflix.perception.wishes import understand
 from moodflix.recommend.catalogue.reasons import Reasons
 from moodflix.recommend.query import Query
 from moodflix.requests import Language

@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from moodflix.perception import moods, wishes, words
-from moodflix.perception.understanding import understand
+from moodflix.perception.wishes import understand
 from moodflix.recommend.query import Query
 
 TEXT = "I feel lonely, a comedy about food maybe, nothing scary, 100 minutes"
@@ -28,7 +28,7 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
             return function(text)
 
         monkeypatch.setattr(module, name, count)
-    monkeypatch.setattr("moodflix.perception.understanding.split", words.split)
+    monkeypatch.setattr("moodflix.perception.wishes.split", words.split)
     return counted
 
 

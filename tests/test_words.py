@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from moodflix import vocabulary
 from moodflix.perception import moods
-from moodflix.perception.moods import canonical_mood
-from moodflix.perception.reading import Reading
+from moodflix.perception.moods import Reading, canonical_mood
 from moodflix.perception.words import split
 
 # Sentences in English and Korean with the mood a reader gives them. Half of them were put aside

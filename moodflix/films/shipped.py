@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, Valida
 
 from moodflix import vocabulary
 from moodflix.errors import CatalogueError
-from moodflix.films import identity, titles
+from moodflix.films import titles
 
 Family = Literal["all", "older-kids", "teens", "adults"]
 # From the youngest audience to the oldest.
@@ -172,7 +172,7 @@ def of_key(film_key: str) -> ShippedFilm | None:
 
 def find(title: str, year: int | None = None) -> ShippedFilm | None:
     """Return the shipped film that a title or original title means."""
-    found = identity.meant(_by_name().get(titles.key(title), ()), title, year)
+    found = titles.meant(_by_name().get(titles.key(title), ()), title, year)
     return found[0] if found else None
 
 

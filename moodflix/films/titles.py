@@ -1,10 +1,12 @@
-"""Titles: how they are shown, the key they are looked up under, and the key of a film."""
+"""Titles: how they are shown, the keys of titles and films, and which film a title means."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
+from typing import Final, Protocol, TypeVar
 
 # Folding can make a text longer: \ufdfa alone becomes 18 letters.
 MAX_KEY = MAX_TITLE = 300
@@ -25,6 +27,24 @@ _QUOTES = "\"'\u2018\u2019\u201c\u201d\u00ab\u00bb\u300c\u300d\u300e\u300f\u3008
 _MARK = "!"
 _SPACE = re.compile(r"\s+")
 _NO_ASCII_WORD = re.compile(r"[^0-9A-Za-z]+")
+# A year sent may be this wrong: remakes are further apart.
+_MAX_YEARS_OFF: Final = 5
+
+
+class KnownFilm(Protocol):
+    """A film that can be identified, shipped or from the database."""
+
+    @property
+    def film_key(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def year(self) -> int: ...
+    @property
+    def renown(self) -> int: ...
+
+
+F = TypeVar("F", bound=KnownFilm)
 
 
 def tidy(text: str) -> str:
@@ -92,6 +112,31 @@ def difference(title: str, spelling: str) -> int | None:
     if _MARK in title and _MARK not in spelling:
         return None
     return 1 if _words(_folded(title)) == _words(_folded(spelling)) else 2
+
+
+def meant(names: Iterable[tuple[str, F]], title: str, year: int | None = None) -> list[F]:
+    """Return the films that a title means equally well by its spelling, the likeliest first.
+
+    The nearest year decides, if one is given or stands in the title; then the exact spelling, then
+    a film's own title before its further names. Of those left the best-known comes first, then
+    the newest.
+
+    Args:
+        names: each name that has the title's spelling key, and its film.
+        title: as sent.
+        year: the year that is meant, if known from elsewhere.
+    """
+    if year is None:
+        year = split_year(title)[1]
+    near = []
+    for spelling, film in names:
+        unlike = difference(title, spelling)
+        years = 0 if year is None else abs(film.year - year)
+        if unlike is not None and years <= _MAX_YEARS_OFF:
+            near.append(((years, unlike, spelling != film.title), film))
+    nearest = min((distance for distance, _ in near), default=None)
+    best = {film.film_key: film for distance, film in near if distance == nearest}
+    return sorted(best.values(), key=lambda film: (-film.renown, -film.year))
 
 
 def _exact(text: str) -> str:

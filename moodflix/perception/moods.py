@@ -1,13 +1,13 @@
-"""Reads moods from what a person wrote, by the lexicon in ``data/lexicon.csv``."""
+"""What a signal says of a mood or tone, and reading moods from words by ``data/lexicon.csv``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from moodflix import vocabulary
-from moodflix.perception.reading import Reading
 from moodflix.perception.words import Term, Text, is_negated, split
 
 # 슬픈 영화 is a sad film, 슬퍼서 영화 is not: a noun follows these final consonants (ㄴ, ㄹ).
@@ -26,6 +26,30 @@ _NEGATED: Final = 0.8
 _EARLIER: Final = 0.99
 # What is left of doubt after one plain word.
 _DOUBT: Final = 0.4
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Scores of one signal (hand, words, face or voice).
+
+    Attributes:
+        scores: label -> score, 0 to 1; of moods for words and face, of tones for voice.
+        confidence: how reliable the signal is, 0 (not at all) to 1.
+        missing: why there is nothing to read (``no_face``, ``too_short``, ...), else empty.
+        details: further JSON-able facts for the answer; never stored.
+        label: the label with the highest score.
+    """
+
+    scores: Mapping[str, float] = field(default_factory=dict)
+    confidence: float = 0.0
+    missing: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    label: str | None = field(init=False, compare=False, default=None)
+
+    def __post_init__(self) -> None:
+        """Find the label with the highest score, ``None`` without any."""
+        best = max(self.scores, key=lambda name: self.scores[name], default=None)
+        object.__setattr__(self, "label", best)
 
 
 class _Found(NamedTuple):

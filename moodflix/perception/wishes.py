@@ -1,4 +1,4 @@
-"""Reads wishes (traits, limits, films) from a person's words, by ``data/words.csv``."""
+"""What is understood of a person's words: their mood, and wishes by ``data/words.csv``."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
-from moodflix import data
+from moodflix import data, vocabulary
 from moodflix.films import shipped, titles
 from moodflix.films.shipped import FAMILIES, Family
-from moodflix.perception.words import Text, Word, flat, fold, is_negated, slug
+from moodflix.perception import moods
+from moodflix.perception.moods import Reading
+from moodflix.perception.words import Text, Word, flat, fold, is_negated, slug, split
 from moodflix.vocabulary import Intent
 
 Traits = Mapping[str, float]
@@ -74,6 +76,32 @@ class Wishes:
         best = {max(wish, key=lambda trait: wish[trait]): wish for wish in self.wanted if wish}
         named = {trait for trait, wish in best.items() if wish[trait] >= _NAMED}
         return {trait[6:] for trait in named - self.unwanted.keys() if trait.startswith("theme:")}
+
+
+@dataclass(frozen=True)
+class Understanding:
+    """A text and what was read of it.
+
+    Attributes:
+        text: as it was written; never stored.
+        mood: scores of the moods it names.
+        wishes: what it asks for: traits, limits, films.
+    """
+
+    text: str = ""
+    mood: Reading = field(default_factory=Reading)
+    wishes: Wishes = field(default_factory=Wishes)
+
+
+def understand(text: str, label: str | None = None) -> Understanding:
+    """Read a text, and the wishes in a mood label of the person's own words.
+
+    A label such as "heartbroken" says more than the mood it stands for.
+    """
+    words = split(text)
+    own_label = label if label and label not in vocabulary.MOODS else None
+    wished = split(f"{own_label}\n{text}") if own_label else words
+    return Understanding(text, moods.read(words), read(wished))
 
 
 def read(text: Text) -> Wishes:

@@ -10,9 +10,9 @@ from functools import cached_property
 from typing import Protocol
 
 from moodflix.films import shipped, titles
-from moodflix.films.identity import KnownFilm
 from moodflix.films.shipped import FAMILIES, Family, ShippedFilm
-from moodflix.perception.understanding import Understanding
+from moodflix.films.titles import KnownFilm
+from moodflix.perception.wishes import Understanding
 from moodflix.vocabulary import Intent
 
 

@@ -24,8 +24,7 @@ from sqlalchemy.schema import CreateTable, DropTable
 
 from moodflix.config import Settings, variable
 from moodflix.errors import ConfigError, DatabaseBusyError, DatabaseUnavailableError
-from moodflix.store.deferred import DeferredWrites
-from moodflix.store.group_commit import GroupCommit, Work
+from moodflix.store.writer import DeferredWrites, GroupCommit, Work
 
 logger = logging.getLogger(__name__)
 # How long a command waits for the write lock; an import holds it for a minute.

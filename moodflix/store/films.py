@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from moodflix.films import fuzzy, identity, shipped, titles
+from moodflix.films import fuzzy, shipped, titles
 from moodflix.films.film_lists import Listed
 from moodflix.store.database import staged
 from moodflix.store.models import Film, FilmName, blocks
@@ -62,13 +62,13 @@ class Merged:
 
 
 def meant(session: Session, titled: Sequence[tuple[str, int | None]]) -> list[list[Film]]:
-    """Return the films that each title, with its year if known, means: see ``identity.meant``."""
+    """Return the films that each title, with its year if known, means: see ``titles.meant``."""
     keys = [titles.key(title) for title, _ in titled]
     named: defaultdict[str, list[tuple[str, Film]]] = defaultdict(list)
     for name, film in session.execute(_names().where(FilmName.key.in_(set(keys)))):
         named[name.key].append((name.spelling, film))
     return [
-        identity.meant(named[key], title, year)
+        titles.meant(named[key], title, year)
         for key, (title, year) in zip(keys, titled, strict=True)
     ]
 
@@ -154,7 +154,7 @@ def _misspelt(session: Session, title: str, year: int | None) -> Film | None:
     found = session.execute(_names().where(FilmName.id.in_(most_similar))).all()
     if len({titles.key(film.title) for _, film in found}) != 1:
         return None
-    likeliest = identity.meant(((name.spelling, film) for name, film in found), title, year)
+    likeliest = titles.meant(((name.spelling, film) for name, film in found), title, year)
     return likeliest[0] if likeliest else None
 
 

@@ -9,7 +9,7 @@ from moodflix.learning.training import Trainer
 from moodflix.station import Station
 from moodflix.store import migration
 from moodflix.store.database import current_database
-from moodflix.store.deferred import DeferredWrites
+from moodflix.store.writer import DeferredWrites
 from moodflix.web.envelope import reply
 
 blueprint = Blueprint("health", __name__)

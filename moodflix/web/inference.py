@@ -12,7 +12,7 @@ from flask import Blueprint, Response, current_app, request, stream_with_context
 
 from moodflix.errors import LlmError
 from moodflix.perception.merge import perceive
-from moodflix.perception.understanding import understand
+from moodflix.perception.wishes import understand
 from moodflix.recommend.llm.answer import UNAVAILABLE
 from moodflix.recommendation import HEARTBEAT, Event, Recommendation
 from moodflix.requests import InferenceRequest, Language, read
