@@ -9,7 +9,7 @@ from datetime import date, datetime, timezone, tzinfo
 
 
 def system_is_set() -> bool:
-    """Whether somebody gave the system a time zone; one that has none is in UTC."""
+    """Whether a time zone was set, by ``TZ`` or as the system's, which is UTC by default."""
     return bool(os.environ.get("TZ")) or time.tzname[0] != "UTC"
 
 
@@ -28,11 +28,11 @@ def named_zone(name: str | None) -> tzinfo | None:
 
 
 def local(moment: datetime, zone: tzinfo | None) -> datetime:
-    """Return a moment by the station's clock."""
+    """Return a moment in the station's time zone."""
     try:
         return moment.astimezone(zone)
     except (OverflowError, ValueError):
-        return moment  # the first and the last hours of all are in no other zone
+        return moment  # too close to the first or last moment that Python has
 
 
 def today(zone: tzinfo | None) -> date:

@@ -1,4 +1,4 @@
-"""The shapes of what comes from outside: request bodies, CSV rows, the LLM's answer."""
+"""The pydantic models of request bodies, query strings and CSV rows."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ from moodflix.films import titles
 from moodflix.films.shipped import Family
 from moodflix.vocabulary import Intent
 
-#: Languages that reasons are told in.
+#: Languages of the reasons.
 Language = Literal["en", "ko"]
 MAX_WORDS: Final = 2000
 MAX_FRAMES: Final = 64
 MAX_NAMED: Final = 200
 MAX_LIMIT: Final = 50
 MAX_LOG_LIMIT: Final = 10_000
-# Base64 of the largest body; what matters is that a frame is text at all.
+# Not limited in length: the body is.
 _Blob = Annotated[str, StringConstraints(strict=True)]
 
 
 def field_error(message: str) -> PydanticCustomError:
-    """Return the error of a validator; ``message`` stands after the field's name."""
-    # The message is a constant of this module, never a format.
+    """Return a validation error; ``message`` follows the field's name."""
+    # pydantic takes the message for a template: it must have no braces from outside.
     return PydanticCustomError("moodflix", message)
 
 
 def _as_text(value: object) -> object:
-    """Keep the text that was sent: numbers arrive as their text, null is empty."""
+    """Return the text that was sent; null is empty (numbers are text already)."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -109,11 +109,11 @@ Visitor = Annotated[
 
 
 def _list_of(limit: int) -> BeforeValidator:
-    """Take one thing for a list of one; null and blank items are absent."""
+    """Read a single value as a list of one, and leave out null and blank items."""
 
     def read_list(value: object) -> list[object]:
         items = value if isinstance(value, list) else [value]
-        # Counted before any item is looked at: a body can hold millions.
+        # Checked first, as a body may have millions of items.
         if len(items) > limit:
             raise field_error(f"must have at most {limit} items")
         return [item for item in items if _none_if_blank(item) is not None]
@@ -121,7 +121,7 @@ def _list_of(limit: int) -> BeforeValidator:
     return BeforeValidator(read_list)
 
 
-def _no_truth(value: object) -> object:
+def _no_boolean(value: object) -> object:
     if isinstance(value, bool):
         raise field_error("must be a number")
     return value
@@ -149,10 +149,10 @@ class LogRow(LoggedEnvironment):
     movie_title: Title
 
 
-# The ten columns a choice is made in: all but when and what.
+# The ten columns of a choice's context: all but time and film.
 CONTEXT: Final = (*LoggedEnvironment.model_fields, "mood", "tone")
 FIELDS: Final = ("client_sent_at", *CONTEXT, "movie_title")
-# The documented names.
+# The documented names of FIELDS.
 COLUMNS: Final = ("clientSentAt", *FIELDS[1:])
 LEGACY_COLUMNS: Final = tuple(
     "timestamp,city,latitude,longitude,today_status,tomorrow_status,weekday,"
@@ -205,14 +205,14 @@ def _known_weekday(text: str) -> str:
     return text
 
 
-def _arrived(text: str) -> str:
+def _no_placeholder(text: str) -> str:
     if text and text.casefold() in vocabulary.PLACEHOLDERS:
         raise field_error("a placeholder")
     return text
 
 
 def _number(value: object) -> object:
-    return _none_if_blank(_no_truth(value))
+    return _none_if_blank(_no_boolean(value))
 
 
 def _auto_if_blank(value: object) -> object:
@@ -220,13 +220,13 @@ def _auto_if_blank(value: object) -> object:
 
 
 def _primary_tag(value: object) -> object:
-    """Take ``ko-KR`` for ``ko``."""
+    """Read ``ko-KR`` as ``ko``."""
     if isinstance(value, str):
         value = re.split("[-_]", value.strip().lower(), maxsplit=1)[0]
     return _none_if_blank(value)
 
 
-# The bounds stand inside: pydantic would hold None against them.
+# The bounds are inside the optional type, as pydantic would compare None with them.
 _Latitude = Annotated[float, Field(ge=-90, le=90)]
 _Longitude = Annotated[float, Field(ge=-180, le=180)]
 _Celsius = Annotated[float, Field(ge=-90, le=70)]
@@ -235,24 +235,24 @@ _Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
 class Environment(BaseModel):
-    """What is known of the evening; blank and ``None`` mean unknown."""
+    """The evening: place, weather and day; blank and ``None`` mean unknown."""
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    city: Annotated[Label, AfterValidator(_arrived)] = ""
+    city: Annotated[Label, AfterValidator(_no_placeholder)] = ""
     lat: Annotated[_Latitude | None, BeforeValidator(_number)] = None
     lon: Annotated[_Longitude | None, BeforeValidator(_number)] = None
-    weather_desc: Annotated[Label, AfterValidator(_arrived)] = ""
+    weather_desc: Annotated[Label, AfterValidator(_no_placeholder)] = ""
     temperature: Annotated[_Celsius | None, BeforeValidator(_number), BeforeValidator(_celsius)] = (
         None
     )
     weekday: Annotated[Label, AfterValidator(_known_weekday)] = ""
-    today_status: Annotated[Label, AfterValidator(_arrived)] = ""
-    tomorrow_status: Annotated[Label, AfterValidator(_arrived)] = ""
+    today_status: Annotated[Label, AfterValidator(_no_placeholder)] = ""
+    tomorrow_status: Annotated[Label, AfterValidator(_no_placeholder)] = ""
 
     @classmethod
     def lenient(cls, raw: object) -> tuple[Environment, list[str]]:
-        """Read what can be read; return it with a warning for each value that can't."""
+        """Read the valid values; return them with a warning for each that is not."""
         if raw is None:
             return cls(), []
         if not isinstance(raw, Mapping):
@@ -285,7 +285,7 @@ class InferenceRequest(BaseModel):
     ] = ""
     movies: Annotated[list[Title], _list_of(MAX_NAMED)] = Field(default_factory=list)
     exclude: Annotated[list[Title], _list_of(MAX_NAMED)] = Field(default_factory=list)
-    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT), BeforeValidator(_no_truth)] = 10
+    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT), BeforeValidator(_no_boolean)] = 10
     intent: Annotated[Intent, BeforeValidator(_auto_if_blank)] = "auto"
     max_minutes: Annotated[_Minutes | None, BeforeValidator(_number)] = Field(
         None, alias="maxMinutes"
@@ -317,12 +317,12 @@ Shape = TypeVar("Shape", bound=BaseModel)
 
 @cache
 def fields(shape: type[BaseModel]) -> strict_json.Fields:
-    """Return the names that a shape is sent under, with those of the objects inside."""
+    """Return the field names that a shape is sent with, and those of the objects in it."""
     found: dict[str, Any] = {}
     for name, field in shape.model_fields.items():
         alias = field.validation_alias or name
         names = alias.choices if isinstance(alias, AliasChoices) else [alias]
-        # What is read leniently has no shape in its annotation.
+        # The environment is read leniently, so its annotation is Any.
         kinds = (Environment,) if field.annotation is Any else get_args(field.annotation)
         inner = [each for each in kinds if isinstance(each, type) and issubclass(each, BaseModel)]
         found |= dict.fromkeys(map(str, names), fields(inner[0]) if inner else None)
@@ -342,7 +342,7 @@ def read(shape: type[Shape], raw: Mapping[str, Any]) -> Shape:
     raise InvalidInputError("; ".join(f"{each.field}: {each.message}" for each in found), found)
 
 
-# pydantic's own words are for programmers.
+# In place of pydantic's messages, which are for programmers.
 _PLAIN: Final = {
     "missing": "is required",
     "model_type": "must be an object",
@@ -364,7 +364,7 @@ _PLAIN: Final = {
 
 
 def problems(error: ValidationError) -> Sequence[FieldProblem]:
-    """Return what a validation found, a problem a field."""
+    """Return the first problem of each field."""
     found: dict[str, FieldProblem] = {}
     for each in error.errors(include_url=False, include_input=False):
         field = ".".join(str(part) for part in each["loc"])

@@ -27,21 +27,21 @@ class _Refused:
     is_json: bool = True
 
 
-#: The documented names of an object, each with those of the object it holds, if it does.
+#: Names of the documented fields, each with those of the object in it, or ``None``.
 Fields = Mapping[str, Any]
 _IGNORED: Fields = {}
 
 
 def parse(data: bytes) -> dict[str, Any]:
-    """Parse a JSON object; every number arrives as the text it was written in.
+    """Parse a JSON object; every number becomes the text it was written as.
 
-    What it returns may hold values that only ``check`` refuses.
+    The result may have values in it that only ``check`` refuses.
 
     Raises:
         InvalidInputError: not JSON in UTF-8, or not an object.
     """
     try:
-        # Decoded here: json.loads would guess at UTF-16 and let lone surrogates in.
+        # Decoded here, as json.loads would accept UTF-16 and lone surrogates.
         parsed = json.loads(
             data.decode(), parse_int=_number, parse_float=_number, parse_constant=_not_a_number
         )
@@ -53,15 +53,15 @@ def parse(data: bytes) -> dict[str, Any]:
 
 
 def check(parsed: dict[str, Any], fields: Fields | None = None) -> None:
-    """Look at every value of what ``parse`` returned, or at those of documented fields only.
+    """Check every value that ``parse`` returned, or only those of documented fields.
 
     Raises:
         InvalidInputError: nested too deep, a number that is infinite or longer than
-            ``MAX_TEXT`` characters, or text that can't be stored; names the field. Of other
+            ``MAX_TEXT`` characters, or text that can't be stored; names the field. In other
             fields only what is not JSON is refused.
     """
-    # A stack of iterators: recursion is what deep nesting would break, and a copy of what a long
-    # list holds would cost more memory than the body.
+    # A stack of iterators: deep nesting would exceed the recursion limit, and copying a long list
+    # would take more memory than the body.
     open_values: list[tuple[str, Fields | None, Iterator[tuple[object, object]]]]
     open_values = [("", fields, iter(parsed.items()))]
     while open_values:
@@ -84,7 +84,7 @@ def check(parsed: dict[str, Any], fields: Fields | None = None) -> None:
                     why = f"nested deeper than {MAX_DEPTH} levels"
                     raise InvalidInputError(INVALID, [FieldProblem(path, why)])
                 pairs = value.items() if isinstance(value, dict) else enumerate(value)
-                # The path is for messages; deep in what is ignored it would only grow.
+                # Messages need no path in ignored fields, where it could become very long.
                 where = path if is_ignored else _join(path, name)
                 open_values.append((where, inner, iter(pairs)))
                 break

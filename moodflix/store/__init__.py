@@ -1,1 +1,1 @@
-"""All SQL: the database, its tables, and what is asked of them."""
+"""All SQL: the database, its tables, and the queries on them."""

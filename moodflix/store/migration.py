@@ -1,4 +1,4 @@
-"""Alembic, as the station uses it: where the database stands, and bringing it to the newest."""
+"""Migrations: the revision of a database, and upgrading it."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from moodflix.store import film_links, films, sums
 from moodflix.store.database import Database, translated
 from moodflix.store.models import Base
 
-# Migrations that 0007 holds now.
+# Revisions that were squashed into 0007.
 _SQUASHED = ("0001", "0002", "0003", "0004", "0005", "0006")
 _UPGRADE = "run: flask db upgrade"
 
 
 def upgrade(database: Database) -> int:
-    """Bring the database to the newest migration and the shipped films into it, all or nothing.
+    """Upgrade to the newest migration and import the shipped films, all or nothing.
 
-    Where films are new, earlier choices get the film that they mean by now. Where nothing is to be
-    done, nothing is written and no lock is taken.
+    Earlier choices are linked to films that are new. If there is nothing to do, nothing is written
+    and no lock is taken.
 
     Returns:
-        How many films the catalogue ranks.
+        The number of shipped films.
 
     Raises:
         DatabaseUnavailableError: it can't be written.
@@ -83,7 +83,7 @@ def state(database: Database) -> tuple[str | None, str]:
 
 
 def require_newest(database: Database) -> None:
-    """Make sure that the database is at the newest migration.
+    """Check that the database is at the newest migration.
 
     Raises:
         DatabaseUnavailableError: it can't be read.
@@ -109,7 +109,7 @@ def alembic_config() -> Config:
     Raises:
         SchemaError: the migrations were not installed.
     """
-    # In a checkout the folder stands beside the package, in a wheel inside it.
+    # The folder is beside the package in a checkout, inside it in a wheel.
     spec = find_spec("moodflix.migrations")
     if spec is None or not spec.submodule_search_locations:
         raise SchemaError("this installation has no migrations; install it again")

@@ -1,6 +1,6 @@
-"""All SQL that reads the dashboard's sums: what was chosen, from where, how well it was answered.
+"""All SQL for the tables of the dashboard, from the sums that `store.sums` keeps.
 
-`store.sums` keeps the sums: each table here takes under 100 ms at a million choices.
+Each table takes under 100 ms at a million choices.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from moodflix.store.models import THIRDS, LogEntry, Training, film_tallies, tall
 _Rows = list[tuple[Any, ...]]
 _TOP: Final = 10
 _FIRST: Final = (1, 3, 5)
-#: of the normal distribution, for 95 %
+# Quantile of the normal distribution for a 95 % interval.
 _Z: Final = 1.96
-# Clocks may be wrong, but a day must have neighbours and a moment a zone.
+# Days outside these can't be converted to another time zone.
 _EARLIEST, _LATEST = date(1, 2, 1), date(9999, 11, 29)
 
 
@@ -40,9 +40,9 @@ class Table:
 
 
 def table(session: Session, name: str, first: date, last: date) -> Table:
-    """Return one of ``TABLES`` over days of the station's own clock, both included.
+    """Return one of ``TABLES`` from the first day to the last, both included.
 
-    A mood that was not told or is not known is blank.
+    An unknown mood is blank.
     """
     columns, rows = _TABLES[name]
     first, last = max(first, _EARLIEST), min(last, _LATEST)
@@ -50,7 +50,7 @@ def table(session: Session, name: str, first: date, last: date) -> Table:
 
 
 def span(session: Session) -> tuple[date, date] | None:
-    """Return the first and the last day of which anything is known."""
+    """Return the first and the last day with choices or answers."""
     ends = func.min(tallies.c.day), func.max(tallies.c.day)
     found = session.execute(
         select(*ends).where(tallies.c.measure.in_(("choices", "llm")), tallies.c.n > 0)
@@ -122,8 +122,8 @@ def _seconds(session: Session, first: date, last: date) -> _Rows:
         tallies.c.day.between(str(first), str(last)),
         tallies.c.n > 0,
     )
-    for day, least, n in session.execute(counted):
-        days[day].append((int(least), n))
+    for day, lower, n in session.execute(counted):
+        days[day].append((int(lower), n))
     rows: _Rows = []
     for day, buckets in sorted(days.items()):
         buckets.sort()
@@ -133,15 +133,15 @@ def _seconds(session: Session, first: date, last: date) -> _Rows:
 
 
 def _quantile(buckets: Sequence[tuple[int, int]], q: float) -> float:
-    """Return a quantile, in seconds, of times counted in steps of their first two digits in ms."""
+    """Return a quantile in seconds of times in ms, as rounded by `sums.bucket`, with counts."""
     left = q * sum(n for _, n in buckets)
-    for least, n in buckets:
+    for lower, n in buckets:
         if left <= n:
-            ten = 10 ** max(len(str(least)) - 1, 1)
-            width = ten // 10 * (1 if least < 2 * ten else 2 if least < 5 * ten else 5)
-            return float(round((least + width * left / n) / 1000, 4))
+            ten = 10 ** max(len(str(lower)) - 1, 1)
+            width = ten // 10 * (1 if lower < 2 * ten else 2 if lower < 5 * ten else 5)
+            return float(round((lower + width * left / n) / 1000, 4))
         left -= n
-    raise AssertionError("a share of a sum is no more than the sum")
+    raise AssertionError("no quantile is above the sum")
 
 
 def _models(session: Session, first: date, last: date) -> _Rows:
@@ -156,8 +156,8 @@ def _models(session: Session, first: date, last: date) -> _Rows:
     return [(row.number, row.made_at.isoformat(), *row[2:]) for row in rows]
 
 
-# The most chosen films: sums to the thirds of months nearest to the first and the last day, and
-# the choices in between, taken from the log.
+# The most chosen films: the sums between the thirds of months that are nearest to the first and the
+# last day, corrected by the choices in between, which are read from the log.
 
 
 def _films(session: Session, first: date, last: date) -> _Rows:
@@ -187,7 +187,7 @@ def _chosen_between(session: Session, begin: date, end: date) -> Iterable[Any]:
 
 
 def _summed(session: Session, mood: str, begin: date, end: date) -> Iterator[tuple[str, int]]:
-    """Yield films and how often they were chosen between two thirds of months, most first."""
+    """Yield films and their choices between two thirds of months, the most chosen first."""
     if begin == end:
         return
 
@@ -211,11 +211,11 @@ def _summed(session: Session, mood: str, begin: date, end: date) -> Iterator[tup
 
 
 def _most(summed: Iterable[tuple[str, int]], near: Counter[str]) -> list[tuple[int, str]]:
-    """Return the highest of the sums of both; looks at no more of the first than may matter."""
-    lift = max(near.values(), default=0)
+    """Return the films with the highest total of both; ``summed`` is read only as far as needed."""
+    max_near = max(near.values(), default=0)
     found, highest = [], [0] * _TOP
     for key, n in summed:
-        if n + lift < highest[0]:
+        if n + max_near < highest[0]:
             break
         found.append((n + near.pop(key, 0), key))
         heapq.heappushpop(highest, found[-1][0])
@@ -225,7 +225,7 @@ def _most(summed: Iterable[tuple[str, int]], near: Counter[str]) -> list[tuple[i
 
 
 def _titles(session: Session, keys: Collection[str]) -> dict[str, str]:
-    """Return a title for each film: that of the known film, else one that was sent."""
+    """Return a title for each film: from the table of films, else the one sent last."""
     newest = select(func.max(LogEntry.id)).where(LogEntry.film_key.in_(keys))
     sent = select(LogEntry.film_key, LogEntry.movie_title).where(
         LogEntry.id.in_(newest.group_by(LogEntry.film_key))

@@ -1,4 +1,4 @@
-"""All SQL that keeps the dashboard's sums: in the transaction that writes a row, or all anew.
+"""All SQL that keeps the dashboard's sums, in the transaction that writes a row, or rebuilds them.
 
 Days and hours are those of the station's time zone, moods those of the vocabulary.
 """
@@ -18,23 +18,23 @@ from moodflix import clock, vocabulary
 from moodflix.store.database import add_up
 from moodflix.store.models import THIRDS, Answer, AnswerPick, LogEntry, film_tallies, tallies
 
-# How a mood came about that no machine read.
+# Sources of a mood that was not read by machine.
 _NOT_READ: Final = (vocabulary.HAND, vocabulary.NONE)
 _BATCH: Final = 2_000
-# Sums kept in memory before they are written.
-_MANY: Final = 50_000
-#: Ranks further down are counted as one.
+# Sums in memory that are written at once.
+_MAX_IN_MEMORY: Final = 50_000
+#: Lower ranks are counted as this one.
 LAST_RANK: Final = 11
 _IS_PICK: Final = and_(
     LogEntry.answer_id == AnswerPick.answer_id, LogEntry.film_key == AnswerPick.film_key
 )
-#: What is counted of a choice.
+#: The columns of a choice that are counted.
 CHOICE: Final = ("mood", "film_key", "event_at")
 Ranks = Mapping[str, int]
 
 
 def bucket(ms: int) -> int:
-    """Return the step in which a time is counted; none is wider than a tenth of its time."""
+    """Round a time down to its bucket, which is no wider than a tenth of the time."""
     for power in range(5):
         for under, width in ((20, 1), (50, 2), (100, 5)):
             step: int = width * 10**power
@@ -44,7 +44,7 @@ def bucket(ms: int) -> int:
 
 
 class Sums:
-    """Counts of rows that are written, and saved with them."""
+    """Counts of rows in a transaction, saved in the same one."""
 
     def __init__(self, session: Session) -> None:
         """Start with nothing counted."""
@@ -55,7 +55,7 @@ class Sums:
         self._films = defaultdict(lambda: [0] * len(THIRDS))
 
     def choice(self, mood: str, film_key: str, event_at: datetime) -> None:
-        """Count a choice; a film only where the mood is known."""
+        """Count a choice, and its film if the mood is known."""
         at = clock.local(event_at, self._zone)
         day, mood = at.date().isoformat(), vocabulary.mood(mood) or ""
         self._tallies["choices", "", "", day] += 1
@@ -63,31 +63,31 @@ class Sums:
         if mood:
             third = 3 * at.month - 3 + min((at.day - 1) // 10, 2)
             self._films[mood, film_key, at.year][third] += 1
-        if len(self._tallies) + len(self._films) > _MANY:
+        if len(self._tallies) + len(self._films) > _MAX_IN_MEMORY:
             self.save()
 
     def answer(self, answered_at: datetime, llm_status: str, seconds: float) -> None:
-        """Count an answer by what the LLM did, and by how long it took."""
+        """Count an answer by the status of the LLM and by its time."""
         self._add("llm", llm_status, "", answered_at)
         self._add("seconds", str(bucket(int(seconds * 1000))), "", answered_at)
 
-    def reading(self, read: str, said: str, answered_at: datetime, n: int = 1) -> None:
-        """Count a mood that was read by machine, and what was last said of it by hand."""
-        moods = (vocabulary.mood(read) or "", vocabulary.mood(said) or "")
+    def reading(self, read: str, corrected: str, answered_at: datetime, n: int = 1) -> None:
+        """Count a mood that was read by machine, with its last correction by hand."""
+        moods = (vocabulary.mood(read) or "", vocabulary.mood(corrected) or "")
         self._add("readings", *moods, answered_at, n)
 
     def offered(self, recommenders: Iterable[str], answered_at: datetime) -> None:
-        """Count an answer for each who ranked a film of it."""
+        """Count an answer for each recommender that ranked a film of it."""
         for name in recommenders:
             self._add("offered", name, "", answered_at)
 
     def origins(self, ranks: Ranks, event_at: datetime) -> None:
-        """Count a choice by the rank at which each had it."""
+        """Count a choice by the rank that each recommender gave it."""
         for name, rank in ranks.items():
             self._add("origins", name, str(min(rank, LAST_RANK)), event_at)
 
     def accepted(self, best: Ranks, answered_at: datetime, n: int = 1) -> None:
-        """Count an answer by the best rank at which each had a film chosen from it."""
+        """Count an answer by the best rank that each recommender gave a film chosen from it."""
         for name, rank in best.items():
             self._add("accepted", name, str(min(rank, LAST_RANK)), answered_at, n)
 
@@ -150,13 +150,13 @@ def count_answer(
         read_at, context = session.execute(corrected.where(Answer.id == answer["corrects"])).one()
         same = Answer.corrects == answer["corrects"]
         for which, n in ((same & (Answer.id != answer["id"]), -1), (same, 1)):
-            said = [_mood(context), *(mood for _, mood in _corrections(session, which))]
-            sums.reading(_mood(context), said[-1], read_at, n)
+            moods = [_mood(context), *(mood for _, mood in _corrections(session, which))]
+            sums.reading(_mood(context), moods[-1], read_at, n)
     sums.save()
 
 
 def count_choices(session: Session, choices: Executable) -> None:
-    """Count choices of no answer by their ``CHOICE`` columns."""
+    """Count choices without an answer by their ``CHOICE`` columns."""
     sums = Sums(session)
     for row in _streamed(session, choices):
         sums.choice(*row)
@@ -164,7 +164,7 @@ def count_choices(session: Session, choices: Executable) -> None:
 
 
 def are_missing(session: Session) -> bool:
-    """Whether there are rows, and nothing is counted."""
+    """Whether there are rows but no sums."""
     counted = session.execute(select(tallies.c.n).limit(1)).first()
     return counted is None and any(
         session.execute(select(key).limit(1)).first() for key in (LogEntry.id, Answer.id)
@@ -172,7 +172,7 @@ def are_missing(session: Session) -> bool:
 
 
 def rebuild(session: Session) -> None:
-    """Count all rows anew."""
+    """Delete all sums and count all rows again."""
     session.execute(delete(tallies))
     session.execute(delete(film_tallies))
     sums = Sums(session)
@@ -220,7 +220,7 @@ def _mood(context: Mapping[str, str]) -> str:
 
 
 def _ranks(row: Any) -> dict[str, int]:
-    """Return at which rank each recommender had a film of an answer, and the list itself."""
+    """Return the rank of a film by each recommender, and in the list that was shown."""
     return {**row.sources, "list": row.position}
 
 

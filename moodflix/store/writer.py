@@ -1,4 +1,4 @@
-"""Who writes when: threads share one transaction, and what nobody waits for is queued."""
+"""How writes are committed: those of several threads together, or later, from a queue."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from moodflix.errors import DatabaseBusyError
 
 logger = logging.getLogger(__name__)
 Work = Callable[[Session], object]
-#: Writes that may wait; a recommendation takes some 10 kB.
+#: The size of the queue; a recommendation takes some 10 kB.
 MAX_PENDING = 500
-# After this long without the write lock nobody waits for what becomes of a write.
+# ``submit`` waits for the write lock this long.
 _ATTEMPT_SECONDS = 0.5
-# How long a process that ends still tries.
+# How long a process that is ending goes on trying.
 _EXIT_SECONDS = 15.0
 
 
 @dataclass(eq=False)
 class _Commit:
-    """What one thread waits for; ``error`` says why it was not committed."""
+    """The write that one thread waits for; ``error`` is why it was not committed."""
 
     work: Work
     end: float
@@ -34,10 +34,10 @@ class _Commit:
 
 
 class GroupCommit:
-    """Whoever comes first commits what all wait for; those who come meanwhile are next."""
+    """The first thread commits the writes of all that wait; later ones form the next batch."""
 
     def __init__(self, run: Callable[[Sequence[Work], float], None]) -> None:
-        """Take what commits all or nothing, or raises DatabaseBusyError after so many seconds."""
+        """Use ``run``, which commits all or none, or raises DatabaseBusyError after the seconds."""
         self._run = run
         self._leading = threading.Lock()
         self._guard = threading.Lock()
@@ -55,7 +55,7 @@ class GroupCommit:
             self._waiting.append(mine)
         if not self._leading.acquire(timeout=max(seconds, 0)):
             self._withdraw(mine)
-            self._leading.acquire()  # it is being committed: what becomes of it is known soon
+            self._leading.acquire()  # it is being committed, so the result is known soon
         try:
             if not mine.done:
                 with self._guard:
@@ -79,7 +79,7 @@ class GroupCommit:
         except Exception as error:  # noqa: BLE001 - handed over to the thread that waits for it
             if len(batch) > 1:
                 for each in batch:
-                    self._commit([each])  # one's fault is not the others'
+                    self._commit([each])  # one that fails must not fail the others
                 return
             batch[0].error = error
         for each in batch:
@@ -88,7 +88,7 @@ class GroupCommit:
 
 @dataclass(eq=False)
 class _Write:
-    """One write in the queue; ``error`` says why it was not committed."""
+    """One write in the queue; ``error`` is why it was not committed."""
 
     work: Work
     done: bool = False
@@ -97,13 +97,13 @@ class _Write:
 
 
 class DeferredWrites:
-    """A bounded queue of writes; its thread lives only while there are any.
+    """A bounded queue of writes; its thread runs only while there are any.
 
-    It is no daemon, so a process that ends waits for it, though not for ever.
+    It is no daemon thread, so a process that is ending waits for it, for a limited time.
     """
 
     def __init__(self, run: Callable[[Work, float], object]) -> None:
-        """Take what commits a write, or raises DatabaseBusyError after so many seconds."""
+        """Use ``run``, which commits a write or raises DatabaseBusyError after the seconds."""
         self.dropped = 0
         self._run = run
         self._changed = threading.Condition()
@@ -116,7 +116,7 @@ class DeferredWrites:
         return len(self._pending)
 
     def submit(self, work: Work) -> None:
-        """Commit `work` soon; return once it is committed, or the write lock is held elsewhere.
+        """Queue `work`; return once it is committed, or the database turns out to be locked.
 
         Raises:
             DatabaseBusyError: too many writes wait.

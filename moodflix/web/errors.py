@@ -1,4 +1,4 @@
-"""Turns exceptions into JSON; the only place that does."""
+"""The error handlers: every exception becomes a JSON answer here."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _recommender(error: RecommenderError) -> Response:
 
 
 def _database(error: DatabaseUnavailableError) -> Response:
-    # The cause holds paths and SQL: for the log, not for the client.
+    # The cause has paths and SQL in it: it is logged, not sent.
     logger.error("request %s: %s (%s)", g.get("request_id"), error, error.__cause__)
     response = reply_error(f"Database failed: {error}", 500)
     if isinstance(error, DatabaseBusyError):

@@ -1,4 +1,4 @@
-"""``POST /inference/feedback``: what a visitor says of a film."""
+"""``POST /inference/feedback``: a visitor's verdict on a film."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ blueprint = Blueprint("feedback", __name__)
 
 
 @blueprint.post("/inference/feedback")
-def say() -> Response:
-    """Keep a visitor's verdict, or take it back; the answer is sent once that is on the disk."""
+def save() -> Response:
+    """Save or delete a visitor's verdict; the answer is sent once that is on the disk."""
     verdict = read(FeedbackRequest, read_payload("inference-feedback", FeedbackRequest))
     now = datetime.now(timezone.utc)
     station: Station = current_app.extensions["moodflix.station"]

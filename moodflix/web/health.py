@@ -17,13 +17,13 @@ blueprint = Blueprint("health", __name__)
 
 @blueprint.get("/healthz")
 def alive() -> Response:
-    """Say that the process serves; touches nothing."""
+    """Answer that the process serves requests; checks nothing else."""
     return reply({"status": "ok"}, "health")
 
 
 @blueprint.get("/readyz")
 def ready() -> Response:
-    """Say whether answers and logs can be served (503 if not), and which recommenders are up."""
+    """Answer whether films and logs can be served (503 if not), and which recommenders are up."""
     station: Station = current_app.extensions["moodflix.station"]
     database = {"status": "up", "detail": _bookkeeping(current_database().deferred)}
     try:

@@ -1,4 +1,4 @@
-"""``POST /inference``: one JSON answer, or server-sent events; ``/inference/reading``: no film."""
+"""``POST /inference``: JSON or server-sent events; ``/inference/reading``: only the mood."""
 
 from __future__ import annotations
 
@@ -50,24 +50,24 @@ def infer() -> Response:
 
 @blueprint.post("/inference/reading")
 def reading() -> Response:
-    """Say what is read of a person; no film, no LLM, and nothing is stored."""
+    """Return what is perceived of a person; no films, no LLM, and nothing is stored."""
     query = read(InferenceRequest, read_payload(_READING, InferenceRequest))
     perceived = perceive(query, understand(query.text, query.mood))
     return reply({"perceived": perceived.as_json()}, _READING)
 
 
 def _streamed(events: Iterator[Event]) -> Response:
-    # What fails before the first event is answered as any error is.
+    # An error before the first event is answered like any other.
     first = next(events)
     response = Response(stream_with_context(_lines(first, events)), mimetype=_EVENTS)
     response.headers["Cache-Control"] = "no-store"
-    # nginx would hold the events back.
+    # Else nginx would buffer the events.
     response.headers["X-Accel-Buffering"] = "no"
     return response
 
 
 def _lines(first: Event, events: Iterator[Event]) -> Iterator[str]:
-    # Closed with the response: a person who went away needs no film.
+    # Closed with the response, which stops the LLM when the client disconnects.
     with closing(events):  # type: ignore[type-var]  # it is a generator
         for event in chain([first], events):
             yield ":\n\n" if event is HEARTBEAT else _line(event)
@@ -82,7 +82,7 @@ def _line(event: Event) -> str:
         request_log.note(llm=UNAVAILABLE if isinstance(data, LlmError) else "-")
         failed = current_app.make_response(current_app.handle_user_exception(data))
         data = failed.get_json() | {"status": failed.status_code}
-        # The headers are long gone.
+        # The headers are already sent.
         if "Retry-After" in failed.headers:
             data["retry_after"] = int(failed.headers["Retry-After"])
     return f"event: {event.name}\ndata: {current_app.json.dumps(data)}\n\n"

@@ -16,7 +16,7 @@ from moodflix.store.database import current_database
 from moodflix.web.envelope import answer_enveloped, read_payload, reply
 
 blueprint = Blueprint("logs", __name__)
-# The title has two names: the column's, and the one it is sent under.
+# The title is sent twice: under the column's name, and under the name it is posted with.
 _COLUMNS: Final = (*COLUMNS, "movieTitle")
 
 
@@ -41,9 +41,9 @@ def recent() -> Response:
     """List the newest choices, oldest of them first."""
     if current_app.extensions["moodflix.settings"].log_envelope:
         answer_enveloped()
-    # A blank limit is no limit named, as it was for the old server.
-    given = {name: value for name, value in request.args.items() if value.strip()}
-    limit = read(LogQuery, given).limit
+    # As with the old server, a blank limit means the default.
+    query = {name: value for name, value in request.args.items() if value.strip()}
+    limit = read(LogQuery, query).limit
     with current_database().connection() as connection:
         rows = logs.recent(connection, limit)
     entries = [dict(zip(_COLUMNS, (*row, row[-1]), strict=True)) for row in rows]

@@ -1,4 +1,4 @@
-"""``GET /``: the page people stand in front of, in English or Korean."""
+"""``GET /``: the page that people use to find a film, in English or Korean."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from moodflix.vocabulary import MOODS, VOICE_TONES, WEATHERS, WEEKDAYS
 from moodflix.web import rendering
 
 blueprint = Blueprint("pages", __name__, template_folder="templates")
-# So many films are shown of the newest choices.
-_CHOSEN: Final = 16
+# The history shows at most so many films, from so many of the newest choices.
+_MAX_HISTORY: Final = 16
 _CHOICES: Final = 100
 
 
@@ -43,7 +43,7 @@ def station() -> Response:
 
 
 def _chosen() -> list[dict[str, Any]]:
-    """Return the films chosen last, newest first, with what their posters are drawn from."""
+    """Return the films chosen last, newest first, with what the posters are drawn from."""
     chosen: dict[str, str] = {}
     try:
         with current_database().read() as session:
@@ -53,7 +53,7 @@ def _chosen() -> list[dict[str, Any]]:
     except DatabaseUnavailableError:
         return []
     tiles = []
-    for key, title in itertools.islice(chosen.items(), _CHOSEN):
+    for key, title in itertools.islice(chosen.items(), _MAX_HISTORY):
         film = shipped.of_key(key)
         known = {"genres": film.genres, "original_title": film.original_title} if film else {}
         tiles.append({"title": title, **known})

@@ -1,4 +1,4 @@
-"""The pages' common ground: language, sentences, and headers that let nothing in or out."""
+"""What all pages share: language, translations and security headers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flask import Response, make_response, render_template, request
 
 LANGUAGES: Final = ("en", "ko")
 HEADERS: Final = {
-    # Nothing runs, loads or is sent but from and to the station; no text ever becomes markup.
+    # Scripts, requests and forms only from and to the station; no text is parsed as HTML.
     "Content-Security-Policy": "default-src 'self'; media-src 'self' blob:; object-src 'none'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types 'none'",
@@ -26,7 +26,7 @@ _YEAR: Final = 365 * 24 * 3600
 
 @cache
 def words(language: str) -> dict[str, str]:
-    """Return every sentence of the pages by its name, for templates and scripts alike."""
+    """Return name -> sentence of a language, for templates and scripts."""
     path = resources.files("moodflix.web") / "translations" / f"{language}.json"
     found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
     return found
@@ -38,14 +38,14 @@ def page(template: str, data: dict[str, Any], *, remembered: bool = True, **name
     ``?lang=`` is remembered on the device, unless nothing is to be ``remembered``.
     """
     language, chosen = _language(remembered=remembered)
-    spoken = words(language)
+    sentences = words(language)
     response = make_response(
         render_template(
             template,
             language=language,
             languages={each: words(each)["language"] for each in LANGUAGES},
-            page_data={"language": language, "words": spoken, **data},
-            t=spoken.__getitem__,
+            page_data={"language": language, "words": sentences, **data},
+            t=sentences.__getitem__,
             **names,
         )
     )
@@ -56,11 +56,11 @@ def page(template: str, data: dict[str, Any], *, remembered: bool = True, **name
 
 
 def _language(*, remembered: bool) -> tuple[str, bool]:
-    """Return the language to speak, and whether it was chosen just now."""
-    asked = request.args.get("lang")
-    if asked in LANGUAGES:
-        return asked, True
-    kept = request.cookies.get("lang") if remembered else None
-    if kept in LANGUAGES:
-        return kept, False
+    """Return the page's language, and whether this request chose it."""
+    chosen = request.args.get("lang")
+    if chosen in LANGUAGES:
+        return chosen, True
+    cookie = request.cookies.get("lang") if remembered else None
+    if cookie in LANGUAGES:
+        return cookie, False
     return request.accept_languages.best_match(LANGUAGES) or LANGUAGES[0], False

@@ -1,4 +1,4 @@
-"""One log line a request: id, route, status, seconds, what came of the LLM. Never a body."""
+"""One log line per request: id, route, status, seconds and the LLM's status. Never a body."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ logger = logging.getLogger("moodflix.request")
 
 
 def init_app(app: Flask) -> None:
-    """Give each request an id (also sent as ``X-Request-ID``) and log it when it is answered."""
+    """Log each request when it is answered, under an id that is sent as ``X-Request-ID``."""
     app.before_request(_begin)
     app.after_request(_end)
 
@@ -41,7 +41,7 @@ def logging_config(settings: Settings) -> dict[str, Any]:
 
 
 def note(**outcome: object) -> None:
-    """Add to the log line of this request, under these names."""
+    """Add ``name=value`` to the log line of this request."""
     g.outcome.update(outcome)
 
 
@@ -55,7 +55,7 @@ def _end(response: Response) -> Response:
     known = {
         "id": g.request_id,
         "method": request.method,
-        # The rule, not the path: what people type stays out of the log.
+        # The rule, not the path, which may hold anything that people type.
         "route": request.url_rule.rule if request.url_rule else "-",
         "status": response.status_code,
     }
