@@ -89,7 +89,7 @@ class Settings(BaseSettings):
     unknown_films: Literal["keep", "drop"] = Field(
         "keep",
         description="what happens to films of the LLM that the station doesn't know "
-        "(`flask catalogue import` teaches it more)",
+        "(`flask catalogue import` adds more)",
     )
     repeat_days: Annotated[int, Ge(0), Le(365)] = Field(
         0, description="days for which a film chosen here is not recommended again; 0 is none"
@@ -114,7 +114,7 @@ class Settings(BaseSettings):
         20, description="new choices after which the model's weights are refitted"
     )
     retrain_hours: Annotated[float, Ge(0)] = Field(
-        24, description="hours after which fewer new choices will do; 0 is never"
+        24, description="hours after which fewer new choices are enough; 0 is never"
     )
 
     @property

@@ -255,7 +255,7 @@ class Station:
     def _finish(
         self, pending: _Pending, llm_answer: LlmAnswer, *, remember: bool
     ) -> Recommendation:
-        perceived = pending.perceived.or_read_by_llm(llm_answer.mood, llm_answer.tone)
+        perceived = pending.perceived.with_llm_reading(llm_answer.mood, llm_answer.tone)
         if perceived is not pending.perceived:
             # Ranked again, as the mood was not known before.
             query = replace(pending.query, context=_context(pending.environment, perceived))

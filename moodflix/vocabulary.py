@@ -45,7 +45,7 @@ class Entry(NamedTuple):
 
 @cache
 def lexicon() -> tuple[Entry, ...]:
-    """Return the stems, longest first, so that a phrase goes before the words in it."""
+    """Return the stems, longest first, so that a phrase comes before the words in it."""
     found = [
         Entry(stem, row["language"], row["mood"], float(row["weight"]), row["tone"])
         for row in data.table("lexicon.csv")

@@ -140,15 +140,15 @@ def test_a_voice_that_is_not_sure_says_nothing(voice: Reading) -> None:
 
 def test_the_llm_fills_in_only_what_is_unknown() -> None:
     unknown = read(text="boats")
-    assert unknown.or_read_by_llm(None, None) == unknown
-    filled = unknown.or_read_by_llm("sad", "subdued")
+    assert unknown.with_llm_reading(None, None) == unknown
+    filled = unknown.with_llm_reading("sad", "subdued")
     assert (filled.mood, filled.tone) == (("sad", "llm", 0.5), ("subdued", "llm", 0.5))
     known = read(looks("happy", 0.6), sounds("subdued"))
-    assert known.or_read_by_llm("sad", "excited") == known
+    assert known.with_llm_reading("sad", "excited") == known
 
 
 def test_the_mood_that_the_llm_reads_says_if_an_aroused_voice_is_glad() -> None:
-    seen = read(voice=sounds("excited"), text="boats").or_read_by_llm("angry", "sad")
+    seen = read(voice=sounds("excited"), text="boats").with_llm_reading("angry", "sad")
     assert seen.tone == ("angry", "voice", 0.5)
 
 

@@ -27,18 +27,17 @@ def group() -> None:
 @with_appcontext
 @one_line_errors
 def import_(file: Path) -> None:
-    """Add the films of a list, so that titles the LLM names are known.
+    """Add the films of a list, so that the station knows titles that the LLM names.
 
     FILE is movies.csv of MovieLens, title.basics.tsv (or .gz) of IMDb, or any CSV with title and
-    year. Films added serve look-ups; those the station ranks are the ones it ships with.
+    year. They serve look-ups; the station ranks only the films that it ships with.
     """
     database = migrated_database()
     skipped: Counter[str] = Counter()
     try:
         with file.open("rb") as source, database.read() as session:
-            merged = films.merge(
-                session, _taken(with_progress(film_lists.read(source), source, file), skipped)
-            )
+            rows = with_progress(film_lists.read(source), source, file)
+            merged = films.merge(session, _listed(rows, skipped))
             if film_links.link(session):
                 sums.rebuild(session)
             session.commit()
@@ -59,7 +58,7 @@ def import_(file: Path) -> None:
 @with_appcontext
 @one_line_errors
 def search(title: str) -> None:
-    """Show the films that go by a title, or by one spelled like it.
+    """Show the films of a title, or of one spelled like it.
 
     TITLE may end in a year: "The Matrix (1999)". Exits with 1 when there is none.
     """
@@ -72,7 +71,7 @@ def search(title: str) -> None:
         click.echo(f"{film.title} ({film.year}), {use}")
 
 
-def _taken(rows: Iterator[film_lists.Row], skipped: Counter[str]) -> Iterator[film_lists.Listed]:
+def _listed(rows: Iterator[film_lists.Row], skipped: Counter[str]) -> Iterator[film_lists.Listed]:
     for row in rows:
         if isinstance(row, str):
             skipped[row] += 1

@@ -140,7 +140,7 @@ def import_(file: Path | None, rejects: Path | None, *, dry_run: bool) -> None:
 
 
 class _Rejects:
-    """Reports rows that can't be read and keeps their bytes in a file, made when first needed."""
+    """Reports rows that can't be read, and writes their bytes to a file once there are any."""
 
     def __init__(self, path: Path | None) -> None:
         self.count = 0
@@ -149,7 +149,7 @@ class _Rejects:
         self._line_ended = True
 
     def without_rejects(self, rows: Iterable[LogRow | log_csv.Reject]) -> Iterator[LogRow]:
-        """Yield the good rows; keep the others."""
+        """Yield the valid rows; keep the others."""
         for row in rows:
             if isinstance(row, log_csv.Reject):
                 self._keep(row)

@@ -43,7 +43,7 @@ def _store() -> ModelStore:
 @with_appcontext
 @one_line_errors
 def train(*, as_json: bool) -> None:
-    """Learn from all choices now; the workers of a running station use the model at once."""
+    """Train on all choices now; the workers of a running station use the model at once."""
     database, store = migrated_database(), _store()
     lock = store.lock()
     if lock is None:
@@ -83,7 +83,7 @@ def list_(*, as_json: bool) -> None:
 @with_appcontext
 @one_line_errors
 def show(number: int | None, *, as_json: bool) -> None:
-    """Show what a model was learned from and how well it did; the one in use if none is named."""
+    """Show what a model was trained on and how it scored; by default the one in use."""
     store = _store()
     current = store.current()
     chosen = number or current
@@ -101,9 +101,9 @@ def show(number: int | None, *, as_json: bool) -> None:
 @with_appcontext
 @one_line_errors
 def rollback(number: int | None) -> None:
-    """Use an earlier model: the one before the one in use, or the one named.
+    """Use an earlier model: the one of NUMBER, or the last before the one in use.
 
-    It stays in use until the next is learned.
+    It stays in use until the next is trained.
     """
     store = _store()
     current = store.current() or 0
@@ -173,10 +173,10 @@ def _echo(found: dict[str, Any], *, as_json: bool) -> None:
 
 def _bar(total: int) -> Callable[[training.Batches], training.Batches]:
     def shown(batches: training.Batches) -> training.Batches:
-        with bar("Learning", length=total) as learning:
+        with bar("Training", length=total) as progress:
             for batch in batches:
                 yield batch
-                learning.update(len(batch[1]))
+                progress.update(len(batch[1]))
 
     return shown
 

@@ -98,7 +98,7 @@ class _Net(dict[str, Map]):
         return mixed
 
     def pooled(self, x: Map, name: str) -> Map:
-        """Take the largest of each 2x2 (of a 7x7 map at every step), add the bias, leak."""
+        """Max-pool 2x2 (a 7x7 map with stride 1), add the bias, apply a leaky ReLU."""
         step = 1 if len(x) == _CELLS else 2
         odd = (0, len(x) % 2)
         x = np.pad(x, (odd, odd, (0, 0)), "edge")
@@ -108,7 +108,7 @@ class _Net(dict[str, Map]):
         return leaked
 
     def dense(self, x: Map, name: str) -> Map:
-        """Add what each of three layers makes of the sum so far."""
+        """Apply a dense block: three layers, each adding its output to the sum so far."""
         for layer in ("conv1", "conv2", "conv3"):
             inner = f"{name}/{layer}"
             x = x + self.separable(np.maximum(x, 0), inner) + self[f"{inner}/bias"]
@@ -137,7 +137,7 @@ def detect(image: Image) -> list[Face]:
     raw = raw.reshape(_CELLS, _CELLS, len(_ANCHORS), 5).astype(np.float64)
     scores = _sigmoid(raw[..., 4])
     height, width = image.shape[:2]
-    # The package rounds the size of the image inside the square, and by that its scale.
+    # The package rounds the size of the image inside the square, and thereby its scale.
     fit = _DETECTOR_SIDE / max(width, height)
     scale = [
         side * _DETECTOR_SIDE / max(1, _round(side * fit)) / _CELLS for side in (width, height)

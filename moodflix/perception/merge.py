@@ -52,7 +52,7 @@ class Perceived:
     tone: Judged
     signals: Mapping[str, Reading] = field(default_factory=dict)
 
-    def or_read_by_llm(self, mood: str | None, tone: str | None) -> Perceived:
+    def with_llm_reading(self, mood: str | None, tone: str | None) -> Perceived:
         """Fill in what is still unknown from the LLM's reading of the words."""
         read = self
         if self.mood.source == NONE and mood is not None:

@@ -18,7 +18,7 @@ from moodflix.recommend.query import Query
 from moodflix.requests import Language
 from moodflix.vocabulary import LLM
 
-# Only themes that are the weather itself are tied to it; the nearest comes first.
+# Themes that suit a weather, the nearest first.
 _WEATHER: Final[Mapping[str, tuple[str, ...]]] = {
     "rain": ("rain", "storm"),
     "snow": ("snow", "winter"),
@@ -26,16 +26,18 @@ _WEATHER: Final[Mapping[str, tuple[str, ...]]] = {
     "fog": ("mist",),
     "clear": ("sun", "summer", "sea"),
 }
+# The theme that is the weather itself.
 _SAME: Final = {"rain": "rain", "snow": "snow", "storm": "storm", "fog": "mist"}
 # Mood weights from which a film suits a mood, and suits it well.
 _SUITS, _WELL = 0.5, 0.8
-# Steps of a film that count as much or little, and the policy's weight from which they are named.
+# Scales of a film and the end (1 high, -1 low) that may be named; from which step on, and from
+# which weight in the policy.
 _STEPS: Final = (("pace", 1), ("pace", -1), ("warmth", 1), ("darkness", -1))
 _HIGH, _LOW, _MIN_STEP = 4, 2, 0.3
-# Of these films it would be no news that they are warm.
+# Tones that imply warmth, which is then not named again.
 _WARM: Final = ("warm", "tender")
 _MAX_TRAITS = 2
-# Share of its choices that an evening must be like, for them to be counted.
+# Share of a film's choices that were made on evenings like this one, from which these are named.
 _MIN_SHARE = 1 / 3
 _KIND: Final = {"other": "theme"}
 _MAX_QUOTE = 200
@@ -65,11 +67,11 @@ def _words(language: Language) -> Mapping[str, Mapping[str, _Word]]:
 
 
 class Facts(NamedTuple):
-    """What is known of one recommended film.
+    """What the sentence about one recommended film is made of.
 
     Attributes:
         sources: the recommenders that named it.
-        film: what the catalogue knows of it, if anything.
+        film: the shipped film, if it is one.
         chosen: how often it was chosen here in each mood, weather and on each weekday, by its
             word, and at all under ``""``.
         llm_reason: the LLM's own reason, quoted as its own.
@@ -95,7 +97,7 @@ class Reasons:
         self._words = _words(language)
         self._korean = language == "ko"
         self._named = query.words.wishes.themes()
-        # An unknown mood is ranked as neutral, but the person is not.
+        # An unknown mood is ranked as neutral, but is not called so.
         label = query.context.get("mood", "").strip()
         mood = canonical_mood(label) if label else ""
         if mood == vocabulary.NEUTRAL and vocabulary.mood(label) is None:
@@ -136,7 +138,7 @@ class Reasons:
     def _joined(
         self, film: ShippedFilm | None, about: list[str], traits: list[str], more: list[str]
     ) -> str:
-        """Return the parts in the order of the language: English after the film, Korean before."""
+        """Join the parts: after the film in English, before it in Korean."""
         kind, tone = self._fill("film"), ""
         if film:
             kind, tone = self._words["genre"][film.genres[0]], self._words["tone"][film.tone]
@@ -159,7 +161,7 @@ class Reasons:
         traits = list(self._matched(film, named))[:_MAX_TRAITS]
         about = [] if named is None else [self._fill("about", theme=named)]
         if not traits and not about and len(themes) > 1:
-            # Nothing of the evening matched by name.
+            # Nothing of the evening matches.
             about = [self._fill("themes", theme=themes[0], other=themes[1])]
         more = []
         if self._most_minutes and film.runtime <= self._most_minutes:
@@ -169,6 +171,7 @@ class Reasons:
         return about, traits, more
 
     def _matched(self, film: ShippedFilm, named: str | None) -> Iterator[str]:
+        """Yield how the film fits the mood, the weather (but for a named theme) and the policy."""
         mood, weather = (self._now.get(kind, "") for kind in ("mood", "weather"))
         if film.moods.get(mood, 0) >= _SUITS:
             yield self._fill("mood-well" if film.moods[mood] >= _WELL else "mood", mood=mood)
@@ -186,7 +189,7 @@ class Reasons:
                 yield self._fill(f"{name}-{'high' if way > 0 else 'low'}")
 
     def _times(self, chosen: Mapping[str, int]) -> str:
-        """Return how often it was chosen: on evenings like this one, if many, or at all."""
+        """Return how often it was chosen: on evenings like this if those are many, else at all."""
         alike = {
             kind: chosen[word]
             for kind, word in self._now.items()
@@ -200,7 +203,7 @@ class Reasons:
         return self._fill(f"chosen-{kind}{once}", times=times.format(count=count), **word)
 
     def _fill(self, name: str, **words: object) -> str:
-        """Fill a template; a theme, mood, weather or weekday is named in its language."""
+        """Fill a template, with themes, moods, weathers and weekdays in its language."""
         named = {
             place: self._words.get(_KIND.get(place, place), {}).get(str(word), word)
             for place, word in words.items()
