@@ -229,13 +229,13 @@ def plan(instance: Path, statement: str, parameters: object) -> list[str]:
     return [each[3] for each in rows]
 
 
-def steps(instance: Path, statement: str, parameters: object) -> int:
-    """How many instructions of its virtual machine SQLite runs."""
+def steps(instance: Path, statement: str, parameters: object, rows: int = 50) -> int:
+    """How many instructions of its virtual machine SQLite runs to find these rows."""
     assert isinstance(parameters, tuple)
     taken = itertools.count()
     with closing(sqlite3.connect(instance / "moodflix.sqlite3")) as connection:
         connection.set_progress_handler(lambda: next(taken) < 0, 1)
-        assert len(connection.execute(statement, parameters).fetchall()) == 50
+        assert len(connection.execute(statement, parameters).fetchall()) == rows
     return next(taken)
 
 
@@ -258,12 +258,27 @@ def test_bounds_and_films_are_found_by_their_indexes(database: Database, instanc
     with statements(database) as seen, database.read() as session:
         logs.count(session, since=NOW)
         logs.ChoiceCounts().of(session, ["mother"])
+        logs.chosen_since(session, NOW)
     found = [step for each in seen if "logs" in each[0] for step in plan(instance, *each)]
     assert found == [
         "SEARCH logs USING COVERING INDEX ix_logs_event_at (event_at>?)",
         "SEARCH logs",  # its newest row
         "SEARCH logs USING COVERING INDEX ix_logs_film_key_mood (film_key=?)",
+        "SEARCH logs USING COVERING INDEX ix_logs_event_at (event_at>?)",
+        "USE TEMP B-TREE FOR DISTINCT",
     ]
+
+
+def test_what_was_chosen_lately_costs_the_same_however_large_the_log(
+    database: Database, instance: Path
+) -> None:
+    merge(database, (row(f"Film {n}", "2025-10-01T20:00:00Z") for n in range(20)))
+    with statements(database) as seen, database.read() as session:
+        logs.chosen_since(session, NOW - timedelta(days=7))
+    (query,) = [each for each in seen if each[0].startswith("SELECT")]
+    few = steps(instance, *query, rows=20)
+    merge(database, (row(f"Film {n}", "2025-08-01T20:00:00Z") for n in range(5_000)))
+    assert steps(instance, *query, rows=20) == few
 
 
 @pytest.mark.parametrize(
