@@ -59,7 +59,8 @@ def storable(text: str) -> str:
     Raises:
         PydanticCustomError: it can't; the text says why.
     """
-    problem = strict_json.text_problem(text)
+    # What is printable can be stored.
+    problem = None if text.isprintable() else strict_json.text_problem(text)
     if problem:
         raise field_error(problem)
     return text

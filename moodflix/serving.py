@@ -26,7 +26,7 @@ from moodflix.learning.training import Trainer
 # By name: gunicorn would take a module called config for its own setting.
 from moodflix.store import migration
 from moodflix.store.database import COMMIT_SECONDS
-from moodflix.web.request_log import logging_config
+from moodflix.web.exchange import logging_config
 
 logger = logging.getLogger(__name__)
 # One answer at a time is ranked: more threads of BLAS would only spin. Before numpy is loaded.

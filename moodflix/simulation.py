@@ -356,7 +356,7 @@ class SimulatedStation:
                 "inferenceId": self._answer_id,
             }
         )
-        self._station.log_choice(request, visit.decides_at)
+        self._station.log_choice(request.row(), request.inference_id, visit.decides_at)
         context = {**visit.context, "mood": mood}
         self._learned.model = self._learned.model.updated([context], [title])
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, cast
 
 from moodflix import clock, vocabulary
@@ -29,7 +30,7 @@ from moodflix.recommend.llm.prompt import MAX_CANDIDATES
 from moodflix.recommend.llm.recommender import NoLlm, OllamaRecommender
 from moodflix.recommend.query import Pick, Query, Recommender, admissible
 from moodflix.recommendation import HEARTBEAT, Event, Recommendation
-from moodflix.requests import CONTEXT, Environment, FeedbackRequest, InferenceRequest, LogRequest
+from moodflix.requests import CONTEXT, Environment, FeedbackRequest, InferenceRequest, LogRow
 from moodflix.store import answers, feedback, films, logs
 from moodflix.store.answers import StoredAnswer, StoredPick
 from moodflix.store.database import Database
@@ -139,14 +140,13 @@ class Station:
         except Exception as error:  # noqa: BLE001 - the headers are gone; it is the last event
             yield Event("error", error)
 
-    def log_choice(self, request: LogRequest, now: datetime) -> None:
+    def log_choice(self, row: LogRow, answer_id: str | None, now: datetime) -> None:
         """Add a choice to the log, linked to the answer it came from.
 
         Raises:
             DatabaseUnavailableError: it can't be saved.
         """
-        row, answer_id = request.row(), request.inference_id
-        self._database.commit(lambda session: answers.log_choice(session, row, now, answer_id))
+        self._database.commit(partial(answers.log_choice, row=row, now=now, inference_id=answer_id))
 
     def save_feedback(self, request: FeedbackRequest, now: datetime) -> None:
         """Save a visitor's verdict, or take it back.
@@ -357,7 +357,7 @@ class Station:
             ],
         )
         try:
-            self._database.deferred.submit(lambda session: answers.record(session, answer))
+            self._database.deferred.submit(partial(answers.record, answer=answer))
         except DatabaseUnavailableError as error:
             logger.warning("an answer was not stored: %s", error)
             pending.warnings.append(f"this answer was not stored: {error}")

@@ -23,7 +23,7 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from moodflix import create_app
 from moodflix.config import Settings, variable
 from moodflix.learning.training import Trainer
-from moodflix.web.request_log import logging_config
+from moodflix.web.exchange import logging_config
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 60.0

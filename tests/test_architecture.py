@@ -29,8 +29,8 @@ recommendation
 station
 simulation
 doctor demo
-web.envelope web.rendering web.request_log cli.common
-web.auth web.errors web.feedback web.health web.inference web.logs web.pages
+web.exchange web.rendering cli.common
+web.auth web.errors web.health web.inference web.pages
 web.dashboard cli.catalogue cli.database cli.demo cli.doctor cli.feedback cli.logs cli.model \
     cli.recommend cli.stats
 web cli

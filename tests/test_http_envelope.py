@@ -101,7 +101,7 @@ def test_failures_are_answered_in_an_envelope(
     failed = unwrap(required.post("/inference", json=wrap("inference", {})), "error", 500)
     assert failed["reason"].startswith("Ollama failed: ")
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise RuntimeError("a secret")
 
     monkeypatch.setattr(answers, "record", fail)

@@ -217,7 +217,7 @@ def test_options_allows_what_front_ends_need(
 def test_an_unexpected_failure_is_an_id_whose_traceback_is_in_the_log(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise RuntimeError(SECRET)
 
     monkeypatch.setattr(logs, "recent", fail)

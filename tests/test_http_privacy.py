@@ -77,7 +77,7 @@ def test_a_refused_or_failed_request_is_not_logged_either(
     assert refused.status_code == 400
     assert client.post("/inference/reading", json=wrong).status_code == 400
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise RuntimeError("it broke")
 
     monkeypatch.setattr(answers, "record", fail)

@@ -103,12 +103,12 @@ class Sums:
             for (measure, a, b, day), n in self._tallies.items()
             if n
         ]
-        add_up(self._session, tallies, counted)
         films = [
             {"mood": mood, "film_key": key, "year": year}
             | dict(zip(THIRDS, accumulate(counts), strict=True))
             for (mood, key, year), counts in self._films.items()
         ]
+        add_up(self._session, tallies, counted)
         add_up(self._session, film_tallies, films)
         self._days.clear()
         self._tallies.clear()

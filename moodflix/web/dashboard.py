@@ -23,7 +23,7 @@ from moodflix.store import stats
 from moodflix.store.database import Database, current_database
 from moodflix.vocabulary import CATALOGUE, LEARNED, LLM, MOODS
 from moodflix.web import auth, rendering
-from moodflix.web.envelope import reply_error
+from moodflix.web.exchange import reply_error
 
 blueprint = Blueprint("dashboard", __name__, url_prefix=auth.PATH)
 #: The charts, in the order of the page; each is one of `stats.TABLES`.

@@ -16,7 +16,7 @@ from moodflix.errors import (
     LlmError,
     RecommenderError,
 )
-from moodflix.web.envelope import reply_error
+from moodflix.web.exchange import reply_error
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from moodflix.station import Station
 from moodflix.store import migration
 from moodflix.store.database import current_database
 from moodflix.store.writer import DeferredWrites
-from moodflix.web.envelope import reply
+from moodflix.web.exchange import reply
 
 blueprint = Blueprint("health", __name__)
 

@@ -1,4 +1,4 @@
-"""``POST /inference``: JSON or server-sent events; ``/inference/reading``: only the mood."""
+"""All under ``/inference``: films as JSON or server-sent events, readings, choices, feedback."""
 
 from __future__ import annotations
 
@@ -6,24 +6,37 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timezone
 from itertools import chain
-from typing import get_args
+from typing import Final, get_args
 
 from flask import Blueprint, Response, current_app, request, stream_with_context
 
-from moodflix.errors import LlmError
+from moodflix.errors import InvalidInputError, LlmError
+from moodflix.learning.training import Trainer
 from moodflix.perception.merge import perceive
 from moodflix.perception.wishes import understand
 from moodflix.recommend.llm.answer import UNAVAILABLE
 from moodflix.recommendation import HEARTBEAT, Event, Recommendation
-from moodflix.requests import InferenceRequest, Language, read
+from moodflix.requests import (
+    COLUMNS,
+    FeedbackRequest,
+    InferenceRequest,
+    Language,
+    LogQuery,
+    LogRequest,
+    read,
+)
 from moodflix.station import Station
-from moodflix.web import request_log
-from moodflix.web.envelope import enveloped, read_payload, reply
+from moodflix.store import logs
+from moodflix.store.database import current_database
+from moodflix.web import exchange
+from moodflix.web.exchange import answer_enveloped, enveloped, read_payload, reply
 
 blueprint = Blueprint("inference", __name__)
 _MESSAGE_TYPE = "inference"
 _READING = "inference-reading"
 _EVENTS = "text/event-stream"
+# The title is sent twice: under the column's name, and under the name it is posted with.
+_COLUMNS: Final = (*COLUMNS, "movieTitle")
 
 
 @blueprint.post("/inference")
@@ -42,7 +55,7 @@ def infer() -> Response:
     try:
         answer = station.answer(query, now)
     except LlmError:
-        request_log.note(llm=UNAVAILABLE)
+        exchange.note(llm=UNAVAILABLE)
         raise
     _note(answer)
     return reply(answer.as_json(), _MESSAGE_TYPE)
@@ -54,6 +67,46 @@ def reading() -> Response:
     query = read(InferenceRequest, read_payload(_READING, InferenceRequest))
     perceived = perceive(query, understand(query.text, query.mood))
     return reply({"perceived": perceived.as_json()}, _READING)
+
+
+@blueprint.post("/inference/log")
+def save_choice() -> Response:
+    """Save a choice; the answer is sent once the row is on the disk."""
+    body = read_payload("inference-log", LogRequest)
+    title = body.get("movieTitle")
+    if title is None or (isinstance(title, str) and not title.strip()):
+        raise InvalidInputError("movieTitle is required")
+    choice = read(LogRequest, body)
+    now = datetime.now(timezone.utc)
+    station: Station = current_app.extensions["moodflix.station"]
+    station.log_choice(choice.row(), choice.inference_id, now)
+    trainer: Trainer = current_app.extensions["moodflix.trainer"]
+    trainer.refresh()
+    return reply({"status": "ok", "message": "log saved"}, "success")
+
+
+@blueprint.get("/inference/log")
+def recent_choices() -> Response:
+    """List the newest choices, oldest of them first."""
+    if current_app.extensions["moodflix.settings"].log_envelope:
+        answer_enveloped()
+    # As with the old server, a blank limit means the default.
+    query = {name: value for name, value in request.args.items() if value.strip()}
+    limit = read(LogQuery, query).limit
+    with current_database().connection() as connection:
+        rows = logs.recent(connection, limit)
+    entries = [dict(zip(_COLUMNS, (*row, row[-1]), strict=True)) for row in rows]
+    return reply(entries, "inference-log")
+
+
+@blueprint.post("/inference/feedback")
+def save_feedback() -> Response:
+    """Save or delete a visitor's verdict; the answer is sent once that is on the disk."""
+    verdict = read(FeedbackRequest, read_payload("inference-feedback", FeedbackRequest))
+    now = datetime.now(timezone.utc)
+    station: Station = current_app.extensions["moodflix.station"]
+    station.save_feedback(verdict, now)
+    return reply({"status": "ok", "message": "feedback saved"}, "success")
 
 
 def _streamed(events: Iterator[Event]) -> Response:
@@ -79,7 +132,7 @@ def _line(event: Event) -> str:
         _note(data)
         data = enveloped(data.as_json(), _MESSAGE_TYPE)
     elif isinstance(data, Exception):
-        request_log.note(llm=UNAVAILABLE if isinstance(data, LlmError) else "-")
+        exchange.note(llm=UNAVAILABLE if isinstance(data, LlmError) else "-")
         failed = current_app.make_response(current_app.handle_user_exception(data))
         data = failed.get_json() | {"status": failed.status_code}
         # The headers are already sent.
@@ -89,4 +142,4 @@ def _line(event: Event) -> str:
 
 
 def _note(answer: Recommendation) -> None:
-    request_log.note(llm=answer.llm.status, **answer.llm.numbers.as_json())
+    exchange.note(llm=answer.llm.status, **answer.llm.numbers.as_json())
