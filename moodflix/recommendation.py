@@ -22,7 +22,7 @@ class Recommendation:
     warnings: list[str]
 
     def as_json(self) -> dict[str, Any]:
-        """Return the documented object."""
+        """Return the answer as documented in docs/http.md."""
         return {
             "movies": self.movies,
             "primary_llm": self.primary_llm,

@@ -23,13 +23,13 @@ from moodflix.config import load, unknown_variables, variable
 from moodflix.errors import ConfigError, DatabaseUnavailableError, RecommenderError, SchemaError
 from moodflix.learning.training import Trainer
 
-# By name: gunicorn would take a module called config for its own setting.
+# `load` by name: gunicorn would read a module called `config` as a setting.
 from moodflix.store import migration
 from moodflix.store.database import COMMIT_SECONDS
 from moodflix.web.exchange import logging_config
 
 logger = logging.getLogger(__name__)
-# One answer at a time is ranked: more threads of BLAS would only spin. Before numpy is loaded.
+# Set before numpy is loaded: only one request is ranked at a time, so BLAS needs one thread.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 try:
@@ -45,23 +45,23 @@ workers = _settings.workers
 threads = _settings.threads
 worker_class = "gthread"
 preload_app = True
-# A stop lets the slowest answer finish and be stored.
+# Long enough for the slowest answer to finish and be stored.
 graceful_timeout = int(_settings.llm_timeout + COMMIT_SECONDS) + 10
 keepalive = 5
 logconfig_dict = logging_config(_settings)
-# gunicornc would need a thread in the process that forks.
+# The control socket would start a thread in the process that forks.
 control_socket_disable = True
 wsgi_app = "moodflix.serving:create_app()"
 
 _TICK: Final = 0.25
 _SWITCH: Final = 0.0002
-# When the last request began or ended, shared by all workers (CLOCK_MONOTONIC is system-wide).
+# Start or end of the last request in any worker (CLOCK_MONOTONIC is system-wide).
 _last_request: Any = Value("d", time.monotonic(), lock=False)
 _in_flight: set[int] = set()
 
 
 def create_app() -> Flask:
-    """Make the app; a setting that makes no sense ends the process with one line."""
+    """Create the app; an invalid setting ends the process with one line."""
     try:
         return moodflix.create_app()
     except ConfigError as error:
@@ -77,19 +77,19 @@ def on_starting(server: Any) -> None:
     try:
         migration.require_newest(database)
     except DatabaseUnavailableError as error:
-        # It may come back while we run, and people are answered without it.
+        # It may come back, and films are recommended without it.
         logger.warning("%s; starting all the same", error)
     except SchemaError as error:
         sys.exit(f"moodflix: {error}")
     finally:
-        # No connection may cross the fork.
+        # Connections must not be shared across the fork.
         database.engine.dispose()
     _require_certificate()
     _require_free_port(server)
 
 
 def post_worker_init(worker: Any) -> None:
-    """Warm the recommenders in the background, so that the first person doesn't wait."""
+    """Load the recommenders in the background, before the first request needs them."""
     # A log takes the GIL several times, 5 ms each by default: benchmarks/switch_interval.py.
     sys.setswitchinterval(_SWITCH)
     app: Flask = worker.app.wsgi()
@@ -99,7 +99,7 @@ def post_worker_init(worker: Any) -> None:
 
 
 def worker_exit(server: Any, worker: Any) -> None:
-    """Close what a worker that ends has open."""
+    """Close trainer and database of a worker that ends."""
     del server
     extensions = worker.app.wsgi().extensions
     extensions["moodflix.trainer"].close()

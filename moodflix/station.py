@@ -1,4 +1,7 @@
-"""The use case: perceive, rank, fuse, remember. The only place that degrades."""
+"""The use cases: recommend films, log a choice, save feedback.
+
+Where a recommender or the database fails, this is the only place that goes on without it.
+"""
 
 from __future__ import annotations
 
@@ -38,15 +41,15 @@ from moodflix.store.models import Film
 from moodflix.vocabulary import CATALOGUE, LEARNED, LLM
 
 logger = logging.getLogger(__name__)
-# Lists longer than what is shown let films that several recommenders rank low still meet.
+# Recommenders rank more films than are shown, so that those further down in several lists count.
 _DEPTH = 3
-# The newest answers that weights are learned from.
-_LEARNED_FROM = 2_000
+# How many of the newest answers the weights are fitted on.
+_MAX_ANSWERS = 2_000
 
 
 @dataclass(frozen=True)
 class _Pending:
-    """A request on its way: what the station ranks for it without the LLM."""
+    """A request while the LLM is asked, with the lists of the station's own recommenders."""
 
     request: InferenceRequest
     environment: Environment
@@ -58,7 +61,7 @@ class _Pending:
     warnings: list[str]
 
     def fused(self, lists: Sequence[RankedList]) -> list[Fused]:
-        """Return the films that are shown of some lists."""
+        """Fuse lists to the films that are shown."""
         limit = self.request.limit
         return with_exploration(fuse(lists, limit * _DEPTH), limit, self.query)
 
@@ -68,13 +71,13 @@ class _Pending:
 
 
 class Station:
-    """Answers what to watch and remembers what was chosen."""
+    """Recommends films, and saves choices and feedback."""
 
     def __init__(  # noqa: PLR0913 - what a station is made of
         self,
         database: Database,
         catalogue: Catalogue,
-        context: LearnedRecommender,
+        learned: LearnedRecommender,
         llm: OllamaRecommender | NoLlm,
         settings: Settings,
         *,
@@ -82,37 +85,34 @@ class Station:
         clock: Callable[[], float] = time.monotonic,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
-        """Join the recommenders; the settings say what an LLM may do that fails or invents.
-
-        A simulation has a perception, a clock and ids of its own.
-        """
+        """Use these recommenders; a simulation replaces perception, clock and ids."""
         self._perceive, self._clock, self._new_id = perceive, clock, new_id
         self._database = database
         self.catalogue = catalogue
-        self.context = context
+        self.learned = learned
         self.llm = llm
         self._keep_unknown = settings.unknown_films == "keep"
         self._repeat_after = timedelta(days=settings.repeat_days)
-        self._learned: Mapping[str, float] = fusion.PRIORS
+        self._weights: Mapping[str, float] = fusion.PRIORS
         self._choice_counts = logs.ChoiceCounts()
-        # Under one GIL many at once are no faster, and logs would wait for all of them.
+        # Under the GIL, ranking in parallel is no faster and would delay logs.
         self._ranking_lock = threading.Lock()
 
     def refit_weights(self) -> None:
-        """Learn what each recommender's word counts, from what was chosen among what was shown.
+        """Fit the recommenders' weights to what was chosen from the films shown.
 
         Raises:
             DatabaseUnavailableError: the answers can't be read.
         """
         with self._database.read() as session:
-            shown = answers.choice_sets(session, _LEARNED_FROM)
-        self._learned = fusion.learn([fusion.ChoiceSet(*each) for each in shown])
+            shown = answers.choice_sets(session, _MAX_ANSWERS)
+        self._weights = fusion.learn([fusion.ChoiceSet(*each) for each in shown])
 
     def weights(self) -> dict[str, float]:
-        """Return what each recommender's word counts now."""
-        # One look: the trainer may swap the model meanwhile.
-        evidence = evidence_weight(self.context.model.rows)
-        return {**self._learned, LEARNED: evidence * self._learned[LEARNED]}
+        """Return the weight of each recommender."""
+        # Read once, as the trainer may swap the model meanwhile.
+        evidence = evidence_weight(self.learned.model.rows)
+        return {**self._weights, LEARNED: evidence * self._weights[LEARNED]}
 
     def answer(
         self, request: InferenceRequest, now: datetime, *, remember: bool = True
@@ -129,15 +129,15 @@ class Station:
     def stream(self, request: InferenceRequest, now: datetime) -> Iterator[Event]:
         """Recommend films for one evening, piece by piece.
 
-        Yields ``perceived``, ``picks`` (the station's own), ``queue`` and ``pick`` as the LLM goes
-        on, and at last ``answer`` or ``error``; between them a heartbeat each second. The LLM is
-        left alone as soon as the iterator is closed.
+        Yields ``perceived``, ``picks`` (the station's own), ``queue`` and ``pick`` while the LLM
+        works, and at last ``answer`` or ``error``; between them a heartbeat each second. Closing
+        the iterator cancels the LLM call.
         """
         events = self._events(request, now, progress=True)
         yield next(events)
         try:
             yield from events
-        except Exception as error:  # noqa: BLE001 - the headers are gone; it is the last event
+        except Exception as error:  # noqa: BLE001 - the headers are sent; it is the last event
             yield Event("error", error)
 
     def log_choice(self, row: LogRow, answer_id: str | None, now: datetime) -> None:
@@ -149,7 +149,7 @@ class Station:
         self._database.commit(partial(answers.log_choice, row=row, now=now, inference_id=answer_id))
 
     def save_feedback(self, request: FeedbackRequest, now: datetime) -> None:
-        """Save a visitor's verdict, or take it back.
+        """Save or delete a visitor's verdict.
 
         Raises:
             DatabaseUnavailableError: it can't be saved.
@@ -164,7 +164,7 @@ class Station:
         progress: bool = False,
         remember: bool = True,
     ) -> Iterator[Event]:
-        """Yield the events of an answer, which is the last one; the films so far if wanted."""
+        """Yield the events of a request, the answer last; with ``progress``, films as they come."""
         pending = self._begin(request, now)
         if progress:
             yield Event("perceived", pending.perceived.as_json())
@@ -183,7 +183,7 @@ class Station:
 
     def _new_picks(self, named: Pick, query: Query, shown: set[str]) -> Iterator[Event]:
         for film in self._checked([named], query):
-            # Two spellings may turn out to be one film.
+            # The LLM may name one film in two spellings.
             if film.key not in shown:
                 shown.add(film.key)
                 known = {"title": film.title, "year": film.year, "known": film.known}
@@ -215,9 +215,9 @@ class Station:
     def _history(
         self, request: InferenceRequest, now: datetime, warnings: list[str]
     ) -> tuple[feedback.Taste, frozenset[str]]:
-        """Return the visitor's taste, and the keys of the films that are not to be shown.
+        """Return the visitor's taste and the keys of excluded films.
 
-        Those are the films named in the request, and those seen or chosen here lately.
+        Those are the films named in the request, seen by the visitor or chosen here lately.
         """
         named = (*request.movies, *request.exclude)
         taste, chosen_lately = feedback.Taste(), frozenset[str]()
@@ -239,7 +239,7 @@ class Station:
     def _ranked(self, query: Query, limit: int, warnings: list[str]) -> list[RankedList]:
         """Return the lists of the station's own recommenders."""
         weights = self.weights()
-        recommenders: Sequence[Recommender] = (self.context, self.catalogue)
+        recommenders: Sequence[Recommender] = (self.learned, self.catalogue)
         lists = []
         with self._ranking_lock:
             for recommender in recommenders:
@@ -257,12 +257,12 @@ class Station:
     ) -> Recommendation:
         perceived = pending.perceived.with_llm_reading(llm_answer.mood, llm_answer.tone)
         if perceived is not pending.perceived:
-            # Ranked again, as the mood was not known before.
+            # Rank again with the mood that only the LLM read.
             query = replace(pending.query, context=_context(pending.environment, perceived))
             lists = self._ranked(query, pending.request.limit, [])
             pending = replace(pending, perceived=perceived, query=query, lists=lists)
         llm_answer = replace(llm_answer, picks=self._checked(llm_answer.picks, pending.query))
-        llm_list = RankedList(LLM, llm_answer.picks, self._learned[LLM])
+        llm_list = RankedList(LLM, llm_answer.picks, self._weights[LLM])
         fused = pending.fused([llm_list, *pending.lists])
         if not fused:
             raise RecommenderError("; ".join(("no film to recommend", *pending.warnings)))
@@ -279,7 +279,7 @@ class Station:
         )
 
     def _checked(self, picks: Sequence[Pick], query: Query) -> list[Pick]:
-        """Return the LLM's films under the titles and years the station knows them by."""
+        """Return the LLM's films that are admissible, with title and year of the known film."""
         if not picks:
             return []
         try:
@@ -293,7 +293,7 @@ class Station:
         return list(admissible(kept, query))
 
     def _described(self, pending: _Pending, fused: Sequence[Fused]) -> list[dict[str, Any]]:
-        """Return the films as they are shown, each with the reason why it is there."""
+        """Return the films as JSON, each with its reason."""
         keys = [each.pick.key for each in fused]
         known, chosen = self._facts(keys, [each.pick for each in fused])
         found = [known.get(key) for key in keys]
@@ -307,7 +307,7 @@ class Station:
             {
                 "title": film.title if film else each.pick.title,
                 "year": film.year if film else each.pick.year,
-                # The catalogue ranks what ships, even while the table can't be read.
+                # The catalogue's films are known even if the table can't be read.
                 "known": film is not None or CATALOGUE in each.sources,
                 "explore": each.explore,
                 "score": round(each.score, 4),
@@ -323,7 +323,7 @@ class Station:
     def _facts(
         self, keys: Sequence[str], picks: Sequence[Pick]
     ) -> tuple[dict[str, ShippedFilm | Film], Mapping[str, Mapping[str, int]]]:
-        """Return what is known of the films, and how often they were chosen in what."""
+        """Return the known films by key, and how often each was chosen in which context."""
         known: dict[str, ShippedFilm | Film] = {
             key: film for key, each in zip(keys, picks, strict=True) if (film := each.shipped)
         }
@@ -339,7 +339,7 @@ class Station:
     def _store(
         self, pending: _Pending, llm_answer: LlmAnswer, picks: list[dict[str, Any]]
     ) -> str | None:
-        """Store an answer; return its id, ``None`` if that failed."""
+        """Store an answer and return its id, or ``None`` if that failed."""
         keys = [titles.film_key(pick["title"], pick["year"]) for pick in picks]
         answer = StoredAnswer(
             id=self._new_id(),
@@ -366,12 +366,12 @@ class Station:
 
 
 def _context(env: Environment, perceived: Perceived) -> dict[str, str]:
-    spoken = {"mood": perceived.mood, "tone": perceived.tone}
+    perceived_values = {"mood": perceived.mood, "tone": perceived.tone}
     context = {}
     for name in CONTEXT:
-        if name in spoken:
-            judged = spoken[name]
-            # A neutral that nobody said is not known.
+        if name in perceived_values:
+            judged = perceived_values[name]
+            # A neutral by default is unknown.
             context[name] = "" if judged.source == vocabulary.NONE else judged.label
         else:
             value = getattr(env, name)

@@ -31,7 +31,7 @@ def choose(client: FlaskClient, title: str, **fields: Any) -> None:
 
 def model_of(app: Flask) -> ChoiceModel:
     station: Station = app.extensions["moodflix.station"]
-    return station.context.model
+    return station.learned.model
 
 
 def trainer_of(app: Flask) -> Trainer:

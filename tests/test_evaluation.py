@@ -19,8 +19,8 @@ from moodflix.learning.evaluation import (
     Popularity,
     Result,
     Split,
-    cut,
     runs,
+    split_rows,
     summary,
 )
 from moodflix.requests import CONTEXT
@@ -59,7 +59,7 @@ def test_a_row_is_learned_from_or_held_out_but_not_both(
     contexts: list[Context], split: Split, seed: int
 ) -> None:
     try:
-        known, held = cut(split, contexts, seed)
+        known, held = split_rows(split, contexts, seed)
     except InvalidInputError:
         assert len(contexts) < 10 or len({row["city"].strip().casefold() for row in contexts}) == 1
         return
@@ -67,7 +67,7 @@ def test_a_row_is_learned_from_or_held_out_but_not_both(
     assert held
     assert (known, held) == (sorted(known), sorted(held))
     assert not set(known) & set(held)
-    assert (known, held) == cut(split, contexts, seed)
+    assert (known, held) == split_rows(split, contexts, seed)
     assert {*known, *held} <= set(range(len(contexts)))
     if split == "place":
         inside, outside = (
@@ -84,11 +84,11 @@ def test_a_row_is_learned_from_or_held_out_but_not_both(
 
 def test_the_newest_fifth_is_held_out_first() -> None:
     contexts = [context()] * 50
-    assert cut("temporal", contexts, 0)[1] == list(range(40, 50))
-    others = [cut("temporal", contexts, seed)[1][0] for seed in range(1, 9)]
+    assert split_rows("temporal", contexts, 0)[1] == list(range(40, 50))
+    others = [split_rows("temporal", contexts, seed)[1][0] for seed in range(1, 9)]
     assert len(set(others)) > 1
     assert all(25 <= begin <= 40 for begin in others)
-    assert cut("random", contexts, 1) != cut("random", contexts, 2)
+    assert split_rows("random", contexts, 1) != split_rows("random", contexts, 2)
 
 
 def test_figures_are_what_a_hand_would_count(monkeypatch: pytest.MonkeyPatch) -> None:

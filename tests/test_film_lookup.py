@@ -261,7 +261,7 @@ def test_a_film_of_the_log_alone_is_not_known(make_app: MakeApp) -> None:
     def learned() -> bool:
         # The first choice may have set the background at it, which leaves no place for us.
         trainer.learn()
-        return bool(station.context.model.rows == 30)
+        return bool(station.learned.model.rows == 30)
 
     await_condition(learned, "the model to learn 30 choices")
     got = ask(app, limit=50)

@@ -1,1 +1,1 @@
-"""Training, the files of trained models, and their evaluation."""
+"""Training models, storing them, evaluating them."""

@@ -1,4 +1,4 @@
-"""How well the model ranks choices it has not seen, beside popularity and the old forest."""
+"""Evaluates the model on held-out choices, beside popularity and the old server's forest."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from moodflix.recommend.learned.model import ChoiceModel
 Split = Literal["random", "temporal", "place"]
 Context = Mapping[str, str]
 
-#: hit rates, MRR and NDCG@10 count a film never seen before as missed; log loss leaves it out.
+#: A film that is not in the training rows is a miss, and not in the log loss.
 METRICS: Final = ("hit1", "hit5", "hit10", "mrr", "ndcg10", "log_loss", "coverage")
 MODELS: Final = ("popularity", "old forest", "ours")
 _HELD_OUT: Final = 0.2
 _MAX_HELD_OUT: Final = 2_000
-_FEWEST: Final = 10
+_MIN_CHOICES: Final = 10
 _TOP: Final = 10
-# Log loss takes a lower probability for this one.
-_LEAST: Final = 1e-9
+# Lower probabilities count as this one in the log loss.
+_MIN_PROBABILITY: Final = 1e-9
 _MAX_FOREST_BYTES: Final = 2_000_000_000
 _RESAMPLES: Final = 500
 
 
 class Ranker(Protocol):
-    """What is compared."""
+    """A model under evaluation."""
 
     def ranking(self, context: Context) -> Iterable[tuple[str, float]]:
         """Yield (title, probability) over the known films, best first."""
@@ -40,7 +40,7 @@ class Ranker(Protocol):
 
 @dataclass(frozen=True)
 class Run:
-    """One model on one split: a list of figures for each held-out row, or why there are none."""
+    """One model on one split: the figures of each held-out row, or a note why there are none."""
 
     model: str
     rows: list[list[float]] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Popularity:
     """Ranks by how often a film was chosen, whatever the context."""
 
     def __init__(self, chosen: Sequence[str]) -> None:
-        """Count."""
+        """Count the choices of each film."""
         counts = Counter(map(shipped.key_of, chosen))
         self._ranked = [(film, n / len(chosen)) for film, n in counts.most_common()]
 
@@ -70,31 +70,31 @@ class Popularity:
         return self._ranked
 
 
-def cut(split: Split, contexts: Sequence[Context], seed: int) -> tuple[list[int], list[int]]:
-    """Return which rows are learned from and which are held out; both stay in their order.
+def split_rows(split: Split, contexts: Sequence[Context], seed: int) -> tuple[list[int], list[int]]:
+    """Return the training rows and the held-out rows, each in their order.
 
-    ``random`` holds out a fifth of the rows; ``temporal`` the fifth that follows a moment, which
-    leaves the newest fifth for seed 0; ``place`` whole places (cities, else coordinates).
+    ``random`` holds out a fifth of the rows; ``temporal`` a fifth after the training rows, for seed
+    0 the newest; ``place`` whole places (cities, else coordinates).
 
     Raises:
         InvalidInputError: there are too few rows or places.
     """
     count, rng = len(contexts), random.Random(seed)  # noqa: S311 - no secret
-    if count < _FEWEST:
-        raise InvalidInputError(f"{_FEWEST} choices or more are needed to hold some out")
-    few = max(1, int(count * _HELD_OUT))
+    if count < _MIN_CHOICES:
+        raise InvalidInputError(f"{_MIN_CHOICES} choices or more are needed to hold some out")
+    size = max(1, int(count * _HELD_OUT))
     if split == "random":
-        held = set(rng.sample(range(count), few))
+        held = set(rng.sample(range(count), size))
     elif split == "temporal":
-        begin = count - few if seed == 0 else rng.randint(count // 2, count - few)
-        held = set(range(begin, begin + few))
+        begin = count - size if seed == 0 else rng.randint(count // 2, count - size)
+        held = set(range(begin, begin + size))
         return list(range(begin)), sorted(held)
     else:
-        held = _places(contexts, few, rng)
+        held = _places(contexts, size, rng)
     return [row for row in range(count) if row not in held], sorted(held)
 
 
-def _places(contexts: Sequence[Context], few: int, rng: random.Random) -> set[int]:
+def _places(contexts: Sequence[Context], size: int, rng: random.Random) -> set[int]:
     rows = defaultdict(list)
     for row, context in enumerate(contexts):
         where = (context["city"].strip().casefold(), "")
@@ -104,7 +104,7 @@ def _places(contexts: Sequence[Context], few: int, rng: random.Random) -> set[in
     places = sorted(rows)
     rng.shuffle(places)
     held = set(rows[places.pop()])
-    while len(places) > 1 and len(held) < few:
+    while len(places) > 1 and len(held) < size:
         held.update(rows[places.pop()])
     return held
 
@@ -120,13 +120,13 @@ def runs(
     rows = [row for row, title in enumerate(chosen) if titles.key(title)]
     contexts, chosen = [contexts[row] for row in rows], [chosen[row] for row in rows]
     for seed in range(seeds):
-        known, held = cut(split, contexts, seed)
+        known, held = split_rows(split, contexts, seed)
         held = held[:: math.ceil(len(held) / _MAX_HELD_OUT)]
         learned = [contexts[row] for row in known], [chosen[row] for row in known]
-        asked = [(contexts[row], shipped.key_of(chosen[row])) for row in held]
+        questions = [(contexts[row], shipped.key_of(chosen[row])) for row in held]
         for model in MODELS:
             ranker = _fitted(model, *learned)
-            yield ranker if isinstance(ranker, Run) else _run(model, ranker, asked, learned[1])
+            yield ranker if isinstance(ranker, Run) else _run(model, ranker, questions, learned[1])
 
 
 def _fitted(model: str, contexts: Sequence[Context], chosen: Sequence[str]) -> Ranker | Run:
@@ -147,18 +147,18 @@ def _fitted(model: str, contexts: Sequence[Context], chosen: Sequence[str]) -> R
 
 
 def _run(
-    model: str, ranker: Ranker, asked: Sequence[tuple[Context, str]], chosen: Sequence[str]
+    model: str, ranker: Ranker, questions: Sequence[tuple[Context, str]], chosen: Sequence[str]
 ) -> Run:
     key = shipped.key_of
     known, shown, rows = {key(title) for title in chosen}, set(), []
-    for context, wanted in asked:
+    for context, wanted in questions:
         place, share = math.inf, math.nan
         for at, (title, probability) in enumerate(ranker.ranking(context), start=1):
             film = key(title)
             if at <= _TOP:
                 shown.add(film)
             if film == wanted:
-                place, share = at, max(probability, _LEAST)
+                place, share = at, max(probability, _MIN_PROBABILITY)
             if at >= _TOP and (place <= at or wanted not in known):
                 break
         gain = 1 / math.log2(place + 1) if place <= _TOP else 0.0
@@ -170,9 +170,9 @@ def _run(
 def _mean(rows: Any) -> Any:
     import numpy as np
 
-    told = ~np.isnan(rows)
+    known = ~np.isnan(rows)
     with np.errstate(invalid="ignore"):
-        return np.where(told, rows, 0).sum(axis=0) / told.sum(axis=0)
+        return np.where(known, rows, 0).sum(axis=0) / known.sum(axis=0)
 
 
 def summary(done: Iterable[Run]) -> list[Result]:

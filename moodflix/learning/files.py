@@ -1,4 +1,4 @@
-"""The files of learned models: numbered, whole or not there, read without pickle."""
+"""The files of learned models: numbered, written atomically, without pickle."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from moodflix.errors import MoodflixError
 
 FORMAT: Final = 2
 KEEP: Final = 8
-_ABOUT, _META = "_about", "_meta"  # the members that are no array of the model
+_ABOUT, _META = "_about", "_meta"  # members of the file with JSON in them
 _HITS: Final = ("hit10", "popularity_hit10")
 _LIBRARIES: Final = ("numpy", "scipy", "scikit-learn")
 
 
 class ModelFileError(MoodflixError):
-    """A model file can't be used or written; one line names it and says why."""
+    """A model file can't be read or written; the text names it and the reason."""
 
 
 class OutdatedModelError(ModelFileError):
-    """A model file was made by an older version; a new model is to be trained."""
+    """A model file was made by an older version; a new model must be trained."""
 
 
 class ModelInfo(BaseModel, frozen=True, allow_inf_nan=False):
-    """What a model file says of its model.
+    """The metadata in a model file.
 
     Attributes:
         rows: choices it was learned from, those from ``first_id`` to ``last_id``.
         seconds: processor time that learning took.
-        figures: of model and popularity on held-out rows; empty when there were too few rows.
-        below_baseline: whether it did worse than popularity on those.
-        fallback_for: number of the model that did worse, when this one is popularity.
+        figures: of model and popularity on held-out rows; empty if there were too few rows.
+        below_baseline: whether it did worse than popularity on them.
+        fallback_for: if this model is popularity, the number of the model it replaces.
     """
 
     format: int = FORMAT
@@ -54,7 +54,7 @@ class ModelInfo(BaseModel, frozen=True, allow_inf_nan=False):
     versions: dict[str, str] = Field(default_factory=lambda: {n: version(n) for n in _LIBRARIES})
 
     def summary(self, number: int) -> str:
-        """Return one line: what the model learned and how well it did."""
+        """Return one line with the number of choices and the hit rates."""
         line = f"model {number} learned {self.rows:,} choices"
         if not self.figures:
             return f"{line}, too few to hold some out"
@@ -67,12 +67,12 @@ class ModelStore:
     """The numbered models in one folder; its file ``current`` names the one in use."""
 
     def __init__(self, folder: Path) -> None:
-        """Prepare; the folder is made when something is first written."""
+        """Use ``folder``, which is created at the first write."""
         self._folder = folder
         self._current = folder / "current"
 
     def state(self) -> tuple[int, int] | None:
-        """Return what changes whenever a model is put in use; ``None`` while none is."""
+        """Return a value that changes when a model is put in use; ``None`` while none is."""
         try:
             found = self._current.stat()
         except OSError:
@@ -80,7 +80,7 @@ class ModelStore:
         return found.st_mtime_ns, found.st_ino
 
     def current(self) -> int | None:
-        """Return the number of the model in use; 0, which none has, if the file is damaged."""
+        """Return the number of the model in use; 0, which no model has, if the file is damaged."""
         try:
             return int(self._current.read_text("ascii"))
         except (FileNotFoundError, NotADirectoryError):
@@ -102,7 +102,7 @@ class ModelStore:
         return sorted(int(stem) for stem in stems if stem.isdecimal())
 
     def newest(self) -> ModelInfo | None:
-        """Return what the newest readable file says, in use or not."""
+        """Return the metadata of the newest readable file, in use or not."""
         for number in reversed(self.numbers()):
             try:
                 return self.load(number, arrays=False)[0]
@@ -113,7 +113,7 @@ class ModelStore:
     def load(
         self, number: int, *, arrays: bool = True
     ) -> tuple[ModelInfo, dict[str, Any], dict[str, Any]]:
-        """Return what a file says of its model, the arrays, and the values beside them.
+        """Return a file's metadata, its arrays and its other values.
 
         Raises:
             OutdatedModelError: the file is from an older version.
@@ -143,7 +143,7 @@ class ModelStore:
             raise self.rejected(number, "damaged, or no model of this station") from error
 
     def rejected(self, number: int, why: str) -> ModelFileError:
-        """Return the error that a file is of no use."""
+        """Return the error for a file that can't be used."""
         return ModelFileError(f"models/{self._path(number).name} is refused: {why}")
 
     def _check_format(self, number: int, found: int) -> None:
@@ -155,7 +155,7 @@ class ModelStore:
             raise OutdatedModelError(f"models/{self._path(number).name} is {why}")
 
     def save(self, about: ModelInfo, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> int:
-        """Store a model beside the last ``KEEP`` and return its number; it isn't in use yet.
+        """Store a model, not in use yet, and return its number; the last ``KEEP`` others are kept.
 
         Raises:
             ModelFileError: the folder can't be written.
@@ -174,7 +174,7 @@ class ModelStore:
         return number
 
     def lock(self) -> int | None:
-        """Return an open file that holds the trainer's lock, ``None`` while another holds it.
+        """Lock training and return the open lock file, or ``None`` if it is locked already.
 
         The lock ends when the last process that has the file open closes it or dies.
 
@@ -197,19 +197,19 @@ class ModelStore:
         return self._folder / f"{number:06}.npz"
 
     def _write(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
-        """Write a file that takes the place of ``path`` once it is whole and on the disk."""
-        spare = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        """Write a temporary file and move it to ``path`` once it is on the disk."""
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with spare.open("wb") as file:
+            with temporary.open("wb") as file:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
-            spare.replace(path)
+            temporary.replace(path)
             folder = os.open(self._folder, os.O_RDONLY)
             os.fsync(folder)
             os.close(folder)
         except OSError as error:
             with suppress(OSError):
-                spare.unlink()
+                temporary.unlink()
             raise ModelFileError(f"models/ can't be written: {error.strerror}") from error

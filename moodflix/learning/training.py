@@ -1,7 +1,7 @@
 """Trains models from the log, stores them, and keeps each process's model up to date.
 
-A thread of every process polls and counts each choice within seconds. The weights of the counts are
-fitted less often, by one process of its own at low priority for all workers.
+A thread of every process counts each choice within seconds. The weights of the counts are fitted
+less often, in one separate process at low priority for all workers.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ logger = logging.getLogger(__name__)
 
 _POLL: Final = 1.0
 _TICK: Final = 0.2
-# More new rows than these are an import, and left to the process that trains.
+# More new rows than this are an import, and left to the next training.
 _MAX_NEW_ROWS: Final = 20_000
-# Training takes a tenth of one core's time at most, and waits for a minute after it failed.
+# A pause of ten times the last training's processor time, and of a minute after a failure.
 _REST: Final = 10
 _AFTER_FAILURE: Final = 60.0
 _NICE: Final = 10
 
-# Of contexts, titles and, if they differ, weights.
+# Of contexts, titles and, unless all are 1, weights.
 Batches = Iterable[tuple[Any, ...]]
 
 
 def train(
     database: Database,
     store: ModelStore,
-    shown: Callable[[Batches], Batches] = iter,
+    progress: Callable[[Batches], Batches] = iter,
     now: datetime | None = None,
 ) -> tuple[int, ModelInfo]:
     """Train on all choices and verdicts, store and use the model; return its number and figures.
 
-    One that does worse than popularity on held-out rows is stored too, but popularity is put in
-    use. ``shown`` may look at the batches as they are read.
+    If it does worse than popularity on held-out rows, popularity is put in use instead.
+    ``progress`` wraps the batches as they are read.
 
     Raises:
         RecommenderError: the log holds no choice.
@@ -66,7 +66,7 @@ def train(
         def evidence() -> Batches:
             return feedback.evidence(session, logs.choices(session, until=last))
 
-        model = ChoiceModel().fit_stream(shown(evidence()))
+        model = ChoiceModel().fit_stream(progress(evidence()))
         if not model.rows:
             raise RecommenderError("the log holds no choice to learn from")
         below_baseline = is_below_baseline(model.figures)
@@ -94,13 +94,13 @@ def train(
 
 
 def as_row(number: int, about: ModelInfo) -> Training:
-    """Return the row that keeps the figures of a model past its file."""
+    """Return the row with the figures of a model, which stays when its file is deleted."""
     figures = about.figures
     return Training(
         number=number,
         made_at=about.made_at,
         rows=about.rows,
-        # A row held out twice is measured twice.
+        # A row may be held out twice and is then measured twice.
         held_out=min(int(figures["rows"]), about.rows) if figures else None,
         hit10=figures.get("hit10"),
         popularity_hit10=figures.get("popularity_hit10"),
@@ -109,14 +109,14 @@ def as_row(number: int, about: ModelInfo) -> Training:
 
 
 def popularity(batches: Batches) -> ChoiceModel:
-    """Return a model that knows how often films are chosen, and nothing of contexts."""
+    """Return a model that only counts how often films are chosen, in any context."""
     return ChoiceModel().fit_stream(([{}] * len(batch[1]), *batch[1:]) for batch in batches)
 
 
 def is_below_baseline(figures: Mapping[str, float]) -> bool:
     """Whether a model did worse than popularity on its held-out rows, beyond noise.
 
-    Noise is the largest standard error that a share measured on so many rows can have.
+    The noise is the largest standard error of a share measured on that many rows.
     """
     if not figures:
         return False
@@ -126,10 +126,10 @@ def is_below_baseline(figures: Mapping[str, float]) -> bool:
 
 
 def load_model(store: ModelStore, number: int) -> tuple[ChoiceModel, ModelInfo]:
-    """Return a stored model and what its file says of it.
+    """Return a stored model and its metadata.
 
     Raises:
-        ModelFileError: it can't be used; one line says why.
+        ModelFileError: it can't be used; the text says why.
     """
     from moodflix.recommend.learned import stored
 
@@ -141,7 +141,7 @@ def load_model(store: ModelStore, number: int) -> tuple[ChoiceModel, ModelInfo]:
 
 
 class Trainer:
-    """Keeps the model of this process up to date, and starts training when that is due."""
+    """Keeps the model of this process up to date and starts training when it is due."""
 
     def __init__(
         self,
@@ -149,25 +149,25 @@ class Trainer:
         database: Database,
         recommender: LearnedRecommender,
         folder: str,
-        also: Callable[[], object] = lambda: None,
+        on_new_model: Callable[[], object] = lambda: None,
     ) -> None:
         """Prepare; nothing starts before ``watch``, ``refresh`` or ``learn``.
 
-        ``also`` is called at first and with each new model, to fit what else is fitted.
+        ``on_new_model`` is called once at the start and with each new model.
         """
         self.store = ModelStore(Path(folder) / "models")
-        self.problem = ""  # what is wrong with the model in use
+        self.problem = ""  # of the model in use, for `GET /readyz`
         self._folder = folder
         self._settings = settings
         self._database = database
         self._recommender = recommender
-        self._also, self._also_due = also, True
+        self._on_new_model, self._is_new = on_new_model, True
         self._learning, self._guard = threading.Lock(), threading.Lock()
-        self._again = self._following = False
+        self._is_requested = self._is_running = False  # an update, and the thread
         self._child: subprocess.Popen[str] | None = None
         self._started = datetime.now(timezone.utc)
         self._not_before = 0.0
-        self._state: object = self  # unlike any state of the store
+        self._state: object = self  # differs from any state of the store
         self._model = ChoiceModel()
         self._counted = 0  # id of the newest row in it
         self._newest: ModelInfo | None = None  # of the newest model, in use or not
@@ -175,38 +175,38 @@ class Trainer:
         self._last_error = ""
 
     def watch(self) -> None:
-        """Follow log and store for ever."""
-        self._following = True
+        """Update the model every second, forever."""
+        self._is_running = True
         while True:
             self.learn()
             time.sleep(_POLL)
 
     def refresh(self) -> None:
-        """Follow them in the background until nothing is new; ``watch`` does so anyway."""
+        """Update the model in the background until a training in progress ends."""
         with self._guard:
-            self._again = True
-            if not self._following:
-                self._following = True
+            self._is_requested = True
+            if not self._is_running:
+                self._is_running = True
                 threading.Thread(target=self._follow, name="trainer", daemon=True).start()
 
     def learn(self) -> None:
-        """Bring the model up to the newest choice, and start training if that is due."""
+        """Update the model to the newest choice, and start training if it is due."""
         with self._learning:
             try:
                 self._reap()
                 self._load()
                 self._start_if_due(self._recount())
-                if self._also_due:
-                    self._also()
-                self._also_due, problem = False, ""
-            except Exception as error:  # noqa: BLE001 - the thread must outlive what it can't do
+                if self._is_new:
+                    self._on_new_model()
+                self._is_new, problem = False, ""
+            except Exception as error:  # noqa: BLE001 - the thread must go on
                 problem = str(error) if isinstance(error, MoodflixError) else repr(error)
             if problem and problem != self._last_error:
                 logger.warning("the context model doesn't follow the log: %s", problem)
             self._last_error = problem
 
     def close(self) -> None:
-        """End the process that trains, if there is one."""
+        """End the training process, if there is one."""
         with self._learning:
             child, self._child = self._child, None
         if child is not None:
@@ -216,23 +216,23 @@ class Trainer:
     def _follow(self) -> None:
         while True:
             with self._guard:
-                if not self._again and self._child is None:
-                    self._following = False
+                if not self._is_requested and self._child is None:
+                    self._is_running = False
                     return
-                self._again = False
+                self._is_requested = False
             self.learn()
             if self._child is not None:
                 time.sleep(_TICK)
 
     def _load(self) -> None:
-        """Take the model that is in use, if another is by now."""
+        """Load the model in use if it changed."""
         state = self.store.state()
         if state == self._state:
             return
         self._state, self._newest = state, self.store.newest()
         self._not_before = time.monotonic() + _REST * (self._newest.seconds if self._newest else 0)
         self._model, self._counted, self.problem = ChoiceModel(), 0, ""
-        self._also_due, self._is_outdated = True, False
+        self._is_new, self._is_outdated = True, False
         if state is None:
             return
         try:
@@ -244,7 +244,7 @@ class Trainer:
             logger.warning("%s", error)
             self.problem = f"; {error}"
         else:
-            # At once: the database may be away, and films are recommended without it.
+            # At once, as the database may be unavailable.
             self._recommender.model, self._counted = self._model, about.last_id
             if about.fallback_for is not None:
                 self.problem = (
@@ -253,7 +253,7 @@ class Trainer:
                 )
 
     def _recount(self) -> int:
-        """Count the rows that are new, hand the model on, and return the newest row's id."""
+        """Count new rows, give the model to the recommender, and return the newest row's id."""
         if not self._database.exists():
             raise RecommenderError("the database is missing")
         with self._database.read() as session:
@@ -264,7 +264,7 @@ class Trainer:
             if self._counted < newest <= self._counted + _MAX_NEW_ROWS:
                 batches = logs.choices(session, self._counted, newest)
                 if not self._model.rows:
-                    self._model = popularity(batches)  # which leaves no batch for the loop
+                    self._model = popularity(batches)  # consumes all batches
                 for contexts, chosen in batches:
                     self._model = self._model.updated(contexts, chosen)
                 self._counted = newest
@@ -284,18 +284,18 @@ class Trainer:
         if lock is None:
             return
         try:
-            # Another worker may have trained since we looked.
+            # Another worker may have trained meanwhile.
             if self.store.state() == self._state:
                 self._start(lock)
         finally:
             os.close(lock)
 
     def _start(self, lock: int) -> None:
-        """Start a process that trains; the lock is its own, and ends with it."""
+        """Start a training process; it inherits the lock, which ends with it."""
         url = self._database.engine.url.render_as_string(hide_password=False)
         variables = {variable("database_url"): url, variable("instance"): self._folder}
         variables |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        self._child = subprocess.Popen(  # noqa: S603 - this very program
+        self._child = subprocess.Popen(  # noqa: S603 - this program itself
             [sys.executable, "-m", __name__],
             env=os.environ | variables,
             pass_fds=(lock,),
@@ -317,7 +317,7 @@ class Trainer:
 
 
 def main() -> None:
-    """Train once, at low priority, in a process of its own."""
+    """Train once at low priority; the entry point of the training process."""
     os.nice(_NICE)
     try:
         settings = load()

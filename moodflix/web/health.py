@@ -36,7 +36,7 @@ def ready() -> Response:
         catalogue["detail"] = f"{len(station.catalogue)} films"
     except RecommenderError as error:
         catalogue = {"status": "down", "detail": str(error)}
-    rows = station.context.model.rows
+    rows = station.learned.model.rows
     trainer: Trainer = current_app.extensions["moodflix.trainer"]
     status, detail = station.llm.check()
     is_ready = database["status"] == catalogue["status"] == "up"
