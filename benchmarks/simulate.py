@@ -26,9 +26,9 @@ from scipy import stats  # type: ignore[import-untyped]
 from threadpoolctl import threadpool_limits
 
 from moodflix.films import shipped
+from moodflix.recommend.answer import OFF
 from moodflix.recommend.catalogue.ranker import Catalogue
 from moodflix.recommend.learned.model import ChoiceModel, LearnedRecommender
-from moodflix.recommend.llm.answer import OFF
 from moodflix.recommend.query import Query, Recommender
 from moodflix.simulation import (
     FILMS_SHOWN,

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from moodflix import clock
+from moodflix.recommend.answer import PARTIAL, UNAVAILABLE, USED
 from moodflix.recommend.catalogue.ranker import Catalogue
-from moodflix.recommend.llm.answer import PARTIAL, UNAVAILABLE, USED
 from moodflix.simulation import ScriptedLlm, SimulatedStation, Visitors, simulate
 from moodflix.store import logs, migration
 from moodflix.store.database import Database

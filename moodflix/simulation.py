@@ -21,9 +21,7 @@ from moodflix.films import shipped
 from moodflix.learning import training
 from moodflix.learning.files import ModelStore
 from moodflix.perception.merge import Judged, Perceived
-from moodflix.recommend.catalogue.ranker import Catalogue
-from moodflix.recommend.learned.model import LearnedRecommender
-from moodflix.recommend.llm.answer import (
+from moodflix.recommend.answer import (
     OFF,
     PARTIAL,
     UNAVAILABLE,
@@ -31,6 +29,8 @@ from moodflix.recommend.llm.answer import (
     LlmAnswer,
     Numbers,
 )
+from moodflix.recommend.catalogue.ranker import Catalogue
+from moodflix.recommend.learned.model import LearnedRecommender
 from moodflix.recommend.llm.recommender import MAX_FILMS, Candidates, LlmEvents, NoLlm
 from moodflix.recommend.query import Pick, Query
 from moodflix.requests import InferenceRequest, LogRequest

@@ -24,15 +24,14 @@ from moodflix.films.shipped import ShippedFilm
 from moodflix.perception.merge import Perceived, perceive
 from moodflix.perception.wishes import Understanding, understand
 from moodflix.recommend import fusion
+from moodflix.recommend.answer import HEARTBEAT, Event, LlmAnswer, Named, Queued, Recommendation
 from moodflix.recommend.catalogue.ranker import Catalogue
 from moodflix.recommend.catalogue.reasons import Facts, explain
 from moodflix.recommend.fusion import Fused, RankedList, evidence_weight, fuse, with_exploration
 from moodflix.recommend.learned.model import LearnedRecommender
-from moodflix.recommend.llm.answer import LlmAnswer, Named, Queued
 from moodflix.recommend.llm.prompt import MAX_CANDIDATES
 from moodflix.recommend.llm.recommender import NoLlm, OllamaRecommender
 from moodflix.recommend.query import Pick, Query, Recommender, admissible
-from moodflix.recommendation import HEARTBEAT, Event, Recommendation
 from moodflix.requests import CONTEXT, Environment, FeedbackRequest, InferenceRequest, LogRow
 from moodflix.store import answers, feedback, films, logs
 from moodflix.store.answers import StoredAnswer, StoredPick

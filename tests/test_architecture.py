@@ -23,9 +23,9 @@ films
 requests
 store perception
 log_csv recommend.query
+recommend.answer
 recommend.fusion recommend.catalogue recommend.learned recommend.llm
 recommend learning
-recommendation
 station
 simulation
 doctor demo

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from moodflix.errors import LlmBusyError, LlmError
-from moodflix.recommend.llm.answer import Queued, Waiting
+from moodflix.recommend.answer import Queued, Waiting
 from moodflix.recommend.llm.limits import Breaker, Deadline, Queue
 from tests.server import await_condition
 

@@ -12,7 +12,7 @@ from flask.cli import with_appcontext
 
 from moodflix.cli.common import migrated_database, one_line_errors
 from moodflix.learning.training import Trainer
-from moodflix.recommendation import Recommendation
+from moodflix.recommend.answer import Recommendation
 from moodflix.requests import InferenceRequest, read
 from moodflix.station import Station
 

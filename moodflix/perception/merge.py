@@ -73,7 +73,8 @@ class Perceived:
 
 def perceive(request: InferenceRequest, words: Understanding) -> Perceived:
     """Wait until frames and clip are read, and merge all that is perceived."""
-    return merge(request, words, _worker.read(request.images, request.audio))
+    sent = request.images or request.audio
+    return merge(request, words, _worker.read(request.images, request.audio) if sent else {})
 
 
 def merge(

@@ -14,8 +14,7 @@ from moodflix.errors import InvalidInputError, LlmError
 from moodflix.learning.training import Trainer
 from moodflix.perception.merge import perceive
 from moodflix.perception.wishes import understand
-from moodflix.recommend.llm.answer import UNAVAILABLE
-from moodflix.recommendation import HEARTBEAT, Event, Recommendation
+from moodflix.recommend.answer import HEARTBEAT, UNAVAILABLE, Event, Recommendation
 from moodflix.requests import (
     COLUMNS,
     FeedbackRequest,

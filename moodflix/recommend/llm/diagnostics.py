@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from moodflix.errors import LlmError
+from moodflix.recommend.answer import Numbers, answer_of
 from moodflix.recommend.llm import client
-from moodflix.recommend.llm.answer import Numbers, answer_of
 from moodflix.recommend.llm.client import RESTART, OllamaError, TooLongError
 from moodflix.recommend.llm.limits import Deadline
 from moodflix.recommend.llm.recommender import OllamaRecommender

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from moodflix.errors import LlmBusyError, LlmError
-from moodflix.recommend.llm.answer import Queued, Waiting
+from moodflix.recommend.answer import Queued, Waiting
 
 WAITING_SECONDS: Final = 1.0
 _FIRST_PAUSE: Final = 5.0

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from moodflix.config import Settings, variable
 from moodflix.errors import ConfigError, LlmBusyError, LlmError
-from moodflix.recommend.llm import client, prompt
-from moodflix.recommend.llm.answer import (
+from moodflix.recommend.answer import (
     OFF,
     PARTIAL,
     UNAVAILABLE,
@@ -23,6 +22,7 @@ from moodflix.recommend.llm.answer import (
     Waiting,
     answer_of,
 )
+from moodflix.recommend.llm import client, prompt
 from moodflix.recommend.llm.client import OllamaError
 from moodflix.recommend.llm.limits import Breaker, Deadline, Queue
 from moodflix.recommend.llm.reply import Reply, parse
