@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ from flask.testing import FlaskClient, FlaskCliRunner
 from sqlalchemy import inspect, text
 
 from moodflix.errors import SchemaError
-from moodflix.store import migration
+from moodflix.requests import FeedbackRequest
+from moodflix.store import feedback, migration
 from moodflix.store.database import Database
 from moodflix.store.models import Base, Film
 from tests.conftest import MakeApp
@@ -38,6 +40,21 @@ def test_migrations_go_down_and_up_again(database: Database) -> None:
     assert migration.state(database)[0] is None
     assert migration.upgrade(database) > 400
     assert migration.differences(database) == []
+
+
+def test_a_downgrade_keeps_one_verdict_where_titles_are_one_again(database: Database) -> None:
+    with database.write() as session:
+        for title in ("mother! (2017)", "Mother (2009)"):
+            verdict = {"visitor": "visitor-1", "movieTitle": title, "verdict": "loved"}
+            feedback.save(
+                session, FeedbackRequest.model_validate(verdict), datetime.now(timezone.utc)
+            )
+    config = migration.alembic_config()
+    with database.write() as session:
+        config.attributes["connection"] = session.connection()
+        command.downgrade(config, "0008")
+    with database.read() as session:
+        assert session.scalars(text("SELECT film_key FROM feedback")).all() == ["mother"]
 
 
 def test_the_file_survives_a_power_cut_by_its_settings(database: Database) -> None:

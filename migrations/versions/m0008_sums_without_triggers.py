@@ -1,4 +1,4 @@
-"""The dashboard's sums without triggers; a choice from a clock that is ahead counts as it came.
+"""The dashboard's sums without triggers; a choice dated ahead counts by when it was received.
 
 The new tables are empty: ``moodflix.store.migration`` fills them in the same transaction.
 """
@@ -62,6 +62,6 @@ def _correct_clocks() -> None:
 
 
 def downgrade() -> None:
-    """Take back; the version before had triggers besides, and needs a copy made before."""
+    """Undo, but without the triggers of 0007: going back needs a copy of the database."""
     for table in ("film_tallies", "tallies"):
         op.drop_table(table)

@@ -1,7 +1,6 @@
-"""A row a film, and its names in a table of their own; choices, picks and verdicts refer to films.
+"""One row per film, and a table of film names; choices, picks and verdicts refer to films.
 
-The references are empty: ``moodflix.store.migration`` fills them once it has brought in the films
-that ship.
+The references are empty: ``moodflix.store.migration`` fills them after importing the shipped films.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ def upgrade() -> None:
     op.create_index("ix_film_names_head_year", "film_names", ["head", "year"])
     op.create_index("ix_film_names_tail_year", "film_names", ["tail", "year"])
     for table in _REFERRING:
-        # Not Alembic's add_column: SQLite would copy the table for a constraint of its own.
+        # Not Alembic's add_column, which copies a SQLite table to add a constraint.
         op.execute(
             f"ALTER TABLE {table} ADD COLUMN film_id INTEGER "
             f"CONSTRAINT fk_{table}_film_id REFERENCES films (id)"
@@ -108,14 +107,15 @@ def downgrade() -> None:
     for table in _REFERRING:
         keys = connection.execute(sa.text(f"SELECT DISTINCT film_key FROM {table}")).scalars()  # noqa: S608
         undated = [{"old": key, "new": titles.key(key)} for key in keys if titles.key(key) != key]
-        if undated and table == "feedback":
-            twins = "SELECT visitor FROM feedback WHERE film_key = :old"
-            twin = f"DELETE FROM feedback WHERE film_key = :new AND visitor IN ({twins})"  # noqa: S608
-            connection.execute(sa.text(twin), undated)
-        if undated:
+        # One by one: two films of a visitor may become one.
+        for change in undated:
+            if table == "feedback":
+                visitors = "SELECT visitor FROM feedback WHERE film_key = :old"
+                other = f"DELETE FROM feedback WHERE film_key = :new AND visitor IN ({visitors})"  # noqa: S608
+                connection.execute(sa.text(other), change)
             spelled = f"UPDATE {table} SET film_key = :new WHERE film_key = :old"  # noqa: S608
-            connection.execute(sa.text(spelled), undated)
-        # SQLite forgets what a constraint of a column is called.
+            connection.execute(sa.text(spelled), change)
+        # SQLite doesn't keep the name of a column's constraint.
         names = {"fk": "fk_%(table_name)s_%(column_0_name)s"}
         with op.batch_alter_table(table, naming_convention=names) as batch:
             batch.drop_constraint(f"fk_{table}_film_id", type_="foreignkey")

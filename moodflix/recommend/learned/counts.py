@@ -3,8 +3,8 @@
 A film's probability is a blend of three: its popularity; a mixture of popularities (of all time,
 recent ones, and the mean over places) and of p(film | value) per field; and that mixture times
 weighted lifts p(film | value) / p(film). Each p(film | value) is shrunk to popularity (of a place:
-to the mean over places), so that a value never seen is as if unknown. A field is one column of the
-value codes, or two taken together.
+to the mean over places), so that a new value counts as unknown. A field is one column of the value
+codes, or two combined.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Field = tuple[int, ...]
 
 WIDTH: Final = 1 << 16  # value codes of a column
-RATES: Final = 1  # at which popularity may drift
+RATES: Final = 1  # number of drift rates of popularity
 POPULARITIES: Final = RATES + 2  # all time, recent at each rate, over places
 ALL_TIME: Final = 0
 OVER_PLACES: Final = -1
 EPSILON: Final = 1e-12
-MAX_CELLS: Final = 3_000_000  # of a dense array that is worked on at a time
+MAX_CELLS: Final = 3_000_000  # the largest dense array at a time
 _RECENT_ROWS: Final = 100_000
-_BLOCKS: Final = 64  # of rows in which tastes stand still
+_BLOCKS: Final = 64  # of rows, within which tastes are constant
 
 
 class Rows(NamedTuple):
@@ -47,8 +47,8 @@ class Plan:
     """What to count.
 
     Attributes:
-        films: how many there are.
-        place: the column that says where a row is from.
+        films: their number.
+        place: the column of a row's place.
         drifts: of each recent popularity, the variance a row adds to the logarithm of a share.
         fields: those whose values are counted.
     """
@@ -68,7 +68,7 @@ class Counts:
         recent: shapes and rates of the films' gamma distributions (2 x drifts x films).
         over_places: sum over places of each film's share of the choices there.
         tables: sparse counts, values x films; value 0, unknown, is empty.
-        pairs: the joint codes that the values of a field of two columns stand for, in order.
+        pairs: the joint codes of the values of each field of two columns, in order.
     """
 
     plan: Plan
@@ -89,7 +89,7 @@ class Counts:
 
     @classmethod
     def of(cls, plan: Plan, rows: Rows, pairs: dict[Field, Array] | None = None) -> Counts:
-        """Count rows; pairs of values other than ``pairs`` are left out."""
+        """Count rows; with ``pairs``, other pairs of values are left out."""
         codes, films, weights = rows
         if pairs is None:
             two = (field for field in plan.fields if len(field) > 1)
@@ -127,7 +127,7 @@ class Counts:
         return Counts(plan, further.chosen, recent, over_places, tables, self.pairs)
 
     def prior(self, field: Field) -> Array:
-        """Return the share of each film where nothing is known of a field's value."""
+        """Return the share of each film for an unknown value of a field."""
         shares: Array = self.shares[OVER_PLACES if self.plan.place in field else ALL_TIME]
         return shares
 
@@ -172,7 +172,7 @@ class Weights:
     blend: Array = dataclasses.field(default_factory=lambda: np.eye(1, 3)[0])
 
     def trimmed(self) -> Weights:
-        """Return the same weights without the fields that make no difference."""
+        """Return the same weights without the fields that have no effect."""
         kept = (self.mixture + self.lifts > 0) & (self.blend[0] < 1)
         lists = ("mixture", "alphas", "lifts", "kappas")
         take = {name: getattr(self, name)[kept] for name in lists}
@@ -245,8 +245,8 @@ def joint_codes(codes: Array, field: Field) -> Array:
 def _followed(recent: Array, plan: Plan, rows: Rows) -> Array:
     """Return the gamma distributions of the films' shares after further rows.
 
-    Before each block a distribution widens as the logarithm of a share wanders: what is chosen
-    often forgets fast, what is rare slowly (Smith and Miller 1986, their discount by precision).
+    Before each block a distribution widens by the drift of a share's logarithm: frequent films
+    forget fast, rare ones slowly (Smith and Miller 1986, with a discount by precision).
     """
     drifts = np.array(plan.drifts)[:, None]
     block = np.arange(len(rows.films)) // (1 + len(rows.films) // _BLOCKS)
@@ -279,7 +279,7 @@ def _table(values: Array, films: Array, weights: Array, size: int) -> Any:
 
 def _sum(one: Any, other: Any) -> Any:
     shape = tuple(max(sizes) for sizes in zip(one.shape, other.shape, strict=True))
-    # The model that answers meanwhile keeps its own.
+    # A copy, as the model in use still reads the table.
     one = one.copy()
     for table in (one, other):
         table.resize(shape)

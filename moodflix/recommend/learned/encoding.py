@@ -1,4 +1,4 @@
-"""Contexts as small integers: texts are cleaned and, where a bin is known, binned."""
+"""Encodes contexts as small integers: texts are cleaned and, where possible, binned."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from moodflix.requests import CONTEXT
 Codes = np.ndarray[Any, np.dtype[np.uint16]]
 Context = Mapping[str, Any]
 
-# About 10 km, learned beside the city, which may be misspelled or absent.
+# Coordinates to about 10 km, besides the city, which may be misspelled or absent.
 PLACE: Final = "place"
 COLUMNS: Final = (*CONTEXT, PLACE)
 MAX_WORDS = 20_000  # of a column; further ones count as unknown
@@ -29,7 +29,7 @@ def _weekend(text: str) -> str | None:
     return None if day is None else str(day in ("saturday", "sunday"))
 
 
-# What is learned by: name -> column and the bin of its word. A word without a bin stays itself.
+# Name -> column, and the function that returns the bin of a word in it.
 FIELDS: Final[dict[str, tuple[str, Callable[[str], str | None]]]] = {
     "city": ("city", titles.key),
     "lat": ("lat", str),
@@ -50,7 +50,7 @@ FIELDS: Final[dict[str, tuple[str, Callable[[str], str | None]]]] = {
     "tone word": ("tone", str),
 }
 NAMES: Final = tuple(FIELDS)
-# The first of these that tells places apart is the place of a row.
+# The first of these columns that varies is a row's place.
 PLACES: Final = tuple(NAMES.index(name) for name in ("city", PLACE, "lat", "lon"))
 
 
@@ -93,7 +93,7 @@ class ContextTable:
 
 
 class _Memo(dict[Any, int]):
-    """Remembers the word code of each text of a column, and numbers the words."""
+    """Caches the word code of each text of a column, and numbers the words."""
 
     def __init__(self, column: str, words: dict[str, int]) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ def _word(column: str, text: Any) -> str:
     if text in vocabulary.PLACEHOLDERS:
         return ""
     value = vocabulary.number(text) if column in ("lat", "lon", "temperature") else None
-    # A GPS fix or a sensor never reads the same twice.
+    # Rounded, as readings of a GPS or a sensor vary.
     return text if value is None else f"{value:{'.3g' if column == 'temperature' else '.2f'}}"
 
 
@@ -138,14 +138,14 @@ class Encode(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def extended(self, table: ContextTable) -> Encode:
-        """Return a copy that knows the values of further contexts too; the bins stay."""
+        """Return a copy with the values of further contexts added; the bins are kept."""
         other = Encode()
         other.edges_, other.values_ = self.edges_, [dict(values) for values in self.values_]
         other._add(table)
         return other
 
     def transform(self, X: ContextTable | Sequence[Context]) -> Codes:  # noqa: N803
-        """Return the value codes; a word never learned may still have a bin that was."""
+        """Return the value codes; also of a new word, if its bin is known."""
         table = _table(X)
         codes = np.empty((len(table), len(NAMES)), dtype=np.uint16)
         for at, (name, values) in enumerate(zip(NAMES, self.values_, strict=True)):
@@ -163,7 +163,7 @@ class Encode(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                     values.setdefault(value, len(values) + 1)
 
     def _value(self, name: str, word: str) -> str | None:
-        """Return what a word stands for in a field."""
+        """Return the value of a word in a field: its bin."""
         degrees = vocabulary.number(word) if name == "quantile" else None
         if degrees is None:
             return FIELDS[name][1](word)
@@ -175,7 +175,7 @@ def _table(contexts: ContextTable | Sequence[Context]) -> ContextTable:
 
 
 def _edges(table: ContextTable) -> list[float]:
-    """Return bounds that part the temperatures into bins of like size."""
+    """Return the bounds of temperature bins with about the same number of rows."""
     degrees = [vocabulary.number(word) for word in table.words["temperature"]]
     counts = np.bincount(table.codes[:, COLUMNS.index("temperature")], minlength=len(degrees) + 1)
     read = sorted((at, n) for at, n in zip(degrees, counts[1:], strict=True) if at is not None)

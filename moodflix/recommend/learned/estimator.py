@@ -1,4 +1,4 @@
-"""The estimator of the pipeline: counts every row, weights the counts by what held-out rows say."""
+"""The estimator of the pipeline: counts all rows and fits the counts' weights on held-out rows."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from moodflix.recommend.learned.counts import WIDTH, Array, Counts, Plan, Rows, Weights
 from moodflix.recommend.learned.fitting import fit_weights
 
-MIN_ROWS: Final = 40  # of fewer, only popularity is learned
+MIN_ROWS: Final = 40  # with fewer, only popularity is learned
 # Weights are fitted on the newest rows; all are counted.
 _WINDOW: Final = 100_000
-# Of the recent popularities: how far the logarithm of a share wanders in the window, its variance.
+# For each recent popularity, the variance of the drift of a share's logarithm over the window.
 _DRIFTS: Final = (8.0,)
 
 
 class ChoiceEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Learns which class goes with which value codes (0 is unknown), from rows in time order.
+    """Predicts the class from value codes (0 is unknown); rows are in time order.
 
     Args:
-        places: columns one of which, the first that varies, says where a row is from.
-        seed: of what is held out.
+        places: columns of places; the first that varies is a row's place.
+        seed: for the choice of held-out rows.
     """
 
     def __init__(self, places: Sequence[int] = (), seed: int = 0) -> None:
@@ -40,7 +40,7 @@ class ChoiceEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError("Unknown label type: continuous")
         self.classes_, films = np.unique(labels, return_inverse=True)
         rows = _rows(codes, films, sample_weight)
-        # Unknown and one known value are one place.
+        # A column of unknown and one known value doesn't vary.
         varied = (at for at in self.places if len(np.unique(rows.codes[:, at])) > 2)  # noqa: PLR2004
         drifts = tuple(drift / min(len(films), _WINDOW) for drift in _DRIFTS)
         plan = Plan(len(self.classes_), next(varied, None), drifts)
@@ -53,7 +53,7 @@ class ChoiceEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def extended(self, X: Any, y: Any, sample_weight: Any = None) -> ChoiceEstimator:  # noqa: N803
-        """Return a copy that counted further rows, of new classes too; the weights are kept."""
+        """Return a copy with further rows counted, also of new classes; the weights are kept."""
         check_is_fitted(self)
         codes = validate_data(self, X, reset=False)
         other = copy.copy(self)
@@ -78,7 +78,7 @@ class ChoiceEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        # Measures are cut to whole numbers: it is for codes.
+        # Its inputs are codes: scikit-learn's checks send measures, which become whole numbers.
         tags.classifier_tags.poor_score = True
         return tags
 

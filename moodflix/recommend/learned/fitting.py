@@ -28,25 +28,25 @@ from moodflix.recommend.learned.counts import (
 from moodflix.recommend.learned.likelihood import em, judge, newton, partition
 
 _FOLDS: Final = 5
-_MAX_FOLDED_ROWS: Final = 5_000  # of more, one fold is enough
+_MAX_FOLDED_ROWS: Final = 5_000  # with more, one fold is enough
 _MAX_HELD_OUT: Final = 4_000  # rows of a fold
 _MIN_HELD_OUT: Final = 20  # in all, to learn anything from
 _MAX_SINGLES, _MAX_PAIRS, _PAIRED = 10, 4, 6
-_SAMPLES: Final = 256  # films that stand for all in a partition sum
+_SAMPLES: Final = 256  # films drawn to estimate a partition sum
 _MAX_JUDGED: Final = 10_000_000  # cells
 _MIN_SHARE: Final = 0.01  # of the mixture
 _ALPHAS: Final = (2.0, 10.0, 50.0, 250.0)
 _KAPPAS: Final = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
-_KAPPA_ROWS: Final = 400  # that choose the kappas
+_KAPPA_ROWS: Final = 400  # on which the kappas are fitted
 _FIGURES: Final = ("hit10", "ndcg10", "log_loss")  # of ``judge``
 _Z_FIELD: Final = 2  # standard errors by which a field must gain
-_Z_MODEL: Final = 3  # by which the model, the best of many, must
-_COMPARED: Final = 20_000  # rows that decide whether two columns are one
+_Z_MODEL: Final = 3  # by which the model must; more, as it is the best of many
+_COMPARED: Final = 20_000  # rows on which columns are compared for being equal
 
 
 @dataclass
 class HeldOut:
-    """Held-out rows, their weights adding up to 1 over all folds, and counts of the others."""
+    """Held-out rows, with weights that add up to 1 over all folds, and counts of the other rows."""
 
     counts: Counts
     rows: Rows
@@ -74,9 +74,9 @@ class HeldOut:
 def fit_weights(plan: Plan, rows: Rows, seed: int) -> tuple[Weights, dict[str, float]]:
     """Return weights fitted on held-out rows, and figures on rows they were not fitted on.
 
-    Rows held out at random and the last ones count alike: a drift is followed, and following costs
-    little where there is none. The weights are popularity's, and the figures as well, unless that
-    is clearly beaten; there are no figures where too few rows can be held out.
+    Rows held out at random and the newest rows count equally: this follows a drift and costs little
+    if there is none. Weights and figures are those of popularity unless it is clearly beaten; there
+    are no figures if too few rows can be held out.
     """
     return WeightFitter(plan, rows, seed).fit()
 
@@ -85,7 +85,7 @@ class WeightFitter:
     """Fits the weights of one data set; see ``fit_weights``."""
 
     def __init__(self, plan: Plan, rows: Rows, seed: int) -> None:
-        """Take the rows to hold out from, and what is counted beside the fields."""
+        """Fit on ``rows``; the fields of ``plan`` are chosen here."""
         self.plan, self.rows, self.seed = plan, rows, seed
         self.alphas: dict[Field, float] = {}
         self.rng = np.random.default_rng(seed)
@@ -133,7 +133,7 @@ class WeightFitter:
                 if not len(counted):
                     continue
                 counts = Counts.of(plan, self.rows.take(counted))
-                # No weight makes a film likely that was never chosen before.
+                # A film without counts is unlikely under any weights.
                 kept = held[counts.chosen[self.rows.films[held]] > 0]
                 if len(kept) > _MAX_HELD_OUT:
                     rng = np.random.default_rng(self.seed)
@@ -147,7 +147,7 @@ class WeightFitter:
         return made
 
     def _screened(self) -> list[Field]:
-        """Return the fields that gain something by themselves, or more together than apart."""
+        """Return columns that gain likelihood, and pairs that gain more than either column."""
         gains = self._gains(self._columns())
         singles = _best(gains, _MAX_SINGLES)
         pairs = [
@@ -160,7 +160,7 @@ class WeightFitter:
         return singles + _best(more, _MAX_PAIRS)
 
     def _columns(self) -> list[Field]:
-        """Return the columns that vary, none that only repeats an earlier one."""
+        """Return the columns that vary and don't repeat an earlier one."""
         newest = self.rows.codes[-_COMPARED:].astype(np.int64)
         sizes: dict[Field, int] = {}
         for column in range(newest.shape[1]):
@@ -171,7 +171,7 @@ class WeightFitter:
         return list(sizes)
 
     def _gains(self, fields: Sequence[Field]) -> dict[Field, float]:
-        """Return how much likelier than popularity each field makes rows, if it clearly does."""
+        """Return the gain in log-likelihood over popularity of each field with a clear one."""
         parts = self._held_out(fields) if fields else []
         if not parts:
             return {}
@@ -195,10 +195,10 @@ class WeightFitter:
         return np.stack(parts, axis=1)
 
     def bases(self, parts: Sequence[HeldOut], fields: Sequence[Field]) -> Iterator[Weights]:
-        """Yield what may be lifted: a mixture of popularities and all fields, or of the former.
+        """Yield the mixtures to be lifted: popularities with all fields, and popularities alone.
 
-        Where each of several columns is followed at times the first is likelier, where they act
-        at once the second.
+        The first fits better if each choice follows one of several columns, the second if the
+        columns act together.
         """
         stacked, weights = _joined((self._parts(held, fields), held.rows.weights) for held in parts)
         alphas, zero = np.array([self.alphas[each] for each in fields]), np.zeros(len(fields))
@@ -213,7 +213,7 @@ class WeightFitter:
     def _tried(
         self, base: Weights, halves: Sequence[Sequence[HeldOut]]
     ) -> tuple[float, Weights, list[SampledSoftmax]]:
-        """Return how likely a base makes each half of the rows, lifted by the other half."""
+        """Return the log-likelihood of each half of the rows, with lifts fitted on the other."""
         softmaxes = [
             SampledSoftmax.joined([SampledSoftmax.drawn(held, base, self.rng) for held in half])
             for half in halves
@@ -317,7 +317,7 @@ class SampledSoftmax:
 
 
 def fit_kappas(softmax: SampledSoftmax) -> Array:
-    """Return the shrinkage of each field's lifts under which a first small step gains most."""
+    """Return the shrinkage of each field's lifts with the largest gain at two trial exponents."""
     best, kappas = np.full(softmax.chosen.shape[2], -np.inf), np.ones(softmax.chosen.shape[2])
     shares = np.exp(softmax.offset)[:, None]
     shares /= shares.sum(axis=2, keepdims=True)
@@ -338,9 +338,9 @@ def fit_lifts(softmax: SampledSoftmax, base: Weights) -> Weights:
     return replace(base, blend=em(softmax.parts(base), weights, prior=2 / len(weights)))
 
 
-def _best(gains: dict[Field, float], most: int) -> list[Field]:
+def _best(gains: dict[Field, float], n: int) -> list[Field]:
     ranked = sorted(gains.items(), key=itemgetter(1), reverse=True)
-    return [field for field, gain in ranked[:most] if gain > 0]
+    return [field for field, gain in ranked[:n] if gain > 0]
 
 
 def _mean(values: Array, weights: Array) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""The arithmetic of fitting: what makes held-out rows likeliest, and how well they are met."""
+"""The arithmetic of fitting: maximum likelihood and the figures of held-out rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TOP: Final = 10
 
 
 def newton(features: Array, offset: Array, weights: Array) -> Array:
-    """Return exponents that make the rows likeliest, none below 0, by penalised Newton steps.
+    """Return the non-negative exponents of maximum likelihood, by penalised Newton steps.
 
     The penalty of each is a standard error of its slope at 0, so that noise gets no weight.
     """
@@ -58,7 +58,7 @@ def partition(features: Array, offset: Array, exponents: Array) -> tuple[Array, 
 
 
 def em(parts: Array, weights: Array, steps: int = 60, prior: float = 0.0) -> Array:
-    """Return the shares of a mixture that make rows likeliest (Dempster, Laird and Rubin 1977).
+    """Return the shares of a mixture of maximum likelihood (Dempster, Laird and Rubin 1977).
 
     ``prior`` is added to the share of the first part in each step.
     """
@@ -72,7 +72,7 @@ def em(parts: Array, weights: Array, steps: int = 60, prior: float = 0.0) -> Arr
 
 
 def judge(shares: Array, films: Array) -> tuple[Array, Array, Array]:
-    """Return hit and NDCG at 10 and log loss of each row; equal shares meet halfway."""
+    """Return hit and NDCG at 10 and log loss of each row; films with equal shares share a rank."""
     own = np.take_along_axis(shares, films[:, None], axis=1)
     rank = (shares > own).sum(axis=1) + ((shares == own).sum(axis=1) - 1) / 2
     hit = rank < _TOP

@@ -1,4 +1,4 @@
-"""The scikit-learn pipeline learned from the logs: which film is chosen in which context."""
+"""The learned model: a scikit-learn pipeline that predicts which film is chosen in a context."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class ChoiceModel:
         figures: on held-out rows: ``rows``, and ``hit10``, ``ndcg10`` and ``log_loss`` of the model
             and, prefixed ``popularity_``, of popularity; empty when there were too few rows.
         pipeline: encoding and estimating; ``None`` before the first choice.
-        films: key of a film -> film, the place of its title in ``titles``.
+        films: key of a film -> its number, which is its index in ``titles``.
         titles: the films' titles as last spelled.
     """
 
     def __init__(self) -> None:
-        """Start knowing nothing."""
+        """Start with no choices."""
         self.rows = 0
         self.figures: dict[str, float] = {}
         self.pipeline: Any = None
@@ -39,7 +39,7 @@ class ChoiceModel:
     def fit(self, X: Sequence[Context], y: Sequence[str]) -> ChoiceModel:  # noqa: N803
         """Learn from contexts (any of the ten columns, as text) and the titles chosen in them.
 
-        Films are told apart by ``shipped.key_of``; rows are in time order when they have one.
+        A film's key is ``shipped.key_of`` its title; rows are in time order if they have one.
         """
         begins = range(0, len(X), _BATCH)
         return self.fit_stream((X[at : at + _BATCH], y[at : at + _BATCH]) for at in begins)
@@ -65,7 +65,7 @@ class ChoiceModel:
         return self
 
     def updated(self, X: Sequence[Context], y: Sequence[str]) -> ChoiceModel:  # noqa: N803
-        """Return a model that counted further rows as well; the weights are kept."""
+        """Return a model with further rows counted; the weights are kept."""
         if self.pipeline is None:
             return ChoiceModel().fit(X, y)
         from moodflix.recommend.learned.encoding import ContextTable
@@ -108,7 +108,7 @@ class ChoiceModel:
         return [(self.titles[film], float(shares[film])) for film in best]
 
     def _films_of(self, chosen: Sequence[str], weights: Any = None) -> tuple[Any, Any, Any]:
-        """Return films and weights of the titles that are titles at all, and their rows."""
+        """Return film numbers, weights and rows of the titles that are not blank."""
         import numpy as np
 
         films = np.empty(len(chosen), dtype=np.int32)
@@ -138,12 +138,12 @@ def pipeline_of(encode: Any = None, estimate: Any = None) -> Any:
 
 
 class LearnedRecommender:
-    """Ranks by whichever model was learned last; an empty list before the first."""
+    """Ranks with the newest model; an empty list before the first."""
 
     name = LEARNED
 
     def __init__(self) -> None:
-        """Start with a model that knows nothing."""
+        """Start with an empty model."""
         self.model = ChoiceModel()
 
     def rank(self, query: Query, n: int) -> list[Pick]:

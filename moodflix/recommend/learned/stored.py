@@ -1,4 +1,4 @@
-"""A learned model as arrays and JSON-able values, and back, checked in every part."""
+"""Converts a learned model to arrays and JSON values, and back with every value checked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from moodflix.recommend.learned.model import ChoiceModel, pipeline_of
 
 
 def to_arrays(model: ChoiceModel) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Return all that was learned.
+    """Return the arrays and values of a model.
 
     Raises:
         ValueError: nothing was learned.
@@ -54,10 +54,10 @@ def to_arrays(model: ChoiceModel) -> tuple[dict[str, Array], dict[str, Any]]:
 
 
 def from_arrays(arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> ChoiceModel:
-    """Return the model that ``to_arrays`` was given.
+    """Return the model of these arrays and values.
 
     Raises:
-        ValueError: something is missing or impossible; one line says what.
+        ValueError: something is missing or invalid; the text says what.
     """
     try:
         stored = _Meta.model_validate(meta)
