@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 from sqlalchemy import bindparam, func, insert, or_, select
 from sqlalchemy.orm import Session, aliased
@@ -111,7 +112,7 @@ def origin(
     listed the film. If the title means several films equally well, it is the one listed.
     """
     [meant] = films.meant(session, [(title, None)])
-    keys = [film.film_key for film in meant] or [titles.film_key(title)]
+    keys = list(map(attrgetter("film_key"), meant)) or [titles.film_key(title)]
     named = inference_id and session.scalar(_NAMED, {"id": inference_id})
     within = {"id": named} if named else {"since": now - LINK_WINDOW, "now": now}
     key = {"keys": keys, "key": keys[0], "from": f"{keys[0]} (0", "to": f"{keys[0]} (9999)"}
