@@ -229,5 +229,5 @@ def test_any_title_is_kept_or_refused_by_name(
         return
     assert answered.get_json() == SAVED
     with database.read() as session:
-        kept = session.get_one(Feedback, (visitor, titles.key(title)))
+        kept = session.get_one(Feedback, (visitor, titles.film_key(title)))
         assert (kept.title, kept.verdict) == (title, "disliked")
