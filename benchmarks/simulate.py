@@ -26,6 +26,7 @@ from scipy import stats  # type: ignore[import-untyped]
 from threadpoolctl import threadpool_limits
 
 from moodflix.films import shipped
+from moodflix.instance import Instance
 from moodflix.recommend.answer import OFF
 from moodflix.recommend.catalogue.ranker import Catalogue
 from moodflix.recommend.learned.model import ChoiceModel, LearnedRecommender
@@ -118,7 +119,7 @@ def stations(folder: Path) -> Iterator[tuple[str, Station]]:
         place.mkdir()
         file = shutil.copy(migrated, place)
         database = Database(f"sqlite:///{file}", durable=False)
-        return SimulatedStation(database, place, catalogue, script)
+        return SimulatedStation(database, Instance(place), catalogue, script)
 
     yield "catalogue only", Alone(catalogue)
     yield "learned only", Alone(LearnedRecommender())

@@ -19,7 +19,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     # Imported here to keep `import moodflix` cheap.
     from flask import Flask
 
-    from moodflix import cli, config, web
+    from moodflix import cli, config, instance, web
     from moodflix.learning.training import Trainer
     from moodflix.recommend.catalogue.ranker import Catalogue
     from moodflix.recommend.learned.model import LearnedRecommender
@@ -36,7 +36,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     station = Station(database, Catalogue(), learned, llm.build(settings), settings)
     app.extensions["moodflix.station"] = station
     app.extensions["moodflix.trainer"] = Trainer(
-        settings, database, learned, app.instance_path, station.refit_weights
+        settings, database, learned, instance.of(app), station.refit_weights
     )
     web.init_app(app)
     cli.init_app(app)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from moodflix import clock
+from moodflix.instance import Instance
 from moodflix.recommend.answer import PARTIAL, UNAVAILABLE, USED
 from moodflix.recommend.catalogue.ranker import Catalogue
 from moodflix.simulation import ScriptedLlm, SimulatedStation, Visitors, simulate
@@ -21,7 +22,6 @@ from moodflix.store import logs, migration
 from moodflix.store.database import Database
 from moodflix.vocabulary import FACE, HAND, WORDS
 
-_NAME: Final = "demo.sqlite3"
 # Visitors of a working day and of any other.
 _PER_DAY: Final = (22, 32)
 _SOURCES: Final = {HAND: 0.3, WORDS: 0.3, FACE: 0.4}
@@ -32,21 +32,16 @@ _LLM_QUALITY: Final = 0.4
 _REFIT_DAYS: Final = 14
 
 
-def path(instance_path: str) -> Path:
-    """Return where the sample is, if there is one."""
-    return Path(instance_path) / _NAME
-
-
-def remove(instance_path: str) -> bool:
+def remove(instance: Instance) -> bool:
     """Delete the sample, and the leftovers of a killed load; return whether there was any."""
-    found = list(Path(instance_path).glob(f"{_NAME}*"))
+    found = list(instance.folder.glob(f"{instance.sample.name}*"))
     for each in found:
         shutil.rmtree(each) if each.is_dir() else each.unlink()
     return bool(found)
 
 
 def load(  # noqa: PLR0913, PLR0917 - when and where a sample is made
-    instance_path: str,
+    instance: Instance,
     days: int,
     seed: int,
     now: datetime,
@@ -60,14 +55,15 @@ def load(  # noqa: PLR0913, PLR0917 - when and where a sample is made
     Raises:
         DatabaseUnavailableError: it can't be stored.
     """
-    place = path(instance_path)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{_NAME}.", dir=place.parent) as folder:
-        database = Database(f"sqlite:///{folder}/{_NAME}", zone=zone, durable=False)
+    instance.folder.mkdir(parents=True, exist_ok=True)
+    prefix = f"{instance.sample.name}."
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=instance.folder) as folder:
+        spare = Instance(Path(folder))
+        database = Database(f"sqlite:///{spare.sample}", zone=zone, durable=False)
         try:
             migration.upgrade(database)
             script = ScriptedLlm(_LLM_QUALITY)
-            station = SimulatedStation(database, Path(folder), Catalogue(), script)
+            station = SimulatedStation(database, spare, Catalogue(), script)
             visitors = Visitors(seed, _PER_DAY, _SOURCES, zone)
             for number in progress(range(days)):
                 day = clock.local(now, zone).date() - timedelta(days - 1 - number)
@@ -83,5 +79,5 @@ def load(  # noqa: PLR0913, PLR0917 - when and where a sample is made
                 choices = logs.count(session)
         finally:
             database.close_as_single_file()
-        (Path(folder) / _NAME).replace(place)
+        spare.sample.replace(instance.sample)
     return choices

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from itertools import accumulate
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from moodflix import clock, vocabulary
 from moodflix.config import Settings
 from moodflix.films import shipped
+from moodflix.instance import Instance
 from moodflix.learning import training
 from moodflix.learning.files import ModelStore
 from moodflix.perception.merge import Judged, Perceived
@@ -300,11 +300,11 @@ class SimulatedStation:
     """A real station on a migrated database of its own, used by made-up people."""
 
     def __init__(
-        self, database: Database, folder: Path, catalogue: Catalogue, script: ScriptedLlm
+        self, database: Database, instance: Instance, catalogue: Catalogue, script: ScriptedLlm
     ) -> None:
-        """Prepare one that keeps its models in ``folder``."""
+        """Prepare one that keeps its models in ``instance``."""
         self._database = database
-        self._models = ModelStore(folder / "models")
+        self._models = ModelStore(instance.models)
         self._script = script
         self._learned = LearnedRecommender()
         self._answer_id: str | None = None

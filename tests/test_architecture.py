@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from tests.server import ROOT
 # line of its own. It imports only from rooms below it; inside a room imports form no circle.
 FLOORS = """
 data
-vocabulary errors clock address
+vocabulary errors clock address instance
 config strict_json
 films
 requests
@@ -39,7 +40,7 @@ serving
 """
 # Who may import a library; all others go through these.
 OWNERS = {
-    "flask": "web cli store.database serving __init__",
+    "flask": "web cli store.database instance serving __init__",
     "itsdangerous": "web",
     "ollama": "recommend.llm",
     "httpx": "recommend.llm",
@@ -142,6 +143,14 @@ def test_it_leaves_heavy_libraries_alone(command: str, unwanted: tuple[str, ...]
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == []
+
+
+def test_one_module_spells_the_paths_of_the_instance_folder() -> None:
+    spelled = re.compile(
+        r"""\.instance_path|["'}]/?(moodflix\.sqlite3|demo\.sqlite3|dashboard\.key)|/\s*f?["']?models\b"""
+    )
+    found = [name for name in MODULES if spelled.search(MODULES[name].read_text(encoding="utf-8"))]
+    assert found == ["instance"]
 
 
 def test_it_keeps_files_short() -> None:

@@ -177,7 +177,8 @@ def test_the_key_is_made_once_for_the_station_alone(tmp_path: Path) -> None:
 
     def make(_: int) -> bytes:
         together.wait()
-        return auth._key(tmp_path / "new")  # noqa: SLF001 - eight processes' worth at once
+        # Eight processes at once.
+        return auth._key(tmp_path / "new" / "dashboard.key")  # noqa: SLF001
 
     with ThreadPoolExecutor(8) as pool:
         [key] = set(pool.map(make, range(8)))

@@ -12,6 +12,7 @@ import pytest
 from flask.testing import FlaskCliRunner
 
 from moodflix import demo
+from moodflix.instance import Instance
 
 # A Monday night, when nobody is still to come.
 NOW = datetime(2026, 3, 2, 23, 59, 59).astimezone()
@@ -37,8 +38,8 @@ def dump(file: Path) -> list[Any]:
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sample")
-    demo.load(str(folder), DAYS, 1, NOW)
-    return demo.path(str(folder))
+    demo.load(Instance(folder), DAYS, 1, NOW)
+    return Instance(folder).sample
 
 
 def test_it_is_as_many_days_up_to_now_with_more_people_at_weekends(sample: Path) -> None:
@@ -110,8 +111,8 @@ def test_the_model_is_learned_every_fortnight_and_beats_popularity_in_the_end(sa
 def test_the_same_seed_makes_the_same(tmp_path: Path) -> None:
     made = []
     for seed in (1, 1, 2):
-        demo.load(str(tmp_path), 2, seed, NOW)
-        made.append(dump(demo.path(str(tmp_path))))
+        demo.load(Instance(tmp_path), 2, seed, NOW)
+        made.append(dump(Instance(tmp_path).sample))
     assert made[0] == made[1] != made[2]
 
 
@@ -120,7 +121,7 @@ def test_the_commands_make_it_and_take_it_away(cli: FlaskCliRunner, instance: Pa
     before = own.read_bytes()
     done = cli.invoke(args=["demo", "load", "--days", "7"])
     assert (done.exit_code, done.stderr) == (0, ""), done.output
-    [[choices]] = rows(demo.path(str(instance)), "SELECT count(*) FROM logs")
+    [[choices]] = rows(Instance(instance).sample, "SELECT count(*) FROM logs")
     assert done.stdout == (
         f"{choices} sample choices of 7 days: see them at /dashboard?sample=1, "
         "delete them by flask demo remove.\n"
@@ -138,11 +139,11 @@ def test_a_load_that_ends_early_leaves_what_was_there(instance: Path) -> None:
         yield next(iter(days))
         raise KeyboardInterrupt
 
-    place = demo.path(str(instance))
+    place = Instance(instance).sample
     place.write_bytes(b"the one before")
     before = set(instance.iterdir())
     with pytest.raises(KeyboardInterrupt):
-        demo.load(str(instance), 7, 1, NOW, ends)
+        demo.load(Instance(instance), 7, 1, NOW, ends)
     assert set(instance.iterdir()) == before
     assert place.read_bytes() == b"the one before"
 

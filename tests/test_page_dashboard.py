@@ -11,6 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from benchmarks.dashboard import build
 from moodflix import demo
+from moodflix.instance import Instance
 from moodflix.store.database import Database
 from tests.browser import PHONE, Visit, Visiting, overflow, shoot, tab_to
 from tests.faces import needs_npm
@@ -27,8 +28,8 @@ TOKEN = "open sesame"
 @pytest.fixture(scope="module")
 def made_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sample")
-    demo.load(str(folder), 35, 1, NOW)
-    return demo.path(str(folder))
+    demo.load(Instance(folder), 35, 1, NOW)
+    return Instance(folder).sample
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 
 from moodflix.config import Settings
 from moodflix.errors import RecommenderError
+from moodflix.instance import Instance
 from moodflix.learning.files import ModelInfo, ModelStore
 from moodflix.learning.training import Trainer
 from moodflix.recommend.learned.model import ChoiceModel, LearnedRecommender
@@ -185,7 +186,7 @@ def test_what_else_is_to_learn_is_learned_with_each_model(
             raise RecommenderError("not yet")
 
     recommender = LearnedRecommender()
-    trainer = Trainer(Settings(), database, recommender, str(instance), also)
+    trainer = Trainer(Settings(), database, recommender, Instance(instance), also)
     for expected in (1, 2, 2):
         trainer.learn()
         assert len(calls) == expected
@@ -202,7 +203,7 @@ def test_an_unreadable_database_is_one_warning_and_is_tried_again(
 ) -> None:
     database = Database(f"sqlite:///{tmp_path}/moodflix.sqlite3")
     recommender = LearnedRecommender()
-    trainer = Trainer(Settings(), database, recommender, str(tmp_path))
+    trainer = Trainer(Settings(), database, recommender, Instance(tmp_path))
     for _ in range(3):
         trainer.learn()
     assert caplog.messages == ["the context model doesn't follow the log: the database is missing"]
@@ -220,7 +221,7 @@ def test_a_damaged_database_is_one_warning(
 ) -> None:
     (tmp_path / "moodflix.sqlite3").write_bytes(b"not a database at all " * 500)
     database = Database(f"sqlite:///{tmp_path}/moodflix.sqlite3")
-    trainer = Trainer(Settings(), database, LearnedRecommender(), str(tmp_path))
+    trainer = Trainer(Settings(), database, LearnedRecommender(), Instance(tmp_path))
     trainer.learn()
     trainer.learn()
     database.engine.dispose()

@@ -10,7 +10,7 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from moodflix import demo
+from moodflix import demo, instance
 from moodflix.cli.common import bar, one_line_errors
 from moodflix.store.database import current_database
 
@@ -32,7 +32,7 @@ def load(days: int, seed: int) -> None:
     """
     now, zone = datetime.now(timezone.utc), current_database().zone
     with _one_line():
-        choices = demo.load(current_app.instance_path, days, seed, now, _bar, zone)
+        choices = demo.load(instance.of(current_app), days, seed, now, _bar, zone)
     click.echo(
         f"{choices:,} sample choices of {days} days: see them at /dashboard?sample=1, "
         "delete them by flask demo remove."
@@ -45,7 +45,7 @@ def load(days: int, seed: int) -> None:
 def remove() -> None:
     """Delete the sample data."""
     with _one_line():
-        found = demo.remove(current_app.instance_path)
+        found = demo.remove(instance.of(current_app))
     click.echo("The sample data are gone." if found else "There were no sample data.")
 
 

@@ -6,12 +6,12 @@ import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 
 import click
 from flask import current_app
 from flask.cli import with_appcontext
 
+from moodflix import instance
 from moodflix.cli.common import bar
 from moodflix.config import Settings
 from moodflix.doctor.checks import BROKEN, OK, WARNING, Check, check_station
@@ -47,7 +47,7 @@ def command(context: click.Context, *, as_json: bool, pull: bool) -> None:
 def _checks(settings: Settings, *, pull: bool) -> Iterator[Check]:
     if pull and settings.llm != "embedded":
         yield _pull(settings.ollama_model)
-    yield from check_station(settings, current_database(), Path(current_app.instance_path))
+    yield from check_station(settings, current_database(), instance.of(current_app))
 
 
 def _line(check: Check) -> str:

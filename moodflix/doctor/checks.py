@@ -16,6 +16,7 @@ from typing import Final
 from moodflix import clock
 from moodflix.config import Settings, variable
 from moodflix.errors import DatabaseUnavailableError, SchemaError
+from moodflix.instance import Instance
 from moodflix.learning.files import ModelFileError, ModelStore, OutdatedModelError
 from moodflix.perception import face
 from moodflix.recommend.llm import client, diagnostics, prompt
@@ -55,16 +56,16 @@ class Check:
     remedy: str = ""
 
 
-def check_station(settings: Settings, database: Database, folder: Path) -> Iterator[Check]:
+def check_station(settings: Settings, database: Database, instance: Instance) -> Iterator[Check]:
     """Check one part after the other; a part that depends on a broken one is left out.
 
     Args:
         settings: of the station.
         database: its own, migrated or not.
-        folder: where it keeps what it writes.
+        instance: where it keeps what it writes.
     """
     yield from _ollama(settings)
-    yield from _database(database, folder)
+    yield from _database(database, instance)
     yield from _perception()
     yield _clock(settings)
 
@@ -185,11 +186,11 @@ def _memory_free() -> int | None:
         return None
 
 
-def _database(database: Database, folder: Path) -> Iterator[Check]:
+def _database(database: Database, instance: Instance) -> Iterator[Check]:
     url = database.engine.url
     is_sqlite = url.get_backend_name() == "sqlite"
     file = Path(url.database) if is_sqlite and url.database else None
-    place = folder if file is None else file.parent
+    place = instance.folder if file is None else file.parent
     what = database.engine.dialect.name if file is None else str(file)
     if not database.exists():
         yield Check("database", BROKEN, f"{what} does not exist", _UPGRADE)
@@ -200,7 +201,7 @@ def _database(database: Database, folder: Path) -> Iterator[Check]:
         yield _writable(what, file)
         yield _migrations(current, newest)
         if current == newest:
-            yield _choices(database, ModelStore(folder / "models"))
+            yield _choices(database, ModelStore(instance.models))
     except DatabaseUnavailableError as error:
         where = shlex.quote(str(place))
         yield Check("database", BROKEN, f"{what}: {error}", f"ls -la {where} && df -h {where}")

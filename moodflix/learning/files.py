@@ -144,7 +144,7 @@ class ModelStore:
 
     def rejected(self, number: int, why: str) -> ModelFileError:
         """Return the error for a file that can't be used."""
-        return ModelFileError(f"models/{self._path(number).name} is refused: {why}")
+        return ModelFileError(f"{self._shown(number)} is refused: {why}")
 
     def _check_format(self, number: int, found: int) -> None:
         age = "a newer" if found > FORMAT else "an older"
@@ -152,7 +152,7 @@ class ModelStore:
         if found > FORMAT:
             raise self.rejected(number, why)
         if found < FORMAT:
-            raise OutdatedModelError(f"models/{self._path(number).name} is {why}")
+            raise OutdatedModelError(f"{self._shown(number)} is {why}")
 
     def save(self, about: ModelInfo, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> int:
         """Store a model, not in use yet, and return its number; the last ``KEEP`` others are kept.
@@ -190,8 +190,13 @@ class ModelStore:
                 os.close(handle)
                 return None
         except OSError as error:
-            raise ModelFileError(f"models/ can't be written: {error.strerror}") from error
+            raise ModelFileError(
+                f"{self._folder.name}/ can't be written: {error.strerror}"
+            ) from error
         return handle
+
+    def _shown(self, number: int) -> str:
+        return f"{self._folder.name}/{self._path(number).name}"
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:06}.npz"
@@ -212,4 +217,6 @@ class ModelStore:
         except OSError as error:
             with suppress(OSError):
                 temporary.unlink()
-            raise ModelFileError(f"models/ can't be written: {error.strerror}") from error
+            raise ModelFileError(
+                f"{self._folder.name}/ can't be written: {error.strerror}"
+            ) from error

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from moodflix.config import Settings, load, variable
 from moodflix.errors import DatabaseUnavailableError, MoodflixError, RecommenderError
+from moodflix.instance import Instance
 from moodflix.learning.files import ModelFileError, ModelInfo, ModelStore, OutdatedModelError
 from moodflix.recommend.learned.model import ChoiceModel, LearnedRecommender
 from moodflix.store import feedback, logs
@@ -148,16 +149,16 @@ class Trainer:
         settings: Settings,
         database: Database,
         recommender: LearnedRecommender,
-        folder: str,
+        instance: Instance,
         on_new_model: Callable[[], object] = lambda: None,
     ) -> None:
         """Prepare; nothing starts before ``watch``, ``refresh`` or ``learn``.
 
         ``on_new_model`` is called once at the start and with each new model.
         """
-        self.store = ModelStore(Path(folder) / "models")
+        self.store = ModelStore(instance.models)
         self.problem = ""  # of the model in use, for `GET /readyz`
-        self._folder = folder
+        self._instance = instance
         self._settings = settings
         self._database = database
         self._recommender = recommender
@@ -293,7 +294,10 @@ class Trainer:
     def _start(self, lock: int) -> None:
         """Start a training process; it inherits the lock, which ends with it."""
         url = self._database.engine.url.render_as_string(hide_password=False)
-        variables = {variable("database_url"): url, variable("instance"): self._folder}
+        variables = {
+            variable("database_url"): url,
+            variable("instance"): str(self._instance.folder),
+        }
         variables |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self._child = subprocess.Popen(  # noqa: S603 - this program itself
             [sys.executable, "-m", __name__],
@@ -321,7 +325,7 @@ def main() -> None:
     os.nice(_NICE)
     try:
         settings = load()
-        store = ModelStore((settings.instance or Path()) / "models")
+        store = ModelStore(Instance(settings.instance or Path()).models)
         number, about = train(Database(settings.database_url or ""), store)
     except MoodflixError as error:
         sys.exit(str(error))

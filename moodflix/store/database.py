@@ -22,6 +22,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.schema import CreateTable, DropTable
 
+from moodflix import instance
 from moodflix.config import Settings, variable
 from moodflix.errors import ConfigError, DatabaseBusyError, DatabaseUnavailableError
 from moodflix.store.writer import DeferredWrites, GroupCommit, Work
@@ -312,7 +313,7 @@ def _tune_sqlite(engine: Engine, *, durable: bool) -> None:
 
 def init_app(app: Flask, settings: Settings) -> Database:
     """Give the app its database."""
-    url = settings.database_url or f"sqlite:///{app.instance_path}/moodflix.sqlite3"
+    url = settings.database_url or f"sqlite:///{instance.of(app).database}"
     database = Database(url, settings.threads + 4, settings.zone)
     app.extensions["moodflix.db"] = database
     return database

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from flask import Response, current_app, request
 from itsdangerous import BadSignature, TimestampSigner
 
+from moodflix import instance
 from moodflix.config import Settings
 from moodflix.errors import MoodflixError
 
@@ -114,16 +115,15 @@ def _token() -> bytes | None:
 def _signer() -> TimestampSigner:
     # With the token as salt, a changed token invalidates all cookies.
     return TimestampSigner(
-        _key(Path(current_app.instance_path)),
+        _key(instance.of(current_app).dashboard_key),
         salt=_token() or b"",
         key_derivation="hmac",
         digest_method=hashlib.sha256,
     )
 
 
-def _key(folder: Path) -> bytes:
+def _key(path: Path) -> bytes:
     """Return the signing key; the first process that needs it creates the file."""
-    path = folder / "dashboard.key"
     try:
         if not path.exists():
             _create_key(path)

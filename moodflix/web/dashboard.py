@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 from werkzeug.exceptions import NotFound
 
-from moodflix import clock, demo
+from moodflix import clock, instance
 from moodflix.errors import DatabaseUnavailableError, FieldProblem, InvalidInputError
 from moodflix.requests import read
 from moodflix.store import stats
@@ -105,7 +105,7 @@ def show() -> Response:
     """Show the charts, or the form to log in."""
     if auth.has_token() and not auth.is_authenticated():
         return _login_page("log-in", 200)
-    has_samples = demo.path(current_app.instance_path).exists()
+    has_samples = instance.of(current_app).sample.exists()
     is_empty = _is_empty()
     is_sample = has_samples and (is_empty or request.args.get("sample") == "1")
     has_library = (Path(current_app.static_folder or "") / "vendor" / "chart.js").exists()
@@ -217,7 +217,7 @@ def _database(*, sample: bool) -> Iterator[Database]:
     if not sample:
         yield current_database()
         return
-    path = demo.path(current_app.instance_path)
+    path = instance.of(current_app).sample
     if not path.exists():
         problem = FieldProblem("sample", "there is none; run: flask demo load")
         raise InvalidInputError(f"{problem.field}: {problem.message}", [problem])
