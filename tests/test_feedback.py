@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text, update
 from werkzeug.test import TestResponse
 
-from moodflix.films import shipped, titles
+from moodflix.films import shipped
 from moodflix.store.database import Database
 from moodflix.store.models import Feedback
 from tests.conftest import MakeApp
@@ -229,5 +229,5 @@ def test_any_title_is_kept_or_refused_by_name(
         return
     assert answered.get_json() == SAVED
     with database.read() as session:
-        kept = session.get_one(Feedback, (visitor, titles.film_key(title)))
+        kept = session.get_one(Feedback, (visitor, shipped.key_of(title)))
         assert (kept.title, kept.verdict) == (title, "disliked")
