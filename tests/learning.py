@@ -20,7 +20,8 @@ def settle() -> None:
     """Wait for all learning that has begun: `refresh` starts its thread before it returns."""
     for thread in threading.enumerate():
         if thread.name == "trainer":
-            thread.join(PATIENCE)
+            # The process that it waits for has the lowest priority.
+            thread.join(3 * PATIENCE)
             assert not thread.is_alive()
 
 

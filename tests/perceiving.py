@@ -33,7 +33,11 @@ def perceived(station: Served, body: dict[str, Any]) -> dict[str, Any]:
 def readers(pid: int) -> Iterator[int]:
     """The processes below one that read frames and clips."""
     for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in map(int, (task / "children").read_text().split()):
+        try:
+            children = (task / "children").read_text().split()
+        except OSError:
+            continue  # a thread that has just ended
+        for child in map(int, children):
             if b"worker.serve" in Path(f"/proc/{child}/cmdline").read_bytes():
                 yield child
             yield from readers(child)
