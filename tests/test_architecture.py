@@ -55,8 +55,6 @@ OWNERS = {
     "av": "perception.audio",
     "benchmarks": "",
 }
-# Imports that still break the rules above; each is to go.
-KNOWN_BREACHES: set[tuple[str, str]] = set()
 PACKAGE = ROOT / "moodflix"
 FLOOR = {room: floor for floor, line in enumerate(FLOORS.split("\n")) for room in line.split()}
 
@@ -107,8 +105,7 @@ def test_it_imports_only_from_rooms_below(name: str) -> None:
         for each in own_imports(name)
         if room(each) != room(name) and FLOOR[room(each)] >= FLOOR[room(name)]
     }
-    known = {each for who, each in KNOWN_BREACHES if who == name}
-    assert above == known & MODULES.keys()
+    assert not above
 
 
 def test_no_imports_form_a_circle() -> None:
@@ -124,8 +121,7 @@ def test_it_leaves_each_library_to_its_owner(name: str) -> None:
         for library in used
         if not any(f"{name}.".startswith(f"{owner}.") for owner in OWNERS[library].split())
     }
-    known = {each for who, each in KNOWN_BREACHES if who == name}
-    assert foreign == known & OWNERS.keys()
+    assert not foreign
 
 
 @pytest.mark.parametrize(
