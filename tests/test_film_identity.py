@@ -196,3 +196,36 @@ def test_a_film_whose_title_names_another_year_is_shown_with_its_own(
         films.merge(session, [Listed("Nineteen (1984)", 2010)])
     log(station, "Nineteen (2010)")
     assert "Nineteen (2010)" in station.get("/").text
+
+
+def test_a_choice_is_of_the_unknown_film_that_its_answer_listed(
+    station: FlaskClient, ollama: FakeOllama, database: Database
+) -> None:
+    name(ollama, ("Dune", 2000))
+    got = ask(station)
+    assert of_llm(got) == [("Dune", 2000)]
+    log(station, "Dune", inferenceId=got["inferenceId"])
+    log(station, "Dune (2021)", inferenceId=got["inferenceId"])
+    with database.read() as session:
+        assert session.scalars(select(LogEntry.film_key)).all() == ["dune (2000)", "dune (2021)"]
+
+
+def test_a_listed_namesake_is_not_taken_for_the_film_that_is_meant(
+    station: FlaskClient, ollama: FakeOllama, database: Database
+) -> None:
+    name(ollama, ("Taxi Driver", 1976))
+    log(station, "A Taxi Driver", inferenceId=ask(station)["inferenceId"])
+    assert referred(database, LogEntry) == [("A Taxi Driver", 2017)]
+
+
+def test_a_verdict_is_taken_back_though_an_answer_has_listed_the_film_since(
+    station: FlaskClient, ollama: FakeOllama, database: Database
+) -> None:
+    sent = {"visitor": "visitor-1", "movieTitle": "Zzyx Nights"}
+    station.post("/inference/feedback", json={**sent, "verdict": "loved"})
+    name(ollama, ("Zzyx Nights", 2005))
+    inference_id = ask(station)["inferenceId"]
+    none = {**sent, "verdict": "none", "inferenceId": inference_id}
+    assert station.post("/inference/feedback", json=none).status_code == 200
+    with database.read() as session:
+        assert session.scalars(select(Feedback.title)).all() == []

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
 
-from sqlalchemy import bindparam, func, insert, or_, select
+from sqlalchemy import and_, bindparam, func, insert, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from moodflix.films import titles
@@ -30,7 +30,10 @@ _LISTED = (
         or_(
             _picks.film_key.in_(bindparam("keys", expanding=True)),
             # A film not in the table may have been recommended with a year.
-            _picks.film_key.between(bindparam("from"), bindparam("to")),
+            and_(
+                _picks.film_id.is_(None),
+                _picks.film_key.between(bindparam("from"), bindparam("to")),
+            ),
         )
     )
     .order_by(_answers.answered_at.desc(), _picks.film_key != bindparam("key"), _picks.position)
@@ -112,10 +115,11 @@ def origin(
     listed the film. If the title means several films equally well, it is the one listed.
     """
     [meant] = films.meant(session, [(title, None)])
-    keys = list(map(attrgetter("film_key"), meant)) or [titles.film_key(title)]
+    spelled = titles.film_key(title)
+    keys = list(map(attrgetter("film_key"), meant)) or [spelled]
     named = inference_id and session.scalar(_NAMED, {"id": inference_id})
     within = {"id": named} if named else {"since": now - LINK_WINDOW, "now": now}
-    key = {"keys": keys, "key": keys[0], "from": f"{keys[0]} (0", "to": f"{keys[0]} (9999)"}
+    key = {"keys": keys, "key": keys[0], "from": f"{spelled} (0", "to": f"{spelled} (9999)"}
     found = session.execute(_IN_ANSWER if named else _IN_RECENT, {**within, **key}).first()
     return (found[0], found[1]) if found else (named or None, keys[0])
 
