@@ -49,7 +49,9 @@ class Sums:
     def __init__(self, session: Session) -> None:
         """Start with nothing counted."""
         self._session, self._zone = session, session.info["zone"]
-        self._days: dict[datetime, str] = {}
+        # The newest moment and its day: what is counted of one answer is of one moment.
+        self._moment: datetime | None = None
+        self._day = ""
         self._tallies: Counter[tuple[str, str, str, str]] = Counter()
         self._films: defaultdict[tuple[str, str, int], list[int]]
         self._films = defaultdict(lambda: [0] * len(THIRDS))
@@ -92,9 +94,10 @@ class Sums:
             self._add("accepted", name, str(min(rank, LAST_RANK)), answered_at, n)
 
     def _add(self, measure: str, a: str, b: str, moment: datetime, n: int = 1) -> None:
-        if moment not in self._days:
-            self._days[moment] = clock.local(moment, self._zone).date().isoformat()
-        self._tallies[measure, a, b, self._days[moment]] += n
+        if moment != self._moment:
+            self._moment = moment
+            self._day = clock.local(moment, self._zone).date().isoformat()
+        self._tallies[measure, a, b, self._day] += n
 
     def save(self) -> None:
         """Add what was counted to the tables."""
@@ -110,7 +113,6 @@ class Sums:
         ]
         add_up(self._session, tallies, counted)
         add_up(self._session, film_tallies, films)
-        self._days.clear()
         self._tallies.clear()
         self._films.clear()
 
