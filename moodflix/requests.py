@@ -109,6 +109,14 @@ Visitor = Annotated[
 ]
 
 
+def _year(value: object) -> int | None:
+    # Not worth losing a choice for.
+    return int(value) if isinstance(value, str) and re.fullmatch("[12][0-9]{3}", value) else None
+
+
+_FilmYear = Annotated[int | None, BeforeValidator(_year), Field(alias="movieYear")]
+
+
 def _list_of(limit: int) -> BeforeValidator:
     """Read a single value as a list of one, and leave out null and blank items."""
 
@@ -166,6 +174,7 @@ class LogRequest(BaseModel):
 
     client_sent_at: Text = Field("", alias="clientSentAt")
     movie_title: Title = Field(alias="movieTitle")
+    movie_year: _FilmYear = None
     mood: Text = ""
     tone: Text = ""
     env: LoggedEnvironment | None = Field(None, validation_alias=AliasChoices("env", "environment"))
@@ -188,6 +197,7 @@ class FeedbackRequest(BaseModel):
 
     visitor: Visitor
     movie_title: Title = Field(alias="movieTitle")
+    movie_year: _FilmYear = None
     verdict: Literal["not-tonight", "loved", "disliked", "none"]
     inference_id: Label | None = Field(None, alias="inferenceId")
 

@@ -139,13 +139,17 @@ class Station:
         except Exception as error:  # noqa: BLE001 - the headers are sent; it is the last event
             yield Event("error", error)
 
-    def log_choice(self, row: LogRow, answer_id: str | None, now: datetime) -> None:
-        """Add a choice to the log, linked to the answer it came from.
+    def log_choice(
+        self, row: LogRow, answer_id: str | None, now: datetime, year: int | None = None
+    ) -> None:
+        """Add a choice to the log, linked to the answer it came from; ``year`` is the film's.
 
         Raises:
             DatabaseUnavailableError: it can't be saved.
         """
-        self._database.commit(partial(answers.log_choice, row=row, now=now, inference_id=answer_id))
+        self._database.commit(
+            partial(answers.log_choice, row=row, now=now, inference_id=answer_id, year=year)
+        )
 
     def save_feedback(self, request: FeedbackRequest, now: datetime) -> None:
         """Save or delete a visitor's verdict.

@@ -80,6 +80,10 @@ class Visit:
         heading = self.page.get_by_role("heading", name=title, exact=True)
         return self.page.locator("#cards > li").filter(has=heading)
 
+    def year(self, title: str) -> str:
+        facts: str = self.card(title).locator(".facts").inner_text()
+        return facts.partition(" · ")[0]
+
     def mood(self) -> str:
         return self.page.locator("#read-mood").inner_text().lower()
 

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from moodflix.films.film_lists import Listed
-from moodflix.store import films
+from moodflix.store import film_links, films
 from moodflix.store.database import Database
 from moodflix.store.models import AnswerPick, Feedback, Film, LogEntry
 from tests.conftest import MakeApp
@@ -229,3 +229,44 @@ def test_a_verdict_is_taken_back_though_an_answer_has_listed_the_film_since(
     assert station.post("/inference/feedback", json=none).status_code == 200
     with database.read() as session:
         assert session.scalars(select(Feedback.title)).all() == []
+
+
+def test_a_year_sent_beside_the_title_names_the_film(
+    client: FlaskClient, database: Database
+) -> None:
+    for year in (1984, "1984", 2021, 1999, None, "next year", 1984.5, True, ["1984"]):
+        log(client, "Dune", movieYear=year)
+    with database.read() as session:
+        keys = session.scalars(select(LogEntry.film_key)).all()
+    assert keys == ["dune (1984)"] * 2 + ["dune (2021)", "dune (1999)"] + ["dune (2021)"] * 5
+    sent = client.get("/inference/log").get_json()
+    assert {each["movie_title"] for each in sent} == {"Dune"}
+
+
+def test_a_film_that_becomes_known_takes_the_choices_of_its_year_alone(
+    client: FlaskClient, database: Database
+) -> None:
+    for year in (1999, 2008):
+        log(client, "Dune", movieYear=year)
+    with database.write() as session:
+        films.merge(session, [Listed("Dune", 1999)])
+        film_links.link(session)
+    assert referred(database, LogEntry) == [("Dune", 1999)]
+    with database.read() as session:
+        assert session.scalars(select(LogEntry.film_key)).all() == ["dune (1999)", "dune (2008)"]
+
+
+def test_a_verdict_with_a_year_is_of_that_film_alone(
+    client: FlaskClient, database: Database
+) -> None:
+    def judge(verdict: str, **film: Any) -> None:
+        body = {"visitor": "visitor-1", "verdict": verdict, **film}
+        assert client.post("/inference/feedback", json=body).status_code == 200
+
+    judge("loved", movieTitle="Dune")
+    judge("disliked", movieTitle="Dune", movieYear=1984)
+    assert sorted(referred(database, Feedback)) == [("Dune", 1984), ("Dune", 2021)]
+    # Taken back twice, as when the first did not arrive.
+    for _ in range(2):
+        judge("none", movieTitle="Dune", movieYear=1984)
+    assert referred(database, Feedback) == [("Dune", 2021)]

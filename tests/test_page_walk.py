@@ -153,12 +153,13 @@ def test_a_verdict_that_cannot_be_sent_leaves_the_film_out_all_the_same(
         )
         visit.say(WORDS)
         title = visit.wait_for_answer()[0]
+        dated = f"{title} ({visit.year(title)})"
         visit.card(title).get_by_role("button", name="Not tonight").click()
         gone = visit.page.locator("#cards .gone")
         expect(gone).to_contain_text("could not be remembered, but it is left out")
         visit.page.get_by_role("button", name="Cheer me up").click()
         await_condition(lambda: len(visit.titles()) == 6, "six films")
-        assert visit.sent_bodies()[-1]["exclude"] == [title]
+        assert visit.sent_bodies()[-1]["exclude"] == [dated]
         assert title not in visit.titles()
 
 
@@ -166,10 +167,11 @@ def test_a_loved_film_is_a_hint_of_taste(serve: Serve, visiting: Visiting) -> No
     with visiting(serve()) as visit:
         visit.say(WORDS)
         title = visit.wait_for_answer()[0]
+        dated = f"{title} ({visit.year(title)})"
         visit.card(title).get_by_role("button", name="loved it").click()
         visit.page.get_by_role("button", name="Cheer me up").click()
         await_condition(lambda: len(visit.titles()) == 6, "six films")
-        assert visit.sent_bodies()[-1]["movies"] == [title]
+        assert visit.sent_bodies()[-1]["movies"] == [dated]
 
 
 def test_a_choice_that_cannot_be_noted_says_so_and_is_tried_again(
@@ -288,6 +290,66 @@ def test_weather_tapped_among_the_films_ranks_again(serve: Serve, visiting: Visi
         await_condition(lambda: len(visit.sent_bodies()) == 2, "the second question")
         visit.wait_for_answer()
         assert visit.sent_bodies()[1]["environment"]["weather_desc"] == "snow"
+
+
+def pick(title: str, year: int | None) -> dict[str, Any]:
+    return {"title": title, "year": year, "known": True, "why": "So.", "sources": {"llm": 1}}
+
+
+def event(name: str, **data: Any) -> str:
+    reading = {"label": "sad", "source": "text", "confidence": 0.5}
+    perceived = {"mood": reading, "tone": reading}
+    if name == "perceived":
+        data = perceived
+    elif name == "answer":
+        data |= {"inferenceId": None, "llm": {"status": "used"}, "perceived": perceived}
+    return f"event: {name}\ndata: {json.dumps(data)}\n\n"
+
+
+def test_films_of_one_title_are_different_films(serve: Serve, visiting: Visiting) -> None:
+    remakes = [
+        pick("Little Women", 1994),
+        pick("Little Women (1949)", 1949),
+        pick("Nameless", None),
+    ]
+    later = [pick("Little Women", 2019), pick("Little Women", 1994)]
+    bodies = [
+        event("perceived") + event("picks", picks=remakes),
+        event("perceived") + event("picks", picks=remakes[1:]) + event("answer", picks=remakes),
+        event("perceived")
+        + event("picks", picks=[pick("Little Women", 1933)])
+        + "".join(event("pick", **each) for each in later)
+        + event("answer", picks=later[:1]),
+    ]
+    with visiting(serve()) as visit:
+        page = visit.page
+        page.route(
+            "**/inference",
+            lambda route: route.fulfill(body=bodies.pop(0), content_type="text/event-stream"),
+        )
+        visit.say(WORDS)
+        # The answer never comes: chosen now, there is no answer's id.
+        visit.wait_for_answer("The rest did not arrive")
+        visit.card("Little Women").get_by_role("button", name="Watch this").click()
+        expect(page.get_by_role("dialog")).to_contain_text("Your choice is noted")
+        [choice] = visit.sent_bodies("/inference/log")
+        assert (choice["movieTitle"], choice["movieYear"]) == ("Little Women", 1994)
+        assert "inferenceId" not in choice
+        page.get_by_role("button", name="Back to the films").click()
+        visit.say(WORDS)
+        visit.wait_for_answer("With ideas")
+        page.get_by_role("button", name="Show me others").click()
+        shown = ["Little Women (1949)", "Nameless", "Little Women (1994)"]
+        await_condition(lambda: len(visit.sent_bodies()) == 3, "the third question")
+        assert sorted(visit.sent_bodies()[-1]["exclude"]) == sorted(shown)
+        expect(page.locator("#cards .facts")).to_contain_text(["2019"])
+        visit.card("Little Women").get_by_role("button", name="Not tonight").click()
+        expect(page.locator("#cards .gone")).to_be_visible()
+        [verdict] = visit.sent_bodies("/inference/feedback")
+        assert (verdict["movieTitle"], verdict["movieYear"]) == ("Little Women", 2019)
+        visit.goto()
+        lately = page.get_by_role("list", name="Lately chosen").locator("li > span")
+        expect(lately).to_have_text(["Little Women (1994)"])
 
 
 def test_titles_and_reasons_are_text_never_markup(serve: Serve, visiting: Visiting) -> None:

@@ -92,10 +92,14 @@ def record(session: Session, answer: StoredAnswer) -> None:
 
 
 def log_choice(
-    session: Session, row: LogRow, now: datetime, inference_id: str | None = None
+    session: Session,
+    row: LogRow,
+    now: datetime,
+    inference_id: str | None = None,
+    year: int | None = None,
 ) -> None:
-    """Add a choice to the log, linked to the answer it came from."""
-    logs.add(session, row, now, *origin(session, row.movie_title, now, inference_id))
+    """Add a choice to the log, linked to the answer it came from; ``year`` is the film's."""
+    logs.add(session, row, now, *origin(session, row.movie_title, now, inference_id, year))
 
 
 def _corrected(session: Session, answer_id: str | None) -> str | None:
@@ -107,15 +111,19 @@ def _corrected(session: Session, answer_id: str | None) -> str | None:
 
 
 def origin(
-    session: Session, title: str, now: datetime, inference_id: str | None = None
+    session: Session,
+    title: str,
+    now: datetime,
+    inference_id: str | None = None,
+    year: int | None = None,
 ) -> tuple[str | None, str]:
     """Return the answer that a choice came from, if known, and the key of the film it means.
 
     The answer is the one named by ``inference_id``, else the newest of the last 30 minutes that
     listed the film. If the title means several films equally well, it is the one listed.
     """
-    [meant] = films.meant(session, [(title, None)])
-    spelled = titles.film_key(title)
+    [meant] = films.meant(session, [(title, year)])
+    spelled = titles.film_key(title, year)
     keys = list(map(attrgetter("film_key"), meant)) or [spelled]
     named = inference_id and session.scalar(_NAMED, {"id": inference_id})
     within = {"id": named} if named else {"since": now - LINK_WINDOW, "now": now}

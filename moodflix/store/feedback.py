@@ -36,12 +36,14 @@ class Taste:
 
 def save(session: Session, request: FeedbackRequest, now: datetime) -> None:
     """Replace the visitor's verdict on the film; ``none`` deletes it."""
-    answer_id, film_key = answers.origin(session, request.movie_title, now, request.inference_id)
+    answer_id, film_key = answers.origin(
+        session, request.movie_title, now, request.inference_id, request.movie_year
+    )
     mine = delete(Feedback).where(Feedback.visitor == request.visitor)
     found = session.execute(mine.where(Feedback.film_key == film_key))
     if request.verdict == "none":
-        # The title may have meant another film before an answer listed it.
-        if not found.rowcount:  # type: ignore[attr-defined]
+        # Without a year, the title may have meant another film before an answer listed it.
+        if not found.rowcount and request.movie_year is None:  # type: ignore[attr-defined]
             session.execute(mine.where(Feedback.title == request.movie_title))
     else:
         session.add(

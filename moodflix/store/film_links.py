@@ -15,11 +15,12 @@ from moodflix.store.models import AnswerPick, Feedback, LogEntry
 
 _BATCH: Final = 2_000
 
-# Which film a title means, with the year it was recommended with (0: none).
+# Which film is meant by a title, the key of a row, and the year it was recommended with (0: none).
 _MEANT = Table(
     "meant_films",
     MetaData(),
     Column("title", String, primary_key=True),
+    Column("old_key", String, primary_key=True),
     Column("year", Integer, primary_key=True),
     Column("film_key", String, nullable=False),
     Column("film_id", Integer),
@@ -41,22 +42,27 @@ def link(session: Session) -> bool:
 
 
 def _meant(session: Session) -> Iterator[list[dict[str, Any]]]:
-    unlinked = (
-        select(LogEntry.movie_title, _year_listed(LogEntry)).where(LogEntry.film_id.is_(None)),
-        select(Feedback.title, _year_listed(Feedback)).where(Feedback.film_id.is_(None)),
-        select(AnswerPick.title, func.coalesce(AnswerPick.year, 0)).where(
-            AnswerPick.film_id.is_(None)
-        ),
-    )
+    unlinked = [
+        select(title, table.film_key, year).where(table.film_id.is_(None))
+        for table, title, year in (
+            (LogEntry, LogEntry.movie_title, _year_listed(LogEntry)),
+            (Feedback, Feedback.title, _year_listed(Feedback)),
+            (AnswerPick, AnswerPick.title, func.coalesce(AnswerPick.year, 0)),
+        )
+    ]
     distinct = unlinked[0].union(*unlinked[1:])
     for batch in session.execute(distinct).partitions(_BATCH):
-        # A year in the title counts more than the one listed.
-        titled = [(title, titles.split_year(title)[1] or year or None) for title, year in batch]
+        # A year that was sent is in the key; one in the title counts more than the one listed.
+        titled = [
+            (title, titles.split_year(key)[1] or titles.split_year(title)[1] or year or None)
+            for title, key, year in batch
+        ]
         found = films.meant(session, titled)
-        for (title, year), as_meant, meant in zip(batch, titled, found, strict=True):
+        for (title, old_key, year), as_meant, meant in zip(batch, titled, found, strict=True):
             film_key = meant[0].film_key if meant else titles.film_key(*as_meant)
             film_id = meant[0].id if meant else None
-            yield [{"title": title, "year": year, "film_key": film_key, "film_id": film_id}]
+            row = {"title": title, "old_key": old_key, "year": year}
+            yield [{**row, "film_key": film_key, "film_id": film_id}]
 
 
 def _year_listed(table: Any) -> Any:
@@ -69,8 +75,8 @@ def _year_listed(table: Any) -> Any:
 
 def _link(session: Session, table: Any, title: Any, year: Any) -> bool:
     def of(column: Column[Any]) -> Any:
-        same = (_MEANT.c.title == title, _MEANT.c.year == year)
-        return select(column).where(*same).correlate(table).scalar_subquery()
+        same = (_MEANT.c.title == title) & (_MEANT.c.old_key == table.film_key)
+        return select(column).where(same, _MEANT.c.year == year).correlate(table).scalar_subquery()
 
     film_id, film_key = of(_MEANT.c.film_id), of(_MEANT.c.film_key)
     done = session.execute(
@@ -83,10 +89,10 @@ def _link(session: Session, table: Any, title: Any, year: Any) -> bool:
 
 
 def _link_verdicts(session: Session) -> None:
-    same_title = (_MEANT.c.title == Feedback.title) & (_MEANT.c.year == _year_listed(Feedback))
+    same = (_MEANT.c.title == Feedback.title) & (_MEANT.c.old_key == Feedback.film_key)
     rows = session.execute(
         select(Feedback, _MEANT.c.film_key, _MEANT.c.film_id)
-        .join(_MEANT, same_title)
+        .join(_MEANT, same & (_MEANT.c.year == _year_listed(Feedback)))
         .where(Feedback.film_id.is_(None))
         .order_by(Feedback.said_at)
     ).all()

@@ -78,7 +78,7 @@ def save_choice() -> Response:
     choice = read(LogRequest, body)
     now = datetime.now(timezone.utc)
     station: Station = current_app.extensions["moodflix.station"]
-    station.log_choice(choice.row(), choice.inference_id, now)
+    station.log_choice(choice.row(), choice.inference_id, now, choice.movie_year)
     trainer: Trainer = current_app.extensions["moodflix.trainer"]
     trainer.refresh()
     return reply({"status": "ok", "message": "log saved"}, "success")

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, current_app, request
 
 from moodflix.config import Settings
 from moodflix.errors import DatabaseUnavailableError
-from moodflix.films import shipped
+from moodflix.films import shipped, titles
 from moodflix.store import films, logs
 from moodflix.store.database import current_database
 from moodflix.vocabulary import MOODS, VOICE_TONES, WEATHERS, WEEKDAYS
@@ -56,5 +56,5 @@ def _chosen() -> list[dict[str, Any]]:
     for key, title in itertools.islice(chosen.items(), _MAX_HISTORY):
         film = shipped.of_key(key)
         known = {"genres": film.genres, "original_title": film.original_title} if film else {}
-        tiles.append({"title": title, **known})
+        tiles.append({"title": title, "year": titles.split_year(key)[1], **known})
     return tiles

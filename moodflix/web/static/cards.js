@@ -1,10 +1,10 @@
 // The films: cards that come, go and change places without jumping under anyone's finger.
-import { by, called, drawing, label, make, still, t } from "./page.js";
+import { by, called, drawing, label, make, named, still, t } from "./page.js";
 import { poster } from "./poster.js";
 
 const list = by("cards");
 const VERDICTS = ["not-tonight", "loved", "disliked"];
-const key = ({ title, year }) => `${title} ${year ?? ""}`.toLowerCase();
+const key = (pick) => named(pick).toLowerCase();
 let shown = new Map();
 let calls;
 let pointed = false;
@@ -20,7 +20,7 @@ export function begin(given) {
   list.addEventListener("pointerleave", () => (pointed = false));
 }
 
-export const titles = () => [...shown.values()].map(({ pick }) => pick.title);
+export const picks = () => [...shown.values()].map(({ pick }) => pick);
 
 /** Show other films than before. */
 export function show(picks) {

@@ -1,5 +1,5 @@
 // The last choices of this station, as a strip of posters.
-import { by, called, make, pageData } from "./page.js";
+import { by, called, make, named, pageData } from "./page.js";
 import { poster } from "./poster.js";
 
 let films = pageData.chosen;
@@ -18,6 +18,6 @@ export function show() {
 
 /** Put the film that was chosen just now first. */
 export function add(chosen) {
-  films = [chosen, ...films.filter(({ title }) => title !== chosen.title)];
+  films = [chosen, ...films.filter((film) => named(film) !== named(chosen))];
   show();
 }

@@ -15,6 +15,15 @@ export const label = (kind, word) => t(`${kind}-${word}`) ?? word;
 export const called = ({ title, original_title: original }) =>
   pageData.language === "ko" && /[가-힣]/.test(original) ? original : title;
 
+// The longest title that the server takes.
+const LONGEST = 300;
+
+/** A film's title with its year, as films of one title are told apart. */
+export function named({ title, year }) {
+  const dated = `${title.replace(/\s*\(\d{4}\)$/, "")} (${year})`;
+  return year && dated.length <= LONGEST ? dated : title;
+}
+
 /** An element; text children are text, never markup. */
 export function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);

@@ -5,7 +5,18 @@ import * as cards from "./cards.js";
 import * as evening from "./evening.js";
 import * as history from "./history.js";
 import * as kiosk from "./kiosk.js";
-import { announce, by, called, onPress, pageData, press, remember, remembered, t } from "./page.js";
+import {
+  announce,
+  by,
+  called,
+  named,
+  onPress,
+  pageData,
+  press,
+  remember,
+  remembered,
+  t,
+} from "./page.js";
 import { poster } from "./poster.js";
 import * as reading from "./reading.js";
 
@@ -15,6 +26,7 @@ const MOST_NAMED = 200;
 
 const visitor = remembered("visitor") ?? newVisitor();
 const hand = { mood: "", tone: "" };
+// Films as `named`, which is what the server is sent.
 const left = { out: new Set(), loved: new Set(), seen: new Set() };
 // Frames and clip are not kept: what was read of them goes with the next questions as a label.
 let carried = {};
@@ -95,7 +107,7 @@ const listeners = (has, others) => ({
     status(t("llm-queue", { position }));
   },
   pick(pick) {
-    if (left.out.has(pick.title)) return;
+    if (left.out.has(named(pick))) return;
     cards.add(pick);
     noteShown();
     announce(t("llm-new", { title: called(pick) }));
@@ -119,7 +131,7 @@ function note(perceived) {
 }
 
 function noteShown() {
-  for (const title of cards.titles()) left.seen.add(title);
+  for (const pick of cards.picks()) left.seen.add(named(pick));
 }
 
 function status(text, spoken = text) {
@@ -142,27 +154,31 @@ function tell(name, value) {
   ask();
 }
 
+/** A film as a choice or a verdict names it; there is no answer's id while the LLM works. */
+const film = ({ title, year }) => ({
+  movieTitle: title,
+  ...(year && { movieYear: year }),
+  ...(answerId && { inferenceId: answerId }),
+});
+
 async function judge(pick, verdict) {
-  const { title } = pick;
-  const taken = verdict === "none";
-  left.out[taken ? "delete" : "add"](title);
-  left.loved[verdict === "loved" ? "add" : "delete"](title);
-  const said = { visitor, movieTitle: title, verdict, ...(answerId && { inferenceId: answerId }) };
-  await api.feedback(said);
+  const name = named(pick);
+  left.out[verdict === "none" ? "delete" : "add"](name);
+  left.loved[verdict === "loved" ? "add" : "delete"](name);
+  await api.feedback({ visitor, verdict, ...film(pick) });
 }
 
 async function watch(pick) {
   const dialog = by("thanks");
-  const [film, note] = [dialog.querySelector(".film-title"), dialog.querySelector("[role=status]")];
+  const note = dialog.querySelector("[role=status]");
   dialog.querySelector(".poster").replaceWith(poster(pick));
-  film.textContent = called(pick);
+  dialog.querySelector(".film-title").textContent = called(pick);
   const choice = {
     clientSentAt: new Date().toISOString(),
-    movieTitle: pick.title,
     mood: read.mood.source === "none" ? "" : read.mood.label,
     tone: read.tone.source === "none" ? "" : read.tone.label,
     env: evening.environment(),
-    ...(answerId && { inferenceId: answerId }),
+    ...film(pick),
   };
   const save = async () => {
     by("retry-save").hidden = true;
