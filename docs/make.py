@@ -10,8 +10,9 @@ from pathlib import Path
 
 from moodflix import data
 from moodflix.perception.wishes import understand
-from moodflix.recommend.catalogue import policy, space
+from moodflix.recommend.catalogue import space
 from moodflix.recommend.catalogue.ranker import Catalogue
+from moodflix.recommend.catalogue.traits import POLICY
 from moodflix.recommend.query import Query
 from moodflix.vocabulary import MOODS, Intent
 
@@ -19,7 +20,7 @@ HERE = Path(__file__).parent
 SEED = 1
 DIRECTIONS: tuple[Intent, ...] = ("auto", "lift", "stay")
 
-POLICY = """\
+POLICY_INTRO = """\
 # What suits which mood
 
 *Written by `make docs`; edit `moodflix/data/policy.csv` instead.*
@@ -49,14 +50,14 @@ def cells(values: Iterable[object]) -> str:
 def weights(when: str) -> Iterator[str]:
     """Yield the table's lines about weather, day and so on."""
     yield from ("", cells((when, "trait", "weight", "why")), cells(["---"] * 4))
-    for row in data.table(policy.FILE):
+    for row in data.table(POLICY):
         if row["when"] == when:
             yield cells((row["value"], row["trait"], row["weight"], row["source"]))
 
 
 def mood_page(catalogue: Catalogue, mood: str) -> Iterator[str]:
     """Yield what is said of one mood, and the films it leads to."""
-    rows = [row for row in data.table(policy.FILE) if (row["when"], row["value"]) == ("mood", mood)]
+    rows = [row for row in data.table(POLICY) if (row["when"], row["value"]) == ("mood", mood)]
     yield from ("", f"## {mood.capitalize()}", "")
     for row in rows:
         if row["direction"] == "auto":
@@ -75,7 +76,7 @@ def mood_page(catalogue: Catalogue, mood: str) -> Iterator[str]:
 
 def policy_page(catalogue: Catalogue) -> Iterator[str]:
     """Yield the lines of docs/policy.md."""
-    yield POLICY.rstrip()
+    yield POLICY_INTRO.rstrip()
     for mood in MOODS:
         yield from mood_page(catalogue, mood)
     yield from ("", "## The evening around it")

@@ -26,7 +26,7 @@ from moodflix.perception.wishes import Understanding, understand
 from moodflix.recommend import fusion
 from moodflix.recommend.answer import HEARTBEAT, Event, LlmAnswer, Named, Queued, Recommendation
 from moodflix.recommend.catalogue.ranker import Catalogue
-from moodflix.recommend.catalogue.reasons import Facts, explain
+from moodflix.recommend.catalogue.reasons import Reasons
 from moodflix.recommend.fusion import Fused, RankedList, evidence_weight, fuse, with_exploration
 from moodflix.recommend.learned.model import LearnedRecommender
 from moodflix.recommend.llm.prompt import MAX_CANDIDATES
@@ -297,15 +297,14 @@ class Station:
 
     def _described(self, pending: _Pending, fused: Sequence[Fused]) -> list[dict[str, Any]]:
         """Return the films as JSON, each with its reason."""
-        keys = [each.pick.key for each in fused]
-        known, chosen = self._facts(keys, [each.pick for each in fused])
-        found = [known.get(key) for key in keys]
+        known, chosen = self._facts([each.pick for each in fused])
+        found = [known.get(each.pick.key) for each in fused]
         traits = [film if isinstance(film, ShippedFilm) else None for film in found]
-        facts = [
-            Facts(each.sources, film, chosen.get(key, {}), each.whys.get(LLM, ""))
-            for key, each, film in zip(keys, fused, traits, strict=True)
+        reasons = Reasons(pending.query, pending.request.language or "en")
+        whys = [
+            reasons.why(each.sources, trait, chosen.get(each.pick.key, {}), each.whys.get(LLM, ""))
+            for each, trait in zip(fused, traits, strict=True)
         ]
-        reasons = explain(pending.query, pending.request.language or "en", facts)
         return [
             {
                 "title": film.title if film else each.pick.title,
@@ -320,15 +319,16 @@ class Station:
                 "runtime": trait.runtime if trait else None,
                 "original_title": trait.original_title if trait else "",
             }
-            for each, film, trait, why in zip(fused, found, traits, reasons, strict=True)
+            for each, film, trait, why in zip(fused, found, traits, whys, strict=True)
         ]
 
     def _facts(
-        self, keys: Sequence[str], picks: Sequence[Pick]
+        self, picks: Sequence[Pick]
     ) -> tuple[dict[str, ShippedFilm | Film], Mapping[str, Mapping[str, int]]]:
         """Return the known films by key, and how often each was chosen in which context."""
+        keys = [pick.key for pick in picks]
         known: dict[str, ShippedFilm | Film] = {
-            key: film for key, each in zip(keys, picks, strict=True) if (film := each.shipped)
+            pick.key: film for pick in picks if (film := pick.shipped)
         }
         try:
             with self._database.read() as session:

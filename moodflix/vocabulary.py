@@ -169,7 +169,10 @@ def part_of_day(hour: int | None) -> str | None:
     return "night"
 
 
-def evening(context: Mapping[str, str], hour: int | None) -> dict[str, str | None]:
+Evening = Mapping[str, str | None]
+
+
+def evening(context: Mapping[str, str], hour: int | None) -> Evening:
     """Return what the context columns and the hour mean, each as its function here names it."""
     return {
         "tone": tone(context.get("tone")),

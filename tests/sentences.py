@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from moodflix import vocabulary
 from moodflix.films.shipped import FAMILIES, ShippedFilm
-from moodflix.recommend.catalogue import policy
+from moodflix.recommend.catalogue import traits
 from moodflix.recommend.query import Query
 from moodflix.requests import Language
 from tests.server import ROOT
@@ -200,7 +200,7 @@ def check_film(
         name, way = STEPS[kind]
         assert getattr(film, name) * way >= (4 if way > 0 else -2)
         parts = [
-            policy.for_evening(query),
-            *([policy.for_mood(mood, query.intent)] if mood else []),
+            traits.for_evening(query),
+            *([traits.for_mood(mood, query.intent)] if mood else []),
         ]
         assert sum(part.get(name, 0) for part in parts) * way >= 0.3

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from moodflix import vocabulary
 from moodflix.perception.merge import MIN_CONFIDENCE, Judged, Perceived, merge
-from moodflix.perception.moods import Reading
 from moodflix.perception.wishes import understand
+from moodflix.perception.words import Reading
 from moodflix.requests import InferenceRequest
 from moodflix.vocabulary import FACE, VOICE
 

@@ -3,14 +3,14 @@ from __future__ import annotations
 import pytest
 
 from moodflix import vocabulary
-from moodflix.recommend.catalogue import policy
+from moodflix.recommend.catalogue import traits
 from moodflix.recommend.query import Query
 
 
 @pytest.mark.parametrize("mood", vocabulary.MOODS)
 def test_auto_lies_between_lift_and_stay(mood: str) -> None:
-    lift, stay, auto = (policy.for_mood(mood, way) for way in ("lift", "stay", "auto"))
-    assert sum(policy.table()["mood", mood, "auto"].values()) == pytest.approx(1)
+    lift, stay, auto = (traits.for_mood(mood, way) for way in ("lift", "stay", "auto"))
+    assert sum(traits.policy()["mood", mood, "auto"].values()) == pytest.approx(1)
     for trait in {*lift, *stay}:
         low, high = sorted((lift.get(trait, 0), stay.get(trait, 0)))
         assert low <= auto[trait] <= high
@@ -32,7 +32,7 @@ def test_auto_lies_between_lift_and_stay(mood: str) -> None:
     ],
 )
 def test_a_date_has_its_season(date: str, season: str) -> None:
-    assert policy.season(date) == season
+    assert traits.season(date) == season
 
 
 @pytest.mark.parametrize(
@@ -48,17 +48,17 @@ def test_a_date_has_its_season(date: str, season: str) -> None:
     ],
 )
 def test_the_evening_weighs_in(asked: dict[str, object], trait: str) -> None:
-    plain = policy.for_evening(Query())
-    assert policy.for_evening(Query(**asked))[trait] > plain.get(trait, 0)  # type: ignore[arg-type]
+    plain = traits.for_evening(Query())
+    assert traits.for_evening(Query(**asked))[trait] > plain.get(trait, 0)  # type: ignore[arg-type]
 
 
 def test_a_day_said_by_hand_wins_over_the_weekday() -> None:
     friday_before_work = Query({"weekday": "Friday", "tomorrow_status": "work"})
-    assert policy.for_evening(friday_before_work)["length"] < 0
-    assert policy.for_evening(Query({"weekday": "Friday"}))["length"] > 0
+    assert traits.for_evening(friday_before_work)["length"] < 0
+    assert traits.for_evening(Query({"weekday": "Friday"}))["length"] > 0
 
 
 def test_what_nobody_knows_weighs_nothing() -> None:
-    plain = policy.for_evening(Query())
+    plain = traits.for_evening(Query())
     odd = {"weather_desc": "laoading", "temperature": "warm", "weekday": "Noday", "tone": "zzz"}
-    assert policy.for_evening(Query(odd, date="not a date")) == plain
+    assert traits.for_evening(Query(odd, date="not a date")) == plain

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from moodflix.perception import voice
-from moodflix.perception.moods import Reading
+from moodflix.perception.words import Reading
 from tests import voices
 from tests.voices import CALM, LIVELY, RATE, USUAL
 

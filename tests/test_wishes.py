@@ -11,8 +11,7 @@ from moodflix.films import shipped
 from moodflix.perception import wishes
 from moodflix.perception.wishes import Wishes
 from moodflix.perception.words import split
-from moodflix.recommend.catalogue import policy
-from moodflix.recommend.catalogue.traits import NUMBERS, film_traits
+from moodflix.recommend.catalogue.traits import NUMBERS, POLICY, film_traits
 from moodflix.vocabulary import Intent
 
 
@@ -182,10 +181,10 @@ def test_known_words_in_any_order_are_read(phrases: list[str], between: str) -> 
 
 def test_the_tables_name_only_traits_that_films_carry() -> None:
     carried = {trait for film in shipped.films() for trait in film_traits(film)}
-    for row in data.table(policy.FILE):
+    for row in data.table(POLICY):
         assert row["direction"] == "auto" or row["trait"] in carried, row
         assert row["source"], row
-    for phrase, traits in wishes.table().items():
-        weights = {trait for trait, weight in traits.items() if not isinstance(weight, str)}
-        assert weights <= carried, phrase
-        assert traits.get("family") in (None, *shipped.FAMILIES), phrase
+    for words, phrase in wishes.table().items():
+        assert phrase.traits.keys() <= carried, words
+        assert phrase.family in (None, *shipped.FAMILIES), words
+        assert phrase.intent in (None, *get_args(Intent)), words

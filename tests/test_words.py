@@ -8,9 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moodflix import vocabulary
-from moodflix.perception import moods
-from moodflix.perception.moods import Reading, canonical_mood
-from moodflix.perception.words import split
+from moodflix.perception.words import Reading, canonical_mood, read_moods, split
 
 # Sentences in English and Korean with the mood a reader gives them. Half of them were put aside
 # before the lexicon was written and are not looked at when it is edited.
@@ -18,7 +16,7 @@ SENTENCES = Path(__file__).with_name("sentences.csv")
 
 
 def read(text: str) -> Reading:
-    return moods.read(split(text))
+    return read_moods(split(text))
 
 
 def mood(text: str) -> str | None:

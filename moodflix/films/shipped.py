@@ -105,6 +105,10 @@ class ShippedFilm:
         """Key of the film, which is unique."""
         return titles.film_key(self.title, self.year)
 
+    def suits(self, family: Family) -> bool:
+        """Whether people of an age, and all who are older, may watch it."""
+        return FAMILIES.index(self.family) <= FAMILIES.index(family)
+
     @property
     def names(self) -> dict[str, tuple[str, str]]:
         """Spelling key -> name and language, of its title and its original title."""
@@ -112,6 +116,12 @@ class ShippedFilm:
         if not self.original_title:
             return own
         return {titles.key(self.original_title): (self.original_title, self.languages[0])} | own
+
+
+def youngest(*families: Family | None) -> Family | None:
+    """Return the limit that suits all of these people; ``None`` is no limit."""
+    limits = [family for family in families if family is not None]
+    return min(limits, key=FAMILIES.index, default=None)
 
 
 COLUMNS: Final = tuple(field.name for field in fields(ShippedFilm))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
-from moodflix.perception.moods import Reading
+from moodflix.perception.words import Reading
 
 if TYPE_CHECKING:
     from moodflix.perception.face_nets import Face, Image

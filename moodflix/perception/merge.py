@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from moodflix import vocabulary
-from moodflix.perception.moods import Reading, canonical_mood
 from moodflix.perception.wishes import Understanding
+from moodflix.perception.words import Reading, canonical_mood
 from moodflix.perception.worker import MediaWorker
 from moodflix.vocabulary import FACE, HAND, LLM, NONE, VOICE, WORDS
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from moodflix.perception.audio import ClipError, decode
-from moodflix.perception.moods import Reading
+from moodflix.perception.words import Reading
 from moodflix.vocabulary import NEUTRAL
 
 if TYPE_CHECKING:

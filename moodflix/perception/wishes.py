@@ -8,14 +8,22 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from moodflix import data, vocabulary
 from moodflix.films import shipped, titles
-from moodflix.films.shipped import FAMILIES, Family
-from moodflix.perception import moods
-from moodflix.perception.moods import Reading
-from moodflix.perception.words import Text, Word, flat, fold, is_negated, slug, split
+from moodflix.films.shipped import Family, youngest
+from moodflix.perception.words import (
+    Reading,
+    Text,
+    Word,
+    flat,
+    fold,
+    is_negated,
+    read_moods,
+    slug,
+    split,
+)
 from moodflix.vocabulary import Intent
 
 Traits = Mapping[str, float]
@@ -43,6 +51,14 @@ _LIKE: Final = re.compile(r"\b(?:like|to|as|of|and|or|enjoyed|loved)\s+$", re.IG
 _KOREAN_LIKE: Final = re.compile("같은|처럼|비슷한|느낌")
 _STOP: Final = re.compile(r"[.,;:!?\n]")
 _LONGEST_PHRASE, _LONGEST_STEM, _LONGEST_TITLE, _SHORTEST_NAME = 4, 20, 8, 5
+
+
+class Phrase(NamedTuple):
+    """What a phrase asks for: traits with their weights, and limits."""
+
+    traits: Traits
+    intent: Intent | None = None
+    family: Family | None = None
 
 
 @dataclass(frozen=True)
@@ -101,89 +117,88 @@ def understand(text: str, label: str | None = None) -> Understanding:
     words = split(text)
     own_label = label if label and label not in vocabulary.MOODS else None
     wished = split(f"{own_label}\n{text}") if own_label else words
-    return Understanding(text, moods.read(words), read(wished))
+    return Understanding(text, read_moods(words), read(wished))
 
 
 def read(text: Text) -> Wishes:
     """Read English and Korean phrases, directors, titles, decades and minutes from a text."""
     wanted: list[Traits] = []
     unwanted: dict[str, float] = {}
-    limits: dict[str, Any] = {}
-    phrases = list(_phrases(text.words))
-    negations = [is_negated(text.words, first, last) for _, first, last in phrases]
-    for (traits, *_), negated in zip(phrases, negations, strict=True):
-        weights = {trait: weight for trait, weight in traits.items() if not isinstance(weight, str)}
-        if negated:
-            for trait, weight in weights.items():
+    intent: Intent = "auto"
+    family: Family | None = None
+    for phrase, first, last in _phrases(text.words):
+        if is_negated(text.words, first, last):
+            for trait, weight in phrase.traits.items():
                 unwanted[trait] = min(_UNWANTED * weight, unwanted.get(trait, 0))
-            continue
-        wanted.append(weights)
-        read_limits = {name: value for name, value in traits.items() if isinstance(value, str)}
-        # The youngest company decides.
-        families = [each["family"] for each in (limits, read_limits) if "family" in each]
-        limits |= read_limits
-        if families:
-            limits["family"] = min(families, key=FAMILIES.index)
+        else:
+            wanted.append(phrase.traits)
+            intent = phrase.intent or intent
+            family = youngest(family, phrase.family)
     folded = flat(text.written).casefold()
     wanted += ({f"decade:{year}": _DECADE} for year in _decades(folded))
     if re.search("[가-힣]", folded):
         wanted.append({"language:ko": _HANGUL})
     minutes = min(_minutes(folded), default=None)
-    named = tuple(dict.fromkeys(_titles(text.written)))
-    return Wishes(wanted, unwanted, max_minutes=minutes, titles=named, **limits)
+    return Wishes(
+        wanted, unwanted, intent, minutes, family, tuple(dict.fromkeys(_titles(text.written)))
+    )
 
 
 @cache
-def table() -> Mapping[str, Mapping[str, Any]]:
-    """Return the traits under each phrase; ``!`` marks one that counts only if negated."""
-    found: dict[str, Mapping[str, Any]] = {}
+def table() -> Mapping[str, Phrase]:
+    """Return what each phrase asks for; ``!`` marks one that counts only if negated."""
+    found: dict[str, Phrase] = {}
     for row in data.table("words.csv"):
-        traits: dict[str, Any] = {}
+        traits: dict[str, float] = {}
+        limits: dict[str, Any] = {}
         for part in filter(None, row["traits"].split(";")):
             trait, _, weight = part.partition(" ")
-            limit, _, value = trait.partition(":")
-            traits |= {trait: float(weight)} if weight else {limit: value}
-        for phrase in row["words"].split(";"):
-            found["!" * phrase.startswith("!") + fold(phrase)] = traits
+            if weight:
+                traits[trait] = float(weight)
+            else:
+                limit, _, value = trait.partition(":")
+                limits[limit] = value
+        for words in row["words"].split(";"):
+            found["!" * words.startswith("!") + fold(words)] = Phrase(traits, **limits)
     return found
 
 
 @cache
-def lexicon() -> Mapping[str, Mapping[str, Any]]:
-    """Return the traits under each phrase: those of the table, of the films, and directors."""
-    found: dict[str, Mapping[str, Any]] = {}
-    for film in shipped.films():
-        for kind, weight in _PLAIN.items():
-            for value in getattr(film, kind):
-                found[fold(value)] = {f"{kind[:-1]}:{slug(value)}": weight}
+def lexicon() -> Mapping[str, Phrase]:
+    """Return what each phrase asks for: those of the table, the films' traits, and directors."""
+    found = {
+        fold(value): Phrase({f"{kind[:-1]}:{slug(value)}": weight})
+        for film in shipped.films()
+        for kind, weight in _PLAIN.items()
+        for value in getattr(film, kind)
+    }
     return {**found, **table()}
 
 
 @cache
-def _last_names() -> Mapping[str, Traits]:
+def _last_names() -> Mapping[str, Phrase]:
     names: dict[str, dict[str, float]] = defaultdict(dict)
     for film in shipped.films():
         for name in film.directors:
             names[fold(name).split()[-1]][f"director:{slug(name)}"] = _PLAIN["directors"]
-    return names
+    return {name: Phrase(traits) for name, traits in names.items()}
 
 
-def _phrases(words: Sequence[Word]) -> Iterator[tuple[Mapping[str, Any], int, int]]:
-    """Yield the traits under each known phrase, the longest first, its first and last word."""
+def _phrases(words: Sequence[Word]) -> Iterator[tuple[Phrase, int, int]]:
+    """Yield each known phrase, the longest first, with its first and last word."""
     place = 0
     while place < len(words):
         first = words[place]
-        length, traits = _longest(words, place)
-        last_name = first.text[0].isupper() and len(first.folded) >= _SHORTEST_NAME
-        if length == 0 and last_name:
-            traits = _last_names().get(first.folded, {})
-        if traits:
-            yield traits, place, place + max(length, 1) - 1
+        length, phrase = _longest(words, place)
+        if phrase is None and first.text[0].isupper() and len(first.folded) >= _SHORTEST_NAME:
+            length, phrase = 1, _last_names().get(first.folded)
+        if phrase and any(phrase):
+            yield phrase, place, place + length - 1
         place += max(length, 1)
 
 
-def _longest(words: Sequence[Word], place: int) -> tuple[int, Mapping[str, Any]]:
-    """Return how many words the longest known phrase takes here (0: none), and its traits."""
+def _longest(words: Sequence[Word], place: int) -> tuple[int, Phrase | None]:
+    """Return how many words the longest known phrase takes here (0: none), and the phrase."""
     known = lexicon()
     for length in range(min(_LONGEST_PHRASE, len(words) - place), 0, -1):
         phrase = words[place : place + length]
@@ -194,7 +209,7 @@ def _longest(words: Sequence[Word], place: int) -> tuple[int, Mapping[str, Any]]
                 return length, known[f"!{stem}"]
             if stem in known:
                 return length, known[stem]
-    return 0, {}
+    return 0, None
 
 
 def _stems(phrase: str) -> Iterator[str]:

@@ -1,16 +1,18 @@
-"""Splits what a person wrote into words: which clause each is in, and which are negated.
+"""Reads what a person wrote: its words, which of them are negated, and the moods it names.
 
 Moods and wishes are both read from these words, so negation and contrast mean the same to both.
+``data/lexicon.csv`` has the words for moods.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache
-from typing import Final, NamedTuple
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from typing import Any, Final, NamedTuple
 
 from moodflix import vocabulary
 from moodflix.vocabulary import Entry
@@ -39,6 +41,20 @@ _KOREAN_AFTER: Final = ("말고", "싫", "빼", "제외", "않", "아닌", "아�
 _KOREAN_REACH: Final = 2
 _KOREAN_JI: Final = re.compile(r"지[는도가]?$")
 _KOREAN_WITHIN: Final = re.compile(r"지[는도가]?[않못]")
+# How many words a wish, a film and "I feel" reach; none reaches past the end of its clause.
+_REACHES: Final = {"wish": 4, "film": 4, "self": 3}
+# How many words there may be between a feeling and the film it describes.
+_NEAR: Final = 2
+# 슬픈 영화 is a sad film, 슬퍼서 영화 is not: a noun follows these final consonants (ㄴ, ㄹ).
+_BEFORE_NOUN: Final = (4, 8)
+# Below this a stem counts only after "I feel", and then for this much more.
+_WEAK, _AFTER_SELF = 0.5, 0.4
+# "not happy" is a weaker "sad".
+_NEGATED: Final = 0.8
+# Factors for each contrast and for each mood word after it: of two equal moods the later wins.
+_BEFORE_BUT, _EARLIER = 0.5, 0.99
+# What is left of doubt after one plain word.
+_DOUBT: Final = 0.4
 
 
 @dataclass
@@ -50,7 +66,6 @@ class Word:
         folded: in lower case and without apostrophes, as tables have it.
         start: where it begins in the text.
         clause: number of its clause; a stop or a contrast ("but") begins another.
-        contrasts: how many contrasts came before it.
         title: number of the film title that it is a part of, 0 outside titles.
         negated_before, negated_after: whether the words before it, or those after it, negate it.
     """
@@ -59,14 +74,20 @@ class Word:
     folded: str
     start: int
     clause: int = 0
-    contrasts: int = 0
     title: int = 0
     negated_before: bool = False
     negated_after: bool = False
 
 
 class Term(NamedTuple):
-    """An entry of the lexicon where it was found: its spelling there, first and last word."""
+    """An entry of the lexicon where it was found.
+
+    Attributes:
+        spelling: how it is spelled there.
+        first, last: numbers of its first and last word.
+        clause: number of its clause.
+        contrasts: how many contrasts came before it.
+    """
 
     entry: Entry
     spelling: str
@@ -82,6 +103,30 @@ class Text(NamedTuple):
     written: str
     words: Sequence[Word]
     terms: Sequence[Term]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Scores of one signal (hand, words, face or voice).
+
+    Attributes:
+        scores: label -> score, 0 to 1; of moods for words and face, of tones for voice.
+        confidence: how reliable the signal is, 0 (not at all) to 1.
+        missing: why there is nothing to read (``no_face``, ``too_short``, ...), else empty.
+        details: further JSON-able facts for the answer; never stored.
+        label: the label with the highest score.
+    """
+
+    scores: Mapping[str, float] = field(default_factory=dict)
+    confidence: float = 0.0
+    missing: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    label: str | None = field(init=False, compare=False, default=None)
+
+    def __post_init__(self) -> None:
+        """Find the label with the highest score, ``None`` without any."""
+        best = max(self.scores, key=lambda name: self.scores[name], default=None)
+        object.__setattr__(self, "label", best)
 
 
 def flat(text: str) -> str:
@@ -105,6 +150,10 @@ def split(text: str) -> Text:
     plain = _ACCENT.sub("", unicodedata.normalize("NFD", text.replace("\u2019", "'")))
     plain = unicodedata.normalize("NFC", plain)
     words = [Word(m[0], flat(m[0]).casefold(), m.start()) for m in _WORD.finditer(plain)]
+    starts = [word.start for word in words]
+    for number, title in enumerate(_TITLE.finditer(plain), start=1):
+        for word in words[bisect_left(starts, title.start()) : bisect_left(starts, title.end())]:
+            word.title = number
     terms = list(_terms(plain, words))
     _negate(words, terms)
     # A term of signs may come after the last word.
@@ -117,34 +166,60 @@ def is_negated(words: Sequence[Word], first: int, last: int) -> bool:
     return words[first].negated_before or words[last].negated_after
 
 
+def read_moods(text: Text) -> Reading:
+    """Score the moods named in a text; scores sum to 1 and are empty when none is named.
+
+    One plain word has confidence 0.6; several that agree have more, those that differ less.
+    """
+    feelings: list[_Feeling] = []
+    # The last word that is reached by a wish, a film or "I feel" of this clause.
+    reached: dict[str, int] = {}
+    clause = 0
+    degree = 1.0
+    for term in text.terms:
+        if term.clause != clause:
+            clause, reached = term.clause, {}
+        kind = term.entry.mood
+        within = {each for each, last in reached.items() if term.first <= last}
+        if kind in vocabulary.MOODS and within.isdisjoint(("wish", "film")):
+            feelings += _feeling(text, term, degree, after_self="self" in within)
+        elif kind == "self":
+            reached = {}
+        elif kind == "film":
+            feelings = [each for each in feelings if not each.describes(term)]
+        degree = term.entry.weight if kind == "degree" else 1.0
+        if kind in _REACHES:
+            reached[kind] = term.last + _REACHES[kind]
+    return _scored(feelings)
+
+
+@lru_cache(maxsize=1_000)
+def canonical_mood(label: str) -> str:
+    """Map any mood label to one the recommenders know; ``neutral`` when none fits."""
+    return vocabulary.mood(label) or read_moods(split(label)).label or vocabulary.NEUTRAL
+
+
 def _terms(text: str, words: Sequence[Word]) -> Iterator[Term]:
-    """Yield the terms of the lexicon; number clauses, contrasts and titles of the words."""
-    titles = [found.span() for found in _TITLE.finditer(text)]
-    clause = contrasts = title = 0
-    done = 0
+    """Yield the terms of the lexicon, and number the clauses of the words."""
+    place = clause = contrasts = 0
     for match in _pattern().finditer(text.lower()):
-        start, end = match.span()
-        entry = vocabulary.lexicon()[int(match.lastgroup[1:])] if match.lastgroup else None
-        first = done
-        while done < len(words) and words[done].start < end:
-            word = words[done]
-            while title < len(titles) and titles[title][1] <= word.start:
-                title += 1
-            if title < len(titles) and titles[title][0] <= word.start:
-                word.title = title + 1
-            word.clause, word.contrasts = clause, contrasts
-            done += 1
-        if entry:
-            yield Term(entry, match[0], first, max(first, done - 1), clause, contrasts)
-            if entry.language == "sign":
-                # ":)" ends a sentence, 😢 may be in the middle of one.
-                clause += text[start] in ":;"
-            elif entry.mood in ("but", "clause"):
-                # By two, as no list goes on after these.
-                clause += 2
-                contrasts += entry.mood == "but"
-        elif not text[start].isalnum():
-            clause += 1
+        first = place
+        while place < len(words) and words[place].start < match.end():
+            words[place].clause = clause
+            place += 1
+        if not match.lastgroup:
+            # A word, or a stop.
+            clause += not match[0][0].isalnum()
+            continue
+        entry = vocabulary.lexicon()[int(match.lastgroup[1:])]
+        yield Term(entry, match[0], first, max(first, place - 1), clause, contrasts)
+        if entry.language == "sign":
+            # ":)" ends a sentence, 😢 may be in the middle of one.
+            clause += match[0][0] in ":;"
+        elif entry.mood in ("but", "clause"):
+            # By two, as no list goes on after these.
+            clause += 2
+            contrasts += entry.mood == "but"
 
 
 def _negate(words: Sequence[Word], terms: Sequence[Term]) -> None:
@@ -162,23 +237,28 @@ def _negate(words: Sequence[Word], terms: Sequence[Term]) -> None:
         for place in range(term.first + 1, term.last + 1)
         if words[term.first].folded in _NO
     }
-    last: int | None = None
-    carried = False
+    # Place of the clause's last negation, and whether the clause goes on with a negated list.
+    negation: int | None = None
+    listed = False
     for place, word in enumerate(words):
         before = words[place - 1] if place else None
         if before and word.clause != before.clause:
             follows = {each.folded for each in words[place : place + 2]}
-            after_stop = word.clause == before.clause + 1
-            carried = (carried or last is not None) and after_stop and not follows.isdisjoint(_OR)
-            last = None
-        if last is not None and words[last].title not in (0, word.title):
-            last = None
-        reached = last is not None and place - last <= _REACH
-        korean = before is not None and before.folded in _KOREAN_BEFORE
-        word.negated_before = carried or reached or korean or place in idioms
+            goes_on = word.clause == before.clause + 1 and not follows.isdisjoint(_OR)
+            listed = goes_on and (listed or negation is not None)
+            negation = None
+        # A negation in a film's title reaches only the words of that title.
+        if negation is not None and words[negation].title not in (0, word.title):
+            negation = None
+        word.negated_before = (
+            listed
+            or place in idioms
+            or (negation is not None and place - negation <= _REACH)
+            or (before is not None and before.folded in _KOREAN_BEFORE)
+        )
         word.negated_after = _negated_after(words, place)
         if place in negations:
-            last = place
+            negation = place
 
 
 def _negated_after(words: Sequence[Word], place: int) -> bool:
@@ -190,6 +270,46 @@ def _negated_after(words: Sequence[Word], place: int) -> bool:
         or bool(after and after[0].startswith("못") and _KOREAN_JI.search(word))
         or bool(_KOREAN_WITHIN.search(word))
     )
+
+
+class _Feeling(NamedTuple):
+    mood: str
+    weight: float
+    term: Term
+    noun_may_follow: bool
+
+    def describes(self, film: Term) -> bool:
+        """Whether it is said of a film."""
+        near = film.clause == self.term.clause and film.first - self.term.last <= _NEAR
+        return near and self.noun_may_follow
+
+
+def _feeling(text: Text, term: Term, degree: float, *, after_self: bool) -> Iterator[_Feeling]:
+    """Yield the feeling that a term names, unless it is too weak or negated to nothing."""
+    entry = term.entry
+    weak = entry.weight < _WEAK
+    if weak and not after_self:
+        return
+    mood = entry.mood
+    weight = degree * (entry.weight + _AFTER_SELF * (weak and entry.weight > 0))
+    # Nothing negates a sign: "not again 😡".
+    if entry.language != "sign" and is_negated(text.words, term.first, term.last):
+        mood, weight = "sad" if mood == "happy" else "", weight * _NEGATED
+    if mood and weight:
+        final = (ord(term.spelling[-1]) - ord("가")) % 28
+        noun = entry.language != "ko" or term.spelling == entry.stem or final in _BEFORE_NOUN
+        yield _Feeling(mood, weight, term, noun)
+
+
+def _scored(feelings: Sequence[_Feeling]) -> Reading:
+    scores: dict[str, float] = {}
+    for back, each in enumerate(reversed(feelings)):
+        contrasts = feelings[-1].term.contrasts - each.term.contrasts
+        weight = each.weight * _BEFORE_BUT**contrasts * _EARLIER**back
+        scores[each.mood] = scores.get(each.mood, 0) + weight
+    total, top = sum(scores.values()), max(scores.values(), default=0)
+    shares = {name: score / total for name, score in scores.items()}
+    return Reading(shares, top / total * (1 - _DOUBT**top) if total else 0)
 
 
 @cache

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from moodflix.perception.base64_media import decode
-from moodflix.perception.moods import Reading
+from moodflix.perception.words import Reading
 from moodflix.vocabulary import FACE, VOICE
 
 # For everything one request sends, the wait for earlier requests included.

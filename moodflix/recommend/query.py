@@ -9,11 +9,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
+from moodflix import vocabulary
 from moodflix.films import shipped, titles
-from moodflix.films.shipped import FAMILIES, Family, ShippedFilm
+from moodflix.films.shipped import Family, ShippedFilm, youngest
 from moodflix.films.titles import KnownFilm
 from moodflix.perception.wishes import Understanding
-from moodflix.vocabulary import Intent
+from moodflix.perception.words import canonical_mood
+from moodflix.vocabulary import NEUTRAL, Intent
 
 
 @dataclass(frozen=True)
@@ -53,14 +55,30 @@ class Query:
         """Apply the limits that are in the words."""
         wishes = self.words.wishes
         minutes = [m for m in (self.max_minutes, wishes.max_minutes) if m is not None]
-        families = [f for f in (self.family, wishes.family) if f is not None]
         limits = {
             "intent": wishes.intent if self.intent == "auto" else self.intent,
             "max_minutes": min(minutes, default=None),
-            "family": min(families, key=FAMILIES.index, default=None),
+            "family": youngest(self.family, wishes.family),
         }
         for name, limit in limits.items():
             object.__setattr__(self, name, limit)
+
+    @cached_property
+    def evening(self) -> vocabulary.Evening:
+        """The context and the hour in the vocabulary's words."""
+        return vocabulary.evening(self.context, self.hour)
+
+    @cached_property
+    def mood(self) -> str | None:
+        """The mood in the vocabulary's words; ``None`` is unknown."""
+        label = self.context.get("mood", "")
+        mood = canonical_mood(label)
+        return None if mood == NEUTRAL and vocabulary.mood(label) is None else mood
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether films may be too long, or not for these people."""
+        return self.max_minutes is not None or self.family is not None
 
     @property
     def evening_seed(self) -> int:
@@ -72,12 +90,10 @@ class Query:
 
     def admits(self, film: ShippedFilm | None) -> bool:
         """Whether a film is known to keep the limits of length and family."""
-        if self.max_minutes is None and self.family is None:
-            return True
-        return film is not None and (
-            (self.max_minutes is None or film.runtime <= self.max_minutes)
-            and (self.family is None or FAMILIES.index(film.family) <= FAMILIES.index(self.family))
-        )
+        if film is None:
+            return not self.is_limited
+        short = self.max_minutes is None or film.runtime <= self.max_minutes
+        return short and (self.family is None or film.suits(self.family))
 
 
 @dataclass(frozen=True)
@@ -144,12 +160,11 @@ def admissible(picks: Iterable[Pick], query: Query) -> Iterator[Pick]:
     Without a year a pick may be any film of its spelling that is there already.
     """
     seen, spelled = set(query.excluded), set[str]()
-    limited = not query.admits(None)
     for pick in picks:
         twin = pick.key == pick.undated and pick.key in spelled
         if twin or not pick.key or not seen.isdisjoint((pick.key, titles.key(pick.title))):
             continue
         seen.add(pick.key)
         spelled.add(pick.undated)
-        if not limited or query.admits(pick.shipped):
+        if not query.is_limited or query.admits(pick.shipped):
             yield pick

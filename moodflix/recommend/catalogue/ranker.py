@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from moodflix.errors import RecommenderError
 from moodflix.films import shipped
-from moodflix.films.shipped import FAMILIES, ShippedFilm
+from moodflix.films.shipped import ShippedFilm
 from moodflix.perception import wishes
-from moodflix.perception.moods import canonical_mood
-from moodflix.recommend.catalogue import policy, space
-from moodflix.recommend.catalogue.traits import NUMBERS, TraitTable
+from moodflix.recommend.catalogue import space, traits
+from moodflix.recommend.catalogue.traits import NUMBERS, Traits, TraitTable
 from moodflix.recommend.query import Pick, Query
-from moodflix.vocabulary import CATALOGUE
+from moodflix.vocabulary import CATALOGUE, NEUTRAL
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -81,14 +80,12 @@ class Catalogue:
 
         self._films = films
         self._places = {film.film_key: place for place, film in enumerate(films)}
-        self._traits = TraitTable(films)
-        rarity = self._traits.rarity(self._traits.amounts != 0)
+        self._table = TraitTable(films)
+        rarity = self._table.rarity(self._table.amounts != 0)
         self._rarity = np.clip(rarity / _PLAIN_IDF, 0.5, 1.4)
-        self._likeness = self._traits.likeness(LIKENESS, LIKENESS_ELSE)
-        self._space = space.places(self._traits, self._likeness)
+        self._likeness = self._table.likeness(LIKENESS, LIKENESS_ELSE)
+        self._space = space.places(self._table, self._likeness)
         wishes.lexicon()
-        self._runtimes = np.array([film.runtime for film in films])
-        self._families = np.array([FAMILIES.index(film.family) for film in films])
         self._groups = {
             kind: np.unique(names, return_inverse=True)[1]
             for kind, names in (
@@ -101,7 +98,7 @@ class Catalogue:
     def save_space(self, path: Path) -> None:
         """Fit the space of the films and write it to a file."""
         self.warm()
-        space.save(self._traits, self._likeness, path)
+        space.save(self._table, self._likeness, path)
 
     def rank(self, query: Query, n: int) -> list[Pick]:
         """Rank by policy, words and named films, with variety.
@@ -132,20 +129,14 @@ class Catalogue:
 
         words = query.words.wishes
         liked = self._named([*query.liked, *words.titles])
-        mood = policy.for_mood(canonical_mood(query.context.get("mood", "")), query.intent)
+        mood = traits.for_mood(query.mood or NEUTRAL, query.intent)
         mood_share = _MOOD_BESIDE_WORDS if words.wanted or liked else 1.0
-        columns = self._traits.columns
-        weights = np.zeros(len(columns))
+        weights = np.zeros(len(self._table.columns))
         unwanted = {t: w for t, w in words.unwanted.items() if not words.asks_for(t)}
-        for traits, share in (
-            (mood, mood_share),
-            (policy.for_evening(query), 1.0),
-            (unwanted, 1.0),
-        ):
-            for trait, weight in traits.items():
-                if trait in columns:
-                    weights[columns[trait]] += share * weight
-        scores = self._traits.sums(weights)
+        for suits, share in ((mood, mood_share), (traits.for_evening(query), 1), (unwanted, 1)):
+            for trait in suits.keys() & self._table.columns.keys():
+                weights[self._table.columns[trait]] += share * suits[trait]
+        scores = self._table.sums(weights)
         for wish in words.wanted:
             scores += self._met(wish)
         for films, weight in ((liked, _LIKED), (self._named(query.loved), _LOVED)):
@@ -154,36 +145,34 @@ class Catalogue:
                 nearest = np.partition(likeness, -_NEAREST)[-_NEAREST]
                 scores += weight * np.minimum(likeness / nearest, _MOST_LIKED)
                 scores[films] = -np.inf
-        if query.max_minutes is not None:
-            scores[self._runtimes > query.max_minutes] = -np.inf
-        if query.family is not None:
-            scores[self._families > FAMILIES.index(query.family)] = -np.inf
+        if query.is_limited:
+            scores[[not query.admits(film) for film in self._films]] = -np.inf
         return scores
 
     def _likeness_to(self, films: Sequence[int]) -> Array:
         """Return how like each film is to the mean of some films, 0 for these."""
         import numpy as np
 
-        theirs = np.isin(self._traits.films, films)
+        theirs = np.isin(self._table.films, films)
         mean = np.bincount(
-            self._traits.traits[theirs], self._likeness[theirs], len(self._traits.columns)
+            self._table.traits[theirs], self._likeness[theirs], len(self._table.columns)
         )
-        likeness = self._traits.sums(mean / len(films), self._likeness)
+        likeness = self._table.sums(mean / len(films), self._likeness)
         likeness += _LATENT * (self._space @ self._space[films].mean(axis=0))
         likeness[films] = 0
         return likeness
 
-    def _met(self, wish: Mapping[str, float]) -> Array:
+    def _met(self, wish: Traits) -> Array:
         """Return how well each film meets a wish: by its best trait and a little by others."""
         import numpy as np
 
         best = np.zeros(len(self._films))
         others = np.zeros_like(best)
-        for trait, weight, entries in self._traits.entries(wish):
-            places = self._traits.films[entries]
+        for trait, weight, entries in self._table.entries(wish):
+            places = self._table.films[entries]
             theme = trait.startswith("theme:")
-            rarity = self._rarity[self._traits.columns[trait]] if theme else 1.0
-            gain = self._traits.amounts[entries] * (weight * rarity)
+            rarity = self._rarity[self._table.columns[trait]] if theme else 1.0
+            gain = self._table.amounts[entries] * (weight * rarity)
             if trait in NUMBERS or weight < 0:
                 others[places] += gain / _BESIDE_BEST
             else:

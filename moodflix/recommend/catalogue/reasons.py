@@ -6,14 +6,13 @@ The words of both languages are in ``data/reasons.csv``.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
-from typing import Final, NamedTuple
+from typing import Final
 
-from moodflix import data, vocabulary
-from moodflix.films.shipped import FAMILIES, ShippedFilm
-from moodflix.perception.moods import canonical_mood
-from moodflix.recommend.catalogue import policy
+from moodflix import data
+from moodflix.films.shipped import ShippedFilm
+from moodflix.recommend.catalogue import traits
 from moodflix.recommend.query import Query
 from moodflix.requests import Language
 from moodflix.vocabulary import LLM
@@ -36,7 +35,7 @@ _STEPS: Final = (("pace", 1), ("pace", -1), ("warmth", 1), ("darkness", -1))
 _HIGH, _LOW, _MIN_STEP = 4, 2, 0.3
 # Tones that imply warmth, which is then not named again.
 _WARM: Final = ("warm", "tender")
-_MAX_TRAITS = 2
+_MAX_FITTING = 2
 # Share of a film's choices that were made on evenings like this one, from which these are named.
 _MIN_SHARE = 1 / 3
 _KIND: Final = {"other": "theme"}
@@ -66,63 +65,41 @@ def _words(language: Language) -> Mapping[str, Mapping[str, _Word]]:
     return found
 
 
-class Facts(NamedTuple):
-    """What the sentence about one recommended film is made of.
-
-    Attributes:
-        sources: the recommenders that named it.
-        film: the shipped film, if it is one.
-        chosen: how often it was chosen here in each mood, weather and on each weekday, by its
-            word, and at all under ``""``.
-        llm_reason: the LLM's own reason, quoted as its own.
-    """
-
-    sources: Collection[str]
-    film: ShippedFilm | None
-    chosen: Mapping[str, int]
-    llm_reason: str = ""
-
-
-def explain(query: Query, language: Language, films: Iterable[Facts]) -> list[str]:
-    """Return one sentence for each film."""
-    reasons = Reasons(query, language)
-    return [reasons.why(*film) for film in films]
-
-
 class Reasons:
     """Explains, for one evening and in one language, why films are in its list."""
 
     def __init__(self, query: Query, language: Language = "en") -> None:
         """Collect what the evening asks for, once for all films."""
+        self._query = query
         self._words = _words(language)
         self._korean = language == "ko"
         self._named = query.words.wishes.themes()
-        # An unknown mood is ranked as neutral, but is not called so.
-        label = query.context.get("mood", "").strip()
-        mood = canonical_mood(label) if label else ""
-        if mood == vocabulary.NEUTRAL and vocabulary.mood(label) is None:
-            mood = ""
-        evening = vocabulary.evening(query.context, query.hour)
-        now = {"mood": mood, "weather": evening["weather"], "weekday": evening["weekday"]}
+        now = {"mood": query.mood, **{kind: query.evening[kind] for kind in ("weather", "weekday")}}
         self._now = {kind: word for kind, word in now.items() if word}
-        weights = [policy.for_evening(query)]
-        if mood:
-            weights.append(policy.for_mood(mood, query.intent))
+        weights = [traits.for_evening(query)]
+        if query.mood:
+            weights.append(traits.for_mood(query.mood, query.intent))
         self._step_weights = {
             name: sum(each.get(name, 0) for each in weights) for name, _ in _STEPS
         }
-        self._most_minutes = query.max_minutes
-        self._family = query.family
 
     def why(
         self,
         sources: Collection[str],
         film: ShippedFilm | None,
         chosen: Mapping[str, int],
-        llm_reason: str,
+        llm_reason: str = "",
     ) -> str:
-        """Return one sentence made of the ``Facts`` of a film."""
-        about, traits, more = self._by_traits(film) if film else ([], [], [])
+        """Return one sentence about a recommended film.
+
+        Args:
+            sources: the recommenders that named it.
+            film: the shipped film, if it is one.
+            chosen: how often it was chosen here in each mood, weather and on each weekday, by its
+                word, and at all under ``""``.
+            llm_reason: the LLM's own reason, quoted as its own.
+        """
+        about, fitting, more = self._by_traits(film) if film else ([], [], [])
         if chosen.get(""):
             more.append(self._times(chosen))
         quote = _quote(llm_reason) if LLM in sources else ""
@@ -130,24 +107,24 @@ class Reasons:
             more.append(self._fill("named"))
         if not (film or more or quote):
             more.append(self._fill("known"))
-        sentence = self._joined(film, about, traits, more)
+        sentence = self._joined(film, about, fitting, more)
         if not quote:
             return self._fill("end", sentence=sentence)
         return self._fill("llm" if sentence else "llm-alone", sentence=sentence, quote=quote)
 
     def _joined(
-        self, film: ShippedFilm | None, about: list[str], traits: list[str], more: list[str]
+        self, film: ShippedFilm | None, about: list[str], fitting: list[str], more: list[str]
     ) -> str:
         """Join the parts: after the film in English, before it in Korean."""
         kind, tone = self._fill("film"), ""
         if film:
             kind, tone = self._words["genre"][film.genres[0]], self._words["tone"][film.tone]
         if self._korean:
-            parts = ", ".join([*about, *traits, *more])
+            parts = ", ".join([*about, *fitting, *more])
             return " ".join(filter(None, (parts, tone, kind))) if parts or film else ""
         head = f"{tone:a} {kind}" if film else ""
-        if traits:
-            head += f" that {' and '.join(traits)}"
+        if fitting:
+            head += f" that {' and '.join(fitting)}"
             more = about + more
         elif about:
             head += f" {about[0]}"
@@ -158,19 +135,20 @@ class Reasons:
         """Return what it is about, which of its traits match, and which limits it keeps."""
         themes = [each for each in film.themes if each in self._words["theme"]]
         named = next((each for each in themes if each in self._named - {film.genres[0]}), None)
-        traits = list(self._matched(film, named))[:_MAX_TRAITS]
+        fitting = list(self._fitting(film, named))[:_MAX_FITTING]
         about = [] if named is None else [self._fill("about", theme=named)]
-        if not traits and not about and len(themes) > 1:
+        if not fitting and not about and len(themes) > 1:
             # Nothing of the evening matches.
             about = [self._fill("themes", theme=themes[0], other=themes[1])]
         more = []
-        if self._most_minutes and film.runtime <= self._most_minutes:
-            more.append(self._fill("minutes", minutes=film.runtime, most=self._most_minutes))
-        if self._family and FAMILIES.index(film.family) <= FAMILIES.index(self._family):
+        query = self._query
+        if query.max_minutes and query.admits(film):
+            more.append(self._fill("minutes", minutes=film.runtime, most=query.max_minutes))
+        if query.family and query.admits(film):
             more.append(self._fill(f"family-{film.family}"))
-        return about, traits, more
+        return about, fitting, more
 
-    def _matched(self, film: ShippedFilm, named: str | None) -> Iterator[str]:
+    def _fitting(self, film: ShippedFilm, named: str | None) -> Iterator[str]:
         """Yield how the film fits the mood, the weather (but for a named theme) and the policy."""
         mood, weather = (self._now.get(kind, "") for kind in ("mood", "weather"))
         if film.moods.get(mood, 0) >= _SUITS:

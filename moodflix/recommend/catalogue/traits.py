@@ -1,26 +1,47 @@
-"""The traits of films, under the names that policy and words use.
+"""The traits of films: which of them a film has, and which suit an evening.
 
 A trait is ``kind:value`` (``mood:sad``, ``theme:rain``, ``director:bong-joon-ho``) or one of
-``NUMBERS``, each about -1 to 1.
+``NUMBERS``, each about -1 to 1. The weight of a trait is what a film gains for having it; for moods
+and evenings they are in ``data/policy.csv``, which ``docs/policy.md`` shows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from moodflix import data
 from moodflix.films.shipped import ShippedFilm
 from moodflix.perception.words import slug
+from moodflix.recommend.query import Query
+from moodflix.vocabulary import Intent
 
 if TYPE_CHECKING:
     from numpy import ndarray
 
     Array = ndarray[Any, Any]
 
+Traits = Mapping[str, float]
+
 NUMBERS: Final = ("pace", "warmth", "darkness", "renown", "length", "age")
 # A trait counts less the later it comes in its list.
 _BY_PLACE: Final = (1.0, 0.95, 0.85, 0.75, 0.7, 0.65, 0.6, 0.6)
 _FURTHER: Final = 0.4
+POLICY: Final = "policy.csv"
+# First day of each season, as month and day; a blank name is none.
+_SEASONS: Final = (
+    ("01-01", "new-year"),
+    ("01-02", ""),
+    ("02-14", "valentine"),
+    ("02-15", ""),
+    ("10-28", "halloween"),
+    ("11-01", ""),
+    ("11-25", "advent"),
+    ("12-10", "christmas"),
+    ("12-27", "new-year"),
+)
 
 
 def film_traits(film: ShippedFilm) -> dict[str, float]:
@@ -39,6 +60,56 @@ def film_traits(film: ShippedFilm) -> dict[str, float]:
     length = min(max((film.runtime - 110) / 40, -1.5), 2.0)
     age = min(max((1990 - film.year) / 30, -1.2), 1.5)
     return traits | dict.fromkeys(names, 1.0) | steps | {"length": length, "age": age}
+
+
+@cache
+def policy() -> Mapping[tuple[str, str, str], Traits]:
+    """Return the weights of traits under (when, value, direction)."""
+    found: dict[tuple[str, str, str], dict[str, float]] = defaultdict(dict)
+    for row in data.table(POLICY):
+        found[row["when"], row["value"], row["direction"]][row["trait"]] = float(row["weight"])
+    return dict(found)
+
+
+def for_mood(mood: str, intent: Intent) -> Traits:
+    """Return what suits a mood: repairing it, staying with it, or the table's mix of both."""
+    mix: Traits = policy()["mood", mood, "auto"] if intent == "auto" else {intent: 1.0}
+    return _sum([{t: w * mix[way] for t, w in policy()["mood", mood, way].items()} for way in mix])
+
+
+def for_evening(query: Query) -> Traits:
+    """Return what suits the weather, the day, the hour and the voice."""
+    when_and_value = (("any", "any"), *_circumstances(query))
+    return _sum([policy().get((when, value or "", ""), {}) for when, value in when_and_value])
+
+
+def season(date: str) -> str:
+    """Return christmas, advent, new-year, halloween, valentine or nothing for an ISO date."""
+    day = date[5:]
+    return next((name for first, name in reversed(_SEASONS) if first <= day), "")
+
+
+def _circumstances(query: Query) -> Iterator[tuple[str, str | None]]:
+    evening = query.evening
+    for name in ("tone", "weather", "temperature", "hour"):
+        yield name, evening[name]
+    yield "season", season(query.date)
+    today, tomorrow, weekday = evening["today"], evening["tomorrow"], evening["weekday"]
+    # A day set by hand wins over the weekday.
+    if tomorrow == "holiday" or (tomorrow is None and weekday in ("friday", "saturday")):
+        yield "day", "eve-of-rest"
+    if tomorrow == "work" or (tomorrow is None and weekday == "sunday"):
+        yield "day", "eve-of-work"
+    if today == "holiday" or (today is None and weekday in ("saturday", "sunday")):
+        yield "day", "rest-today"
+
+
+def _sum(parts: Iterable[Traits]) -> Traits:
+    total: dict[str, float] = defaultdict(float)
+    for part in parts:
+        for trait, weight in part.items():
+            total[trait] += weight
+    return total
 
 
 class TraitTable:
