@@ -119,6 +119,20 @@ def test_it_reads_imdb(*, packed: bool) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "title",
+    ["Beneath", "Beneath (2013)", "Beneath (II)", "Beneath (2013/II)", "Beneath (II) (2013)"],
+)
+def test_a_year_or_number_that_imdb_appends_is_no_part_of_the_title(title: str) -> None:
+    row = ("tt1", "movie", title, title, "0", "2013", r"\N", "90", "Drama")
+    for content in (
+        IMDB_HEADER + "\t".join(row) + "\n",
+        f"title,year\n{title},2013\n",
+        f"movieId,title,genres\n1,{title.removesuffix(' (2013)')} (2013),Drama\n",
+    ):
+        assert read(content) == [Listed("Beneath", 2013)]
+
+
 def test_it_reads_a_plain_csv() -> None:
     assert read(PLAIN) == [Listed("The Quiet Harbour", 1995), "a year that is none"]
 
@@ -153,7 +167,12 @@ TITLE = st.text(
     alphabet=st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"]),
     min_size=1,
     max_size=30,
-).filter(lambda text: titles.tidy(text) == text == titles.split_year(text)[0] != "")
+).filter(
+    lambda text: (
+        titles.tidy(text) == text == titles.split_year(text)[0] != ""
+        and not re.search(r"\((\d{4}/)?[IVXL]+\)$", text)
+    )
+)
 
 
 @given(st.lists(st.tuples(TITLE, st.integers(1900, 2099)), max_size=8))

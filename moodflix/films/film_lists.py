@@ -38,6 +38,8 @@ _BROKEN: Final = "a broken row"
 _OTHER_NAME: Final = re.compile(r"(?P<title>.*\S)\s*\((?P<other>[^()]+)\)", re.DOTALL)
 # "Birdman: Or (The Unexpected Virtue of Ignorance)" is all one title.
 _CONTINUES: Final = re.compile(r"(?:\b(?:or|and|of|in)|[^\w\s.!?'\")])$", re.IGNORECASE)
+# IMDb numbers films of one title and year: "Beneath (II)", "Beneath (2013/II)".
+_NUMBER: Final = re.compile(r"(?P<title>.*\S)\s*\((?:\d{4}/)?[IVXL]+\)", re.DOTALL)
 _AKA: Final = re.compile(r"^a\.?k\.?a\.?:?\s+", re.IGNORECASE)
 
 
@@ -81,7 +83,7 @@ def _of_columns(title_at: int, year_at: int | None) -> Callable[[Sequence[str]],
     """Return a reader of rows of MovieLens, with the year in the title, or of a plain CSV."""
 
     def film(cells: Sequence[str]) -> Row:
-        title, year = titles.split_year(cells[title_at])
+        title, year = _without_year(cells[title_at])
         if year_at is not None:
             return _checked(titles.article_first(title), cells[year_at].strip())
         title, *others = _names(title)
@@ -98,9 +100,17 @@ def _of_imdb(columns: Mapping[str, int]) -> Callable[[Sequence[str]], Row]:
             return "not a movie"
         if cells[adult] != "0":
             return "for adults only"
-        return _checked(cells[title], cells[year], [cells[original]])
+        name, other = (_without_year(cells[at])[0] for at in (title, original))
+        return _checked(name, cells[year], [other])
 
     return film
+
+
+def _without_year(text: str) -> tuple[str, int | None]:
+    """Split a title into its name, without IMDb's number, and its year if it has one."""
+    title, year = titles.split_year(text)
+    numbered = _NUMBER.fullmatch(title)
+    return (titles.tidy(numbered["title"]) if numbered else title), year
 
 
 def _names(title: str) -> list[str]:

@@ -27,8 +27,8 @@ _QUOTES = "\"'\u2018\u2019\u201c\u201d\u00ab\u00bb\u300c\u300d\u300e\u300f\u3008
 _MARK = "!"
 _SPACE = re.compile(r"\s+")
 _NO_ASCII_WORD = re.compile(r"[^0-9A-Za-z]+")
-# A year sent may be this wrong: remakes are further apart.
-_MAX_YEARS_OFF: Final = 5
+# A premiere and a release are a year apart at most, and years differ by country.
+MAX_YEARS_OFF: Final = 1
 
 
 class KnownFilm(Protocol):
@@ -117,9 +117,9 @@ def difference(title: str, spelling: str) -> int | None:
 def meant(names: Iterable[tuple[str, F]], title: str, year: int | None = None) -> list[F]:
     """Return the films that a title means equally well by its spelling, the likeliest first.
 
-    The nearest year decides, if one is given or stands in the title; then the exact spelling, then
-    a film's own title before its further names. Of those left the best-known comes first, then
-    the newest.
+    A year that is given or stands in the title holds within ``MAX_YEARS_OFF``, and the nearest
+    decides; then the exact spelling, then a film's own title before its further names. Of those
+    left the best-known comes first, then the newest.
 
     Args:
         names: each name that has the title's spelling key, and its film.
@@ -132,7 +132,7 @@ def meant(names: Iterable[tuple[str, F]], title: str, year: int | None = None) -
     for spelling, film in names:
         unlike = difference(title, spelling)
         years = 0 if year is None else abs(film.year - year)
-        if unlike is not None and years <= _MAX_YEARS_OFF:
+        if unlike is not None and years <= MAX_YEARS_OFF:
             near.append(((years, unlike, spelling != film.title), film))
     nearest = min((distance for distance, _ in near), default=None)
     best = {film.film_key: film for distance, film in near if distance == nearest}

@@ -31,8 +31,8 @@ from moodflix.films.film_lists import Listed
 from moodflix.store.database import staged
 from moodflix.store.models import Film, FilmName, blocks
 
-# A premiere and a release are a year apart at most; sequels with similar titles rarely are.
-_NEAR_YEARS: Final = 1
+# The LLM's year may be this wrong if no other film has the title; remakes are further apart.
+_MAX_YEARS_WRONG: Final = 5
 # A title without a year must have this many letters to be taken for a misspelling.
 _LONG_TITLE: Final = 8
 
@@ -116,14 +116,15 @@ def shown(session: Session, film_keys: Collection[str]) -> dict[str, str]:
 
 
 def look_up(session: Session, title: str, year: int | None = None) -> Film | None:
-    """Return the film that a title means, also a misspelt one, or ``None``.
+    """Return the film that a title of the LLM's means, or ``None``.
 
-    A misspelt title counts if the year agrees and only one film can be meant.
+    Unlike a person's, its title may be misspelt, if the year agrees, or its year wrong by five at
+    most, if the title is not; only one film may be meant.
     """
     if year is None:
         title, year = titles.split_year(title)
     [found] = meant(session, [(title, year)])
-    return found[0] if found else _misspelt(session, title, year)
+    return found[0] if found else _misdated(session, title, year) or _misspelt(session, title, year)
 
 
 def search(session: Session, title: str, limit: int) -> list[Film]:
@@ -140,6 +141,13 @@ def search(session: Session, title: str, limit: int) -> list[Film]:
 
 def _names() -> Any:
     return select(FilmName, Film).join(Film, Film.id == FilmName.film_id)
+
+
+def _misdated(session: Session, title: str, year: int | None) -> Film | None:
+    [found] = meant(session, [(title, None)])
+    if year is None or len(found) != 1 or abs(found[0].year - year) > _MAX_YEARS_WRONG:
+        return None
+    return found[0]
 
 
 def _misspelt(session: Session, title: str, year: int | None) -> Film | None:
@@ -171,7 +179,7 @@ def _blocked(
 
 
 def _about(year: int | None) -> list[ColumnElement[bool]]:
-    near = _NEAR_YEARS
+    near = titles.MAX_YEARS_OFF
     return [] if year is None else [FilmName.year.between(year - near, year + near)]
 
 
