@@ -26,12 +26,15 @@ from moodflix.recommend.answer import (
     PARTIAL,
     UNAVAILABLE,
     USED,
+    Candidates,
     LlmAnswer,
+    LlmEvents,
+    NoLlm,
     Numbers,
 )
 from moodflix.recommend.catalogue.ranker import Catalogue
 from moodflix.recommend.learned.model import LearnedRecommender
-from moodflix.recommend.llm.recommender import MAX_FILMS, Candidates, LlmEvents, NoLlm
+from moodflix.recommend.llm.recommender import MAX_FILMS
 from moodflix.recommend.query import Pick, Query
 from moodflix.requests import InferenceRequest, LogRequest
 from moodflix.station import Station

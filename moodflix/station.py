@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, cast
 
-from moodflix import clock, vocabulary
+from moodflix import vocabulary
 from moodflix.config import Settings
 from moodflix.errors import DatabaseUnavailableError, RecommenderError
 from moodflix.films import shipped, titles
@@ -24,15 +24,29 @@ from moodflix.films.shipped import ShippedFilm
 from moodflix.perception.merge import Perceived, perceive
 from moodflix.perception.wishes import Understanding, understand
 from moodflix.recommend import fusion
-from moodflix.recommend.answer import HEARTBEAT, Event, LlmAnswer, Named, Queued, Recommendation
+from moodflix.recommend.answer import (
+    HEARTBEAT,
+    Event,
+    LlmAnswer,
+    Named,
+    NoLlm,
+    Queued,
+    Recommendation,
+)
 from moodflix.recommend.catalogue.ranker import Catalogue
 from moodflix.recommend.catalogue.reasons import Reasons
 from moodflix.recommend.fusion import Fused, RankedList, evidence_weight, fuse, with_exploration
 from moodflix.recommend.learned.model import LearnedRecommender
 from moodflix.recommend.llm.prompt import MAX_CANDIDATES
-from moodflix.recommend.llm.recommender import NoLlm, OllamaRecommender
+from moodflix.recommend.llm.recommender import OllamaRecommender
 from moodflix.recommend.query import Pick, Query, Recommender, admissible
-from moodflix.requests import CONTEXT, Environment, FeedbackRequest, InferenceRequest, LogRow
+from moodflix.requests import (
+    Environment,
+    FeedbackRequest,
+    InferenceRequest,
+    LoggedEnvironment,
+    LogRow,
+)
 from moodflix.store import answers, feedback, films, logs
 from moodflix.store.answers import StoredAnswer, StoredPick
 from moodflix.store.database import Database
@@ -198,7 +212,7 @@ class Station:
         perceived = self._perceive(request, words)
         environment, warnings = Environment.lenient(request.environment)
         taste, excluded = self._history(request, now, warnings)
-        local = clock.local(now, self._database.zone)
+        local = now.astimezone(self._database.zone)
         query = Query(
             context=_context(environment, perceived),
             hour=local.hour,
@@ -369,14 +383,10 @@ class Station:
 
 
 def _context(env: Environment, perceived: Perceived) -> dict[str, str]:
-    perceived_values = {"mood": perceived.mood, "tone": perceived.tone}
-    context = {}
-    for name in CONTEXT:
-        if name in perceived_values:
-            judged = perceived_values[name]
-            # A neutral by default is unknown.
-            context[name] = "" if judged.source == vocabulary.NONE else judged.label
-        else:
-            value = getattr(env, name)
-            context[name] = "" if value is None else str(value)
+    """Return the ten context columns as text."""
+    values = {name: getattr(env, name) for name in LoggedEnvironment.model_fields}
+    context = {name: "" if value is None else str(value) for name, value in values.items()}
+    for name, judged in (("mood", perceived.mood), ("tone", perceived.tone)):
+        # A neutral by default is unknown.
+        context[name] = "" if judged.source == vocabulary.NONE else judged.label
     return context

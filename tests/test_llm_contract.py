@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from moodflix.recommend.llm.recommender import NoLlm, OllamaRecommender
+from moodflix.recommend.answer import NoLlm
+from moodflix.recommend.llm.recommender import OllamaRecommender
 from moodflix.recommend.query import Recommender
 from tests.fake_ollama import FakeOllama, answer, says
 from tests.recommender_contract import RecommenderContract

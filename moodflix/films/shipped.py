@@ -105,10 +105,6 @@ class ShippedFilm:
         """Key of the film, which is unique."""
         return titles.film_key(self.title, self.year)
 
-    def suits(self, family: Family) -> bool:
-        """Whether people of an age, and all who are older, may watch it."""
-        return FAMILIES.index(self.family) <= FAMILIES.index(family)
-
     @property
     def names(self) -> dict[str, tuple[str, str]]:
         """Spelling key -> name and language, of its title and its original title."""
@@ -122,6 +118,11 @@ def youngest(*families: Family | None) -> Family | None:
     """Return the limit that suits all of these people; ``None`` is no limit."""
     limits = [family for family in families if family is not None]
     return min(limits, key=FAMILIES.index, default=None)
+
+
+def suitable(family: Family | None) -> tuple[str, ...]:
+    """Return the families whose films suit one; those of all films without a limit."""
+    return FAMILIES[: FAMILIES.index(family) + 1] if family else FAMILIES
 
 
 COLUMNS: Final = tuple(field.name for field in fields(ShippedFilm))

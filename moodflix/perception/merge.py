@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from moodflix import vocabulary
 from moodflix.perception.wishes import Understanding
-from moodflix.perception.words import Reading, canonical_mood
+from moodflix.perception.words import Reading, named_mood
 from moodflix.perception.worker import MediaWorker
 from moodflix.vocabulary import FACE, HAND, LLM, NONE, VOICE, WORDS
 
@@ -38,7 +38,7 @@ class Judged(NamedTuple):
 
     def with_mood(self, mood: Judged) -> Judged:
         """Return this tone, made more specific where it is a voice's and another's mood fits."""
-        label = _SUPPORTED.get((self.label, canonical_mood(mood.label)))
+        label = _SUPPORTED.get((self.label, named_mood(mood.label) or ""))
         if self.source != VOICE or label is None:
             return self
         return Judged(label, VOICE, min(self.confidence, mood.confidence))

@@ -194,9 +194,12 @@ def read_moods(text: Text) -> Reading:
 
 
 @lru_cache(maxsize=1_000)
-def canonical_mood(label: str) -> str:
-    """Map any mood label to one the recommenders know; ``neutral`` when none fits."""
-    return vocabulary.mood(label) or read_moods(split(label)).label or vocabulary.NEUTRAL
+def named_mood(label: str) -> str | None:
+    """Return the mood that a label names, be it a sentence; ``None`` when it names none."""
+    if mood := vocabulary.mood(label):
+        return mood
+    found = read_moods(split(label)).label
+    return None if found == vocabulary.NEUTRAL else found
 
 
 def _terms(text: str, words: Sequence[Word]) -> Iterator[Term]:

@@ -1,13 +1,14 @@
-"""What recommending brings: the events and the answer of the LLM, and those of the station."""
+"""What recommending brings: the events and the answer of an LLM or of none, and the station's."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from moodflix.perception.merge import Perceived
-from moodflix.recommend.query import Pick
+from moodflix.recommend.query import Pick, Query
+from moodflix.vocabulary import LLM
 
 USED, PARTIAL, UNAVAILABLE, OFF = "used", "partial", "unavailable", "off"
 
@@ -71,12 +72,38 @@ class Named:
 
 
 LlmEvent = Waiting | Queued | Named | LlmAnswer
+LlmEvents = Generator[LlmEvent, None, None]
+# Returns the films that the LLM may choose from, best first.
+Candidates = Callable[[], Sequence[Pick]]
 
 
 def answer_of(events: Iterable[LlmEvent]) -> LlmAnswer:
     """Consume the events and return the answer among them."""
     [answer] = [event for event in events if isinstance(event, LlmAnswer)]
     return answer
+
+
+class NoLlm:
+    """The stand-in where the settings want no LLM."""
+
+    name = LLM
+
+    def ask(self, query: Query, limit: int, candidates: Candidates = tuple) -> LlmEvents:
+        """Yield the answer that it is off."""
+        del query, limit, candidates
+        yield LlmAnswer()
+
+    def rank(self, query: Query, n: int) -> list[Pick]:
+        """Return the films of an answer."""
+        return answer_of(self.ask(query, n)).picks
+
+    def check(self) -> tuple[str, str]:
+        """Return status and detail for the readiness page."""
+        return OFF, "MOODFLIX_LLM=embedded"
+
+    def warm(self) -> str:
+        """Load nothing."""
+        return ""
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from typing import Protocol
 
 from moodflix import vocabulary
 from moodflix.films import shipped, titles
-from moodflix.films.shipped import Family, ShippedFilm, youngest
+from moodflix.films.shipped import Family, ShippedFilm, suitable, youngest
 from moodflix.films.titles import KnownFilm
 from moodflix.perception.wishes import Understanding
-from moodflix.perception.words import canonical_mood
-from moodflix.vocabulary import NEUTRAL, Intent
+from moodflix.perception.words import named_mood
+from moodflix.vocabulary import Intent
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Query:
         family: films that are not known to suit these people are not recommended; likewise.
         seed: another number brings other films; ``None`` lets the evening decide.
         date: the evening's date, as in 2025-12-24; blank is unknown.
+        evening: mood, context and hour in the vocabulary's words; ``None`` is unknown.
+        families: those whose films suit these people.
     """
 
     context: Mapping[str, str] = field(default_factory=dict)
@@ -51,29 +53,24 @@ class Query:
     seed: int | None = None
     date: str = ""
 
+    evening: vocabulary.Evening = field(init=False, compare=False)
+    families: Sequence[str] = field(init=False, compare=False)
+
     def __post_init__(self) -> None:
-        """Apply the limits that are in the words."""
+        """Apply the limits that are in the words, and look the evening up in the vocabulary."""
         wishes = self.words.wishes
         minutes = [m for m in (self.max_minutes, wishes.max_minutes) if m is not None]
-        limits = {
+        family = youngest(self.family, wishes.family)
+        mood = named_mood(self.context.get("mood", ""))
+        derived = {
             "intent": wishes.intent if self.intent == "auto" else self.intent,
             "max_minutes": min(minutes, default=None),
-            "family": youngest(self.family, wishes.family),
+            "family": family,
+            "families": suitable(family),
+            "evening": {"mood": mood, **vocabulary.evening(self.context, self.hour)},
         }
-        for name, limit in limits.items():
-            object.__setattr__(self, name, limit)
-
-    @cached_property
-    def evening(self) -> vocabulary.Evening:
-        """The context and the hour in the vocabulary's words."""
-        return vocabulary.evening(self.context, self.hour)
-
-    @cached_property
-    def mood(self) -> str | None:
-        """The mood in the vocabulary's words; ``None`` is unknown."""
-        label = self.context.get("mood", "")
-        mood = canonical_mood(label)
-        return None if mood == NEUTRAL and vocabulary.mood(label) is None else mood
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)
 
     @property
     def is_limited(self) -> bool:
@@ -93,7 +90,7 @@ class Query:
         if film is None:
             return not self.is_limited
         short = self.max_minutes is None or film.runtime <= self.max_minutes
-        return short and (self.family is None or film.suits(self.family))
+        return short and film.family in self.families
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ class Catalogue:
 
         words = query.words.wishes
         liked = self._named([*query.liked, *words.titles])
-        mood = traits.for_mood(query.mood or NEUTRAL, query.intent)
+        mood = traits.for_mood(query.evening["mood"] or NEUTRAL, query.intent)
         mood_share = _MOOD_BESIDE_WORDS if words.wanted or liked else 1.0
         weights = np.zeros(len(self._table.columns))
         unwanted = {t: w for t, w in words.unwanted.items() if not words.asks_for(t)}

@@ -74,11 +74,12 @@ class Reasons:
         self._words = _words(language)
         self._korean = language == "ko"
         self._named = query.words.wishes.themes()
-        now = {"mood": query.mood, **{kind: query.evening[kind] for kind in ("weather", "weekday")}}
-        self._now = {kind: word for kind, word in now.items() if word}
+        now = ((kind, query.evening[kind]) for kind in ("mood", "weather", "weekday"))
+        self._now = {kind: word for kind, word in now if word}
         weights = [traits.for_evening(query)]
-        if query.mood:
-            weights.append(traits.for_mood(query.mood, query.intent))
+        # An unknown mood is ranked as neutral, but is not called so.
+        if mood := self._now.get("mood"):
+            weights.append(traits.for_mood(mood, query.intent))
         self._step_weights = {
             name: sum(each.get(name, 0) for each in weights) for name, _ in _STEPS
         }
@@ -142,9 +143,9 @@ class Reasons:
             about = [self._fill("themes", theme=themes[0], other=themes[1])]
         more = []
         query = self._query
-        if query.max_minutes and query.admits(film):
+        if query.max_minutes and film.runtime <= query.max_minutes:
             more.append(self._fill("minutes", minutes=film.runtime, most=query.max_minutes))
-        if query.family and query.admits(film):
+        if query.family and film.family in query.families:
             more.append(self._fill(f"family-{film.family}"))
         return about, fitting, more
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from moodflix import vocabulary
 from moodflix.recommend.llm.schema import LlmChosen, LlmReply
 from moodflix.recommend.query import Pick, Query
 
@@ -115,8 +114,8 @@ def _evening(query: Query) -> dict[str, Any]:
         "direction": _DIRECTIONS.get(query.intent),
         "at_most_minutes": query.max_minutes,
         "must_suit": query.family and _COMPANY[query.family],
-        "weekday": vocabulary.weekday(context.get("weekday")) or context.get("weekday"),
-        "part_of_day": vocabulary.part_of_day(query.hour),
+        "weekday": query.evening["weekday"] or context.get("weekday"),
+        "part_of_day": query.evening["hour"],
         "today": context.get("today_status"),
         "tomorrow": context.get("tomorrow_status"),
         "city": context.get("city"),

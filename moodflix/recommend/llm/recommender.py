@@ -1,8 +1,8 @@
-"""Recommends films by asking a local LLM through Ollama, and its stand-in for no LLM."""
+"""Recommends films by asking a local LLM through Ollama."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from moodflix.config import Settings, variable
 from moodflix.errors import ConfigError, LlmBusyError, LlmError
 from moodflix.recommend.answer import (
-    OFF,
     PARTIAL,
     UNAVAILABLE,
     USED,
+    Candidates,
     LlmAnswer,
     LlmEvent,
+    LlmEvents,
     Named,
+    NoLlm,
     Numbers,
     Waiting,
     answer_of,
@@ -45,32 +47,6 @@ _CHECK_SECONDS: Final = 2.0
 _WARM_SECONDS: Final = 300.0
 # Threads kept free of waiting for the LLM, to serve logs and reads.
 _FREE_THREADS: Final = 2
-
-Candidates = Callable[[], Sequence[Pick]]
-LlmEvents = Generator[LlmEvent, None, None]
-
-
-class NoLlm:
-    """The stand-in where the settings want no LLM."""
-
-    name = LLM
-
-    def ask(self, query: Query, limit: int, candidates: Candidates = tuple) -> LlmEvents:
-        """Yield the answer that it is off."""
-        del query, limit, candidates
-        yield LlmAnswer()
-
-    def rank(self, query: Query, n: int) -> list[Pick]:
-        """Return the films of an answer."""
-        return answer_of(self.ask(query, n)).picks
-
-    def check(self) -> tuple[str, str]:
-        """Return status and detail for the readiness page."""
-        return OFF, "MOODFLIX_LLM=embedded"
-
-    def warm(self) -> str:
-        """Load nothing."""
-        return ""
 
 
 @dataclass(eq=False)
