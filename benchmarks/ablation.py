@@ -1,6 +1,6 @@
 """What each part of the learned model adds to its hit rate at 10 on planted choices.
 
-Run it from the checkout with ``.venv/bin/python -m benchmarks.ablation`` (six minutes on one core).
+Run it from the checkout with ``.venv/bin/python -m benchmarks.ablation`` (two minutes on one core).
 Each part is left out in turn, and each kind of planted choices is drawn with two seeds. It writes
 ``benchmarks/results/ablation.json`` and the table of ``docs/ablation.md``, and fails if a part adds
 less than a point of hit rate to each of them.
@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any, Final
 from unittest import mock
 
@@ -22,8 +23,10 @@ import numpy as np
 from benchmarks.planted import PLANS, Array, Plan, Planted
 from moodflix.films import titles
 from moodflix.recommend.learned import counts, estimator, fitting
-from moodflix.recommend.learned.likelihood import judge
+from moodflix.recommend.learned.counts import Field
+from moodflix.recommend.learned.likelihood import metrics
 from moodflix.recommend.learned.model import ChoiceModel
+from moodflix.recommend.learned.weights import Weights
 from tests.server import ROOT
 
 RESULTS: Final = ROOT / "benchmarks" / "results" / "ablation.json"
@@ -52,28 +55,24 @@ def _without_mean_over_places() -> Iterator[None]:
         yield
 
 
-def _one_base(at: int) -> AbstractContextManager[Any]:
-    bases = fitting.WeightFitter.bases
-
-    def one(self: Any, *args: Any) -> Iterator[counts.Weights]:
-        yield [*bases(self, *args)][-at or 0]
-
-    return mock.patch.object(fitting.WeightFitter, "bases", one)
+def _only_popularities(folds: Sequence[fitting.HeldOut], fields: Sequence[Field]) -> Weights:
+    mixture, none = fit_mixture(folds, ()), np.zeros(len(fields))
+    return replace(mixture, fields=tuple(fields), mixture=none, exponents=none)
 
 
-def _without_lifts(features: Array, *_: Array) -> Array:
-    return np.zeros(features.shape[2])
+def _without_lifts(lifts: Array, *_: Array) -> Array:
+    return np.zeros(lifts.shape[2])
 
 
+fit_mixture = fitting.fit_mixture
 PARTS: Final[Mapping[str, Callable[[], AbstractContextManager[Any]]]] = {
-    "recent popularity": lambda: mock.patch.object(estimator, "_DRIFTS", (1e-9,)),
+    "recent popularity": lambda: mock.patch.object(estimator, "_DRIFT", 1e-9),
     "mean over places": _without_mean_over_places,
     "pairs of columns": lambda: mock.patch.object(fitting, "_MAX_PAIRS", 0),
-    "p(film \\| value) in what is lifted": lambda: _one_base(1),
-    "popularity alone as what is lifted": lambda: _one_base(0),
-    "lifts": lambda: mock.patch.object(fitting, "newton", _without_lifts),
-    "choice of alphas": lambda: mock.patch.object(fitting, "_ALPHAS", (10.0,)),
-    "choice of kappas": lambda: mock.patch.object(fitting, "_KAPPAS", (3.0,)),
+    "p(film \\| value) in the mixture": lambda: mock.patch.object(
+        fitting, "fit_mixture", _only_popularities
+    ),
+    "lifts": lambda: mock.patch.object(fitting, "fit_exponents", _without_lifts),
 }
 
 
@@ -90,7 +89,7 @@ def hit_rates(name: str, seed: int) -> dict[str, float]:
             model = ChoiceModel().fit(contexts, chosen)
             shares = np.hstack([model.pipeline.predict_proba(asked), np.zeros((len(asked), 1))])
         films = [model.films.get(titles.key(film), -1) for film in planted.films]
-        rates[part] = float(judge(shares[:, films], planted.chosen[held_out])[0].mean())
+        rates[part] = float(metrics(shares[:, films], planted.chosen[held_out])[0].mean())
     return rates
 
 

@@ -32,7 +32,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 from benchmarks.forest import TREES, label_encoder, table
 from benchmarks.planted import PLANS, Array, Planted
 from moodflix.films import titles
-from moodflix.recommend.learned.likelihood import judge
+from moodflix.recommend.learned.likelihood import metrics
 from moodflix.recommend.learned.model import ChoiceModel
 from moodflix.recommend.learned.stored import to_arrays
 from tests.server import ROOT
@@ -76,7 +76,7 @@ def _others(values: int) -> dict[str, Callable[[], Any]]:
 
 def judged(shares: Array, chosen: Array) -> dict[str, float]:
     """Return mean hit rate and NDCG at 10, and log loss."""
-    hit, gain, loss = (float(each.mean()) for each in judge(shares, chosen))
+    hit, gain, loss = (float(each.mean()) for each in metrics(shares, chosen))
     return {"hit10": hit, "ndcg10": gain, "log_loss": loss}
 
 

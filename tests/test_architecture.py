@@ -46,7 +46,8 @@ OWNERS = {
     "httpx": "recommend.llm",
     "sklearn": "recommend.catalogue.space recommend.learned.model recommend.learned.encoding "
     "recommend.learned.estimator",
-    "scipy": "recommend.catalogue.space recommend.learned.counts recommend.learned.stored",
+    "scipy": "recommend.catalogue.space recommend.learned.counts recommend.learned.likelihood "
+    "recommend.learned.stored",
     "sqlalchemy": "store",
     "alembic": "store.migration",
     "click": "cli",

@@ -83,12 +83,14 @@ BREAKS: dict[str, Callable[[dict[str, Any], dict[str, Any]], object]] = {
     "a field missing": lambda _, meta: meta["values"].pop("mood"),
     "a value twice": lambda _, meta: meta["values"].update(mood=["sad", "sad"]),
     "a place nowhere": lambda _, meta: meta.update(place=99),
-    "a drift of nothing": lambda _, meta: meta["drifts"].__setitem__(0, 0.0),
+    "a drift of nothing": lambda _, meta: meta.update(drift=0.0),
     "recent without a rate": lambda arrays, _: arrays.update(recent=arrays["recent"] * 0),
     "a field too wide": lambda _, meta: meta["weights"].update(fields=[[0, 1, 2]]),
     "a field nowhere": lambda _, meta: meta["weights"]["fields"].__setitem__(0, [99]),
-    "weights missing": lambda _, meta: meta["weights"]["lifts"].pop(),
-    "weights not finite": lambda _, meta: meta["weights"]["blend"].__setitem__(0, float("nan")),
+    "weights missing": lambda _, meta: meta["weights"]["exponents"].pop(),
+    "weights not finite": lambda _, meta: meta["weights"]["popularities"].__setitem__(
+        0, float("nan")
+    ),
     "no share at all": lambda _, meta: meta["weights"].update(
         popularities=[0.0] * 3, mixture=[0.0] * len(meta["weights"]["mixture"])
     ),

@@ -11,13 +11,14 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from benchmarks.planted import PLANS, Plan, Planted
 from moodflix.films import titles
-from moodflix.recommend.learned.counts import Counts, Rows, Weights
+from moodflix.recommend.learned.counts import ALL_TIME, OVER_PLACES, Counts, Rows
 from moodflix.recommend.learned.counts import Plan as CountPlan
 from moodflix.recommend.learned.encoding import NAMES, ContextTable, Encode
 from moodflix.recommend.learned.estimator import MIN_ROWS, ChoiceEstimator
 from moodflix.recommend.learned.fitting import HeldOut
-from moodflix.recommend.learned.likelihood import em, judge, newton, slope
+from moodflix.recommend.learned.likelihood import em, fit_exponents, log_likelihood, metrics
 from moodflix.recommend.learned.model import ChoiceModel
+from moodflix.recommend.learned.weights import ALPHA, KAPPA, Weights, log_lift
 from moodflix.requests import CONTEXT
 
 # Those of scikit-learn that ask for libraries we don't have.
@@ -44,7 +45,7 @@ class Tried:
         self.popularity = np.bincount(planted.chosen[known], minlength=plan.films)
 
     def hits(self, shares: Any) -> float:
-        return float(judge(shares, self.planted.chosen[self.rest])[0].mean())
+        return float(metrics(shares, self.planted.chosen[self.rest])[0].mean())
 
     def ours(self) -> Any:
         asked = [self.planted.contexts[row] for row in self.rest]
@@ -232,15 +233,16 @@ def test_words_beyond_the_most_are_unknown(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_counts_are_what_they_say() -> None:
     rows = Rows(np.array([[1, 2], [1, 0], [2, 2], [1, 2]]), np.array([0, 1, 1, 2]), np.ones(4))
-    counts = Counts.of(CountPlan(3, 0, (1.0, 4.0), ((0,), (0, 1))), rows)
+    counts = Counts.of(CountPlan(3, 0, 1.0, ((0,), (0, 1))), rows)
     assert counts.chosen.tolist() == [1, 2, 1]
     # Of the two places one chose all three alike, the other film 1 alone.
     assert counts.over_places == pytest.approx([1 / 3, 1 / 3 + 1, 1 / 3])
-    assert (np.diff(counts.shares[:3, 2]) > 0).all()
+    assert (np.diff(counts.popularities[:2, 2]) > 0).all()
     asked = np.array([[1, 2], [2, 2], [9, 9]])
-    assert counts.rows(asked, (0,)).tolist() == [[1, 1, 1], [0, 1, 0], [0, 0, 0]]
-    assert counts.rows(asked, (0, 1)).tolist() == [[1, 0, 1], [0, 1, 0], [0, 0, 0]]
-    assert counts.total(asked, (0,)).tolist() == [3, 1, 0]
+    of_films, of_value = counts.dense(asked, (0,))
+    assert of_films.tolist() == [[1, 1, 1], [0, 1, 0], [0, 0, 0]]
+    assert of_value.tolist() == [[3], [1], [0]]
+    assert counts.dense(asked, (0, 1))[0].tolist() == [[1, 0, 1], [0, 1, 0], [0, 0, 0]]
 
 
 def some_rows(count: int) -> Rows:
@@ -252,25 +254,45 @@ def some_rows(count: int) -> Rows:
 def test_what_is_popular_recently_is_what_is_popular_unless_tastes_drift() -> None:
     off = []
     for drift in (1e-9, 0.01, 0.1, 1.0):
-        counts = Counts.of(CountPlan(9, 0, (drift, 2 * drift)), some_rows(300))
-        off.append(np.abs(counts.shares[1] - counts.shares[0]).max())
+        counts = Counts.of(CountPlan(9, 0, drift), some_rows(300))
+        off.append(np.abs(counts.popularities[1] - counts.popularities[0]).max())
     assert off[0] < 1e-3
     assert (np.diff(off) > 0).all()
 
 
 @pytest.mark.parametrize("field", [(0,), (0, 1)])
-@pytest.mark.parametrize("alpha", [2.0, 50.0])
+@pytest.mark.parametrize("place", [None, 0])
 def test_a_share_is_the_same_when_learned_and_when_asked_for(
-    field: tuple[int, ...], alpha: float
+    field: tuple[int, ...], place: int | None
 ) -> None:
     rows, one = some_rows(60), np.ones(1)
-    counts = Counts.of(CountPlan(9, None, (0.1, 0.2), (field,)), rows)
-    [learned] = HeldOut(counts, rows).shares(field, [alpha])
-    weights = Weights(np.zeros(4), (field,), one, alpha * one, 0 * one, one)
-    chosen, total = counts.rows(rows.codes, field), counts.total(rows.codes, field)[:, None]
-    asked = weights.mixed(counts, len(rows.codes), [chosen], [total])
+    counts = Counts.of(CountPlan(9, place, 0.1, (field,)), rows)
+    learned = HeldOut(counts, rows).shares(field)
+    weights = Weights(np.zeros(3), (field,), one, 0 * one)
+    asked = weights.probabilities(counts, rows.codes)
     assert asked.sum(axis=1) == pytest.approx(np.ones(60), abs=1e-5)
     assert asked[np.arange(60), rows.films] == pytest.approx(learned, rel=1e-4)
+
+
+def test_a_probability_is_what_the_formula_says() -> None:
+    rows = some_rows(60)
+    fields: tuple[tuple[int, ...], ...] = ((0,), (1,))
+    counts = Counts.of(CountPlan(9, 0, 0.1, fields), rows)
+    weights = Weights(np.array([0.1, 0.2, 0.1]), fields, np.array([0.4, 0.2]), np.array([0.5, 1.5]))
+    popular = counts.popularities
+    for codes in ([1, 2], [3, 0], [9, 9]):
+        known = [(rows.codes[:, at] == codes[at]) & (codes[at] > 0) for at in range(2)]
+        n = [np.bincount(rows.films[each], minlength=9) for each in known]
+        shares = [
+            (each + ALPHA * popular[prior]) / (each.sum() + ALPHA)
+            for each, prior in zip(n, (OVER_PLACES, ALL_TIME), strict=True)
+        ]
+        mixed = weights.popularities @ popular + weights.mixture @ shares
+        lifts = [(each + KAPPA) / (each.sum() * popular[ALL_TIME] + KAPPA) for each in n]
+        expected = mixed * lifts[0] ** 0.5 * lifts[1] ** 1.5
+        found = weights.probabilities(counts, np.array([codes]))[0]
+        assert found == pytest.approx(expected / expected.sum(), rel=1e-4)
+    assert log_lift(np.zeros(1), np.zeros(1)) == 0
 
 
 def test_mixture_and_exponents_are_those_that_made_the_rows() -> None:
@@ -288,8 +310,8 @@ def test_mixture_and_exponents_are_those_that_made_the_rows() -> None:
     features[:, -1] = features[np.arange(4_000), drawn]
     equal = np.full(4_000, 1 / 4_000, dtype=np.float32)
     flat = np.zeros((4_000, 6), dtype=np.float32)
-    found = newton(features, flat, equal)
+    found = fit_exponents(features, flat, equal)
     assert found == pytest.approx([1.0, 0.0, 0.5], abs=0.08)
     assert found[1] < 0.03
     # At the best unpenalised point no step would help; here the penalty alone holds it.
-    assert np.abs(slope(features, flat, equal, found)[0]).max() < 0.03
+    assert np.abs(log_likelihood(features, flat, equal, found)[1]).max() < 0.03

@@ -16,7 +16,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from moodflix.errors import MoodflixError
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 KEEP: Final = 8
 _ABOUT, _META = "_about", "_meta"  # members of the file with JSON in them
 _HITS: Final = ("hit10", "popularity_hit10")

@@ -1,15 +1,11 @@
-"""Sparse counts of film x value, and the probabilities that a set of weights makes of them.
+"""Counts how often each film was chosen: in all, lately, place by place, and with each value.
 
-A film's probability is a blend of three: its popularity; a mixture of popularities (of all time,
-recent ones, and the mean over places) and of p(film | value) per field; and that mixture times
-weighted lifts p(film | value) / p(film). Each p(film | value) is shrunk to popularity (of a place:
-to the mean over places), so that a new value counts as unknown. A field is one column of the value
-codes, or two combined.
+A field is one column of the value codes, or two combined; value 0 of a field is unknown.
 """
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
@@ -20,18 +16,16 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Field = tuple[int, ...]
 
 WIDTH: Final = 1 << 16  # value codes of a column
-RATES: Final = 1  # number of drift rates of popularity
-POPULARITIES: Final = RATES + 2  # all time, recent at each rate, over places
-ALL_TIME: Final = 0
-OVER_PLACES: Final = -1
+POPULARITIES: Final = 3  # of all time, recent, mean over places
+ALL_TIME, OVER_PLACES = 0, 2
 EPSILON: Final = 1e-12
-MAX_CELLS: Final = 3_000_000  # the largest dense array at a time
+_MAX_CELLS: Final = 3_000_000  # of the dense arrays of a chunk of rows
 _RECENT_ROWS: Final = 100_000
 _BLOCKS: Final = 64  # of rows, within which tastes are constant
 
 
 class Rows(NamedTuple):
-    """Rows in time order: value codes (rows x columns), films, weights."""
+    """Choices in time order: value codes (rows x columns), films, weights."""
 
     codes: Array
     films: Array
@@ -49,14 +43,19 @@ class Plan:
     Attributes:
         films: their number.
         place: the column of a row's place.
-        drifts: of each recent popularity, the variance a row adds to the logarithm of a share.
+        drift: the variance that a row adds to the logarithm of a film's recent share.
         fields: those whose values are counted.
     """
 
     films: int
     place: int | None
-    drifts: tuple[float, ...]
+    drift: float
     fields: tuple[Field, ...] = ()
+
+    def chunks(self, rows: int) -> Iterator[slice]:
+        """Yield slices of the rows for which dense counts of all fields fit into memory."""
+        step = max(1, _MAX_CELLS // (self.films * (len(self.fields) + 1)))
+        yield from (slice(begin, begin + step) for begin in range(0, rows, step))
 
 
 @dataclass
@@ -65,10 +64,11 @@ class Counts:
 
     Attributes:
         chosen: how often each film was chosen.
-        recent: shapes and rates of the films' gamma distributions (2 x drifts x films).
+        recent: shapes and rates of the films' gamma distributions (2 x films).
         over_places: sum over places of each film's share of the choices there.
-        tables: sparse counts, values x films; value 0, unknown, is empty.
+        tables: sparse counts of each field, values x films; the row of value 0 is empty.
         pairs: the joint codes of the values of each field of two columns, in order.
+        popularities: each film's share by each of the first three (3 x films).
     """
 
     plan: Plan
@@ -79,13 +79,9 @@ class Counts:
     pairs: dict[Field, Array]
 
     def __post_init__(self) -> None:
-        kinds = np.array([self.chosen, *(self.recent[0] / self.recent[1]), self.over_places])
+        kinds = np.stack([self.chosen, self.recent[0] / self.recent[1], self.over_places])
         sums = np.maximum(kinds.sum(axis=1, keepdims=True), EPSILON)
-        self.shares = (kinds / sums).astype(np.float32)
-        self.totals = {
-            field: np.asarray(table.sum(axis=1), dtype=np.float32).ravel()
-            for field, table in self.tables.items()
-        }
+        self.popularities = (kinds / sums).astype(np.float32)
 
     @classmethod
     def of(cls, plan: Plan, rows: Rows, pairs: dict[Field, Array] | None = None) -> Counts:
@@ -95,9 +91,8 @@ class Counts:
             two = (field for field in plan.fields if len(field) > 1)
             pairs = {field: np.unique(joint_codes(codes, field)) for field in two}
         chosen = np.bincount(films, weights, plan.films)
-        recent = np.ones((2, len(plan.drifts), plan.films))
-        recent[1] = chosen.sum() / np.maximum(chosen, 1)
-        recent = _followed(recent, plan, rows.take(slice(-_RECENT_ROWS, None)))
+        recent = np.stack([np.ones(plan.films), chosen.sum() / np.maximum(chosen, 1)])
+        recent = _followed(recent, plan.drift, rows.take(slice(-_RECENT_ROWS, None)))
         over_places = chosen
         if plan.place is not None:
             by_place = _table(codes[:, plan.place], films, weights, plan.films)
@@ -114,122 +109,34 @@ class Counts:
 
         New pairs of values, and the mean over places, are left to the next ``of``.
         """
-        plan, known = replace(self.plan, films=films), self.plan.films
-        further = Counts.of(plan, rows, self.pairs)
-        over_places = np.zeros(films)
-        further.chosen[:known] += self.chosen
-        over_places[:known] = self.over_places
-        recent = np.ones((2, len(plan.drifts), films))
-        recent[1] = further.chosen.sum()
-        recent[..., :known] = self.recent
-        recent = _followed(recent, plan, rows)
+        new = films - self.plan.films
+        further = Counts.of(replace(self.plan, films=films), rows, self.pairs)
+        chosen = further.chosen + np.pad(self.chosen, (0, new))
+        unseen = np.stack([np.ones(new), np.full(new, chosen.sum())])
+        recent = _followed(np.hstack([self.recent, unseen]), self.plan.drift, rows)
+        over_places = np.pad(self.over_places, (0, new))
         tables = {field: _sum(table, further.tables[field]) for field, table in self.tables.items()}
-        return Counts(plan, further.chosen, recent, over_places, tables, self.pairs)
+        return Counts(further.plan, chosen, recent, over_places, tables, self.pairs)
 
     def prior(self, field: Field) -> Array:
-        """Return the share of each film for an unknown value of a field."""
-        shares: Array = self.shares[OVER_PLACES if self.plan.place in field else ALL_TIME]
+        """Return the popularity (a share of each film) that stands for an unknown value."""
+        shares: Array = self.popularities[OVER_PLACES if self.plan.place in field else ALL_TIME]
         return shares
 
     def values(self, codes: Array, field: Field) -> Array:
-        """Return each row's value code of a field."""
-        return _values(codes, field, self.pairs)
+        """Return each row's value of a field, 0 for one that was never counted."""
+        values = _values(codes, field, self.pairs).astype(np.int32)
+        return np.where(values < self.tables[field].shape[0], values, 0)
 
-    def rows(self, codes: Array, field: Field) -> Array:
-        """Return the counts of each film with each row's value (rows x films)."""
+    def dense(self, codes: Array, field: Field) -> tuple[Array, Array]:
+        """Return the counts of each row's value: of each film (rows x films), in all (rows x 1)."""
         table = self.tables[field]
-        dense = np.zeros((len(codes), self.plan.films), dtype=np.float32)
+        of_films = np.zeros((len(codes), self.plan.films), dtype=np.float32)
+        # For a row or two this takes a tenth of the time of indexing the sparse table.
         for row, value in enumerate(self.values(codes, field)):
-            if value < table.shape[0]:
-                span = slice(table.indptr[value], table.indptr[value + 1])
-                dense[row, table.indices[span]] = table.data[span]
-        return dense
-
-    def total(self, codes: Array, field: Field) -> Array:
-        """Return the count of each row's value."""
-        values, known = self.values(codes, field), self.totals[field]
-        return np.where(values < len(known), known[np.minimum(values, len(known) - 1)], 0)
-
-
-@dataclass
-class Weights:
-    """How much each part counts; the default is popularity.
-
-    Attributes:
-        popularities: share of each popularity in the mixture.
-        fields: those that count; the four below have a number for each.
-        mixture, alphas: share of p(film | value) in the mixture, and the rows it is shrunk by.
-        lifts, kappas: exponent of the lift, and the rows it is shrunk by.
-        blend: shares of popularity, the mixture and the lifted mixture.
-    """
-
-    popularities: Array = dataclasses.field(default_factory=lambda: np.eye(1, POPULARITIES)[0])
-    fields: tuple[Field, ...] = ()
-    mixture: Array = dataclasses.field(default_factory=lambda: np.zeros(0))
-    alphas: Array = dataclasses.field(default_factory=lambda: np.zeros(0))
-    lifts: Array = dataclasses.field(default_factory=lambda: np.zeros(0))
-    kappas: Array = dataclasses.field(default_factory=lambda: np.zeros(0))
-    blend: Array = dataclasses.field(default_factory=lambda: np.eye(1, 3)[0])
-
-    def trimmed(self) -> Weights:
-        """Return the same weights without the fields that have no effect."""
-        kept = (self.mixture + self.lifts > 0) & (self.blend[0] < 1)
-        lists = ("mixture", "alphas", "lifts", "kappas")
-        take = {name: getattr(self, name)[kept] for name in lists}
-        fields = tuple(field for field, keep in zip(self.fields, kept, strict=True) if keep)
-        return replace(self, fields=fields, **take)
-
-    def probabilities(self, counts: Counts, codes: Array) -> Array:
-        """Return the probability of each film (rows x films) for rows of value codes."""
-        popular = counts.shares[ALL_TIME]
-        made = np.tile(popular.astype(float), (len(codes), 1))
-        if self.blend[0] == 1:
-            return made
-        step = max(1, MAX_CELLS // (counts.plan.films * (len(self.fields) + 1)))
-        for begin in range(0, len(codes), step):
-            chunk = codes[begin : begin + step]
-            chosen = [counts.rows(chunk, field) for field in self.fields]
-            totals = [counts.total(chunk, field)[:, None] for field in self.fields]
-            mixed = self.mixed(counts, len(chunk), chosen, totals)
-            lifted = mixed * self._lifted(counts, len(chunk), chosen, totals)
-            lifted /= lifted.sum(axis=1, keepdims=True)
-            parts = self.blend[1] * mixed + self.blend[2] * lifted
-            made[begin : begin + step] = self.blend[0] * popular + parts
-        return made
-
-    def mixed(self, counts: Counts, rows: int, chosen: list[Array], totals: list[Array]) -> Array:
-        """Return the mixture (rows x films), given the counts of each field."""
-        popularities = (self.popularities @ counts.shares).astype(np.float32)
-        mixed = np.tile(popularities, (rows, 1))
-        alphas = self.alphas.astype(np.float32)
-        fields = zip(self.fields, chosen, totals, self.mixture, alphas, strict=True)
-        for field, of_films, total, share, alpha in fields:
-            if share:
-                mixed += np.float32(share) * shrunk(of_films, total, alpha, counts.prior(field))
-        return mixed
-
-    def _lifted(self, counts: Counts, rows: int, chosen: list[Array], totals: list[Array]) -> Array:
-        score = np.zeros((rows, counts.plan.films), dtype=np.float32)
-        fields = zip(chosen, totals, self.lifts, self.kappas, strict=True)
-        for of_films, total, exponent, kappa in fields:
-            if exponent:
-                expected = total * counts.shares[ALL_TIME]
-                score += np.float32(exponent) * log_lift(of_films, expected, kappa)
-        lifts: Array = np.exp(score - score.max(axis=1, keepdims=True))
-        return lifts
-
-
-def shrunk(chosen: Array, total: Array, alpha: Any, prior: Array) -> Array:
-    """Return p(film | value) from counts, shrunk to a prior by ``alpha`` rows."""
-    made: Array = (chosen + alpha * prior) / (total + alpha)
-    return made
-
-
-def log_lift(chosen: Array, expected: Array, kappa: Any) -> Array:
-    """Return the logarithm of (chosen + kappa) / (expected + kappa)."""
-    rows = np.asarray(kappa, dtype=np.float32)
-    lift: Array = np.log((chosen + rows) / (expected + rows))
-    return lift
+            span = slice(table.indptr[value], table.indptr[value + 1])
+            of_films[row, table.indices[span]] = table.data[span]
+        return of_films, of_films.sum(axis=1, keepdims=True)
 
 
 def joint_codes(codes: Array, field: Field) -> Array:
@@ -242,19 +149,19 @@ def joint_codes(codes: Array, field: Field) -> Array:
     return joint * known
 
 
-def _followed(recent: Array, plan: Plan, rows: Rows) -> Array:
+def _followed(recent: Array, drift: float, rows: Rows) -> Array:
     """Return the gamma distributions of the films' shares after further rows.
 
     Before each block a distribution widens by the drift of a share's logarithm: frequent films
     forget fast, rare ones slowly (Smith and Miller 1986, with a discount by precision).
     """
-    drifts = np.array(plan.drifts)[:, None]
+    films = recent.shape[1]
     block = np.arange(len(rows.films)) // (1 + len(rows.films) // _BLOCKS)
     blocks = int(block.max(initial=-1)) + 1
-    counts = np.bincount(block * plan.films + rows.films, rows.weights, blocks * plan.films)
-    for chosen in counts.reshape(blocks, plan.films):
+    counts = np.bincount(block * films + rows.films, rows.weights, blocks * films)
+    for chosen in counts.reshape(blocks, films):
         total = chosen.sum()
-        recent = recent / (1 + recent[0] * drifts * total)
+        recent = recent / (1 + recent[0] * drift * total)
         recent[0] += chosen
         recent[1] += total
     return recent

@@ -11,14 +11,15 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from moodflix.recommend.learned.counts import WIDTH, Array, Counts, Plan, Rows, Weights
+from moodflix.recommend.learned.counts import WIDTH, Array, Counts, Plan, Rows
 from moodflix.recommend.learned.fitting import fit_weights
+from moodflix.recommend.learned.weights import Weights
 
 MIN_ROWS: Final = 40  # with fewer, only popularity is learned
 # Weights are fitted on the newest rows; all are counted.
 _WINDOW: Final = 100_000
-# For each recent popularity, the variance of the drift of a share's logarithm over the window.
-_DRIFTS: Final = (8.0,)
+# Variance of the drift of the logarithm of a film's share over the window.
+_DRIFT: Final = 8.0
 
 
 class ChoiceEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -42,8 +43,8 @@ class ChoiceEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         rows = _rows(codes, films, sample_weight)
         # A column of unknown and one known value doesn't vary.
         varied = (at for at in self.places if len(np.unique(rows.codes[:, at])) > 2)  # noqa: PLR2004
-        drifts = tuple(drift / min(len(films), _WINDOW) for drift in _DRIFTS)
-        plan = Plan(len(self.classes_), next(varied, None), drifts)
+        drift = _DRIFT / min(len(films), _WINDOW)
+        plan = Plan(len(self.classes_), next(varied, None), drift)
         self.weights_ = Weights()
         self.figures_: dict[str, float] = {}
         if len(films) >= MIN_ROWS and len(self.classes_) > 1:

@@ -1,56 +1,55 @@
-"""The arithmetic of fitting: maximum likelihood and the figures of held-out rows."""
+"""The arithmetic of fitting: maximum likelihood and the metrics of held-out rows."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 import numpy as np
+from scipy import optimize  # type: ignore[import-untyped]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _EPSILON: Final = 1e-12
-_STEPS, _SWEEPS, _RIDGE, _TOLERANCE = 8, 30, 1e-6, 1e-3
+_MAX_EXPONENT: Final = 8.0
 _TOP: Final = 10
 
 
-def newton(features: Array, offset: Array, weights: Array) -> Array:
-    """Return the non-negative exponents of maximum likelihood, by penalised Newton steps.
+def fit_exponents(features: Array, offset: Array, weights: Array) -> Array:
+    """Return the exponents of a conditional logit (McFadden 1974) of penalised maximum likelihood.
 
-    The penalty of each is a standard error of its slope at 0, so that noise gets no weight.
+    They are at least 0, and the penalty of each is a standard error of its slope at 0, so that
+    noise gets none. ``features`` are rows x (candidates + 1) x exponents; the last candidate is
+    the one chosen, and ``offset`` (rows x candidates) is added to the score of the others.
     """
-    exponents = np.zeros(features.shape[2])
-    penalty = None
-    for _ in range(_STEPS):
-        gradient, curve = slope(features, offset, weights, exponents)
-        curve[np.diag_indices_from(curve)] += _RIDGE
-        if penalty is None:
-            penalty = np.sqrt(curve.diagonal() * float(weights @ weights))
-        goal = exponents.copy()
-        for _ in range(_SWEEPS):
-            for one in range(len(goal)):
-                pull = gradient[one] - curve[one] @ (goal - exponents) + curve[one, one] * goal[one]
-                goal[one] = max((pull - penalty[one]) / curve[one, one], 0.0)
-        step = np.clip(goal - exponents, -1, 1)
-        exponents = exponents + step
-        if np.abs(step).max(initial=0) < _TOLERANCE:
-            break
-    return exponents
+    candidates = features[:, :-1]
+    shares = _softmax(offset)[1][:, None]
+    mean = (shares @ candidates)[:, 0]
+    variance = weights @ ((shares @ candidates**2)[:, 0] - mean**2)
+    penalty: Array = np.sqrt(np.maximum(variance, 0) * (weights @ weights))
+    if not penalty.size:
+        return penalty
+
+    def loss(exponents: Array) -> tuple[float, Array]:
+        value, gradient = log_likelihood(features, offset, weights, exponents)
+        return float(penalty @ exponents) - value, penalty - gradient
+
+    start, bounds = np.zeros(len(penalty)), [(0, _MAX_EXPONENT)] * len(penalty)
+    found: Array = optimize.minimize(loss, start, jac=True, bounds=bounds).x
+    return found
 
 
-def slope(features: Array, offset: Array, weights: Array, exponents: Array) -> tuple[Array, Array]:
-    """Return gradient and curvature of the mean log-likelihood."""
-    films, own = features[:, :-1], features[:, -1]
-    shares = partition(features, offset, exponents)[1]
-    mean = (shares[:, None] @ films)[:, 0]
-    around = films - mean[:, None]
-    around *= np.sqrt(shares * weights[:, None].astype(np.float32))[..., None]
-    flat = around.reshape(shares.size, len(exponents))
-    return weights @ (own - mean), (flat.T @ flat).astype(float)
+def log_likelihood(
+    features: Array, offset: Array, weights: Array, exponents: Array
+) -> tuple[float, Array]:
+    """Return the weighted sum of the rows' log-likelihoods, and its gradient."""
+    candidates, own = features[:, :-1], features[:, -1]
+    sums, shares = _softmax(offset + candidates @ exponents.astype(np.float32))
+    mean = (shares[:, None] @ candidates)[:, 0]
+    return float(weights @ (own @ exponents - sums)), weights @ (own - mean).astype(float)
 
 
-def partition(features: Array, offset: Array, exponents: Array) -> tuple[Array, Array]:
-    """Return the logarithm of each row's partition sum, and the films' shares in it."""
-    score = offset + features[:, :-1] @ exponents.astype(np.float32)
+def _softmax(score: Array) -> tuple[Array, Array]:
+    """Return the logarithm of each row's partition sum, and the shares in it."""
     top = score.max(axis=1, keepdims=True)
     shares = np.exp(score - top)
     sums = shares.sum(axis=1, keepdims=True)
@@ -71,7 +70,7 @@ def em(parts: Array, weights: Array, steps: int = 60, prior: float = 0.0) -> Arr
     return shares
 
 
-def judge(shares: Array, films: Array) -> tuple[Array, Array, Array]:
+def metrics(shares: Array, films: Array) -> tuple[Array, Array, Array]:
     """Return hit and NDCG at 10 and log loss of each row; films with equal shares share a rank."""
     own = np.take_along_axis(shares, films[:, None], axis=1)
     rank = (shares > own).sum(axis=1) + ((shares == own).sum(axis=1) - 1) / 2

@@ -10,10 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from scipy import sparse  # type: ignore[import-untyped]
 
 from moodflix.films import shipped
-from moodflix.recommend.learned.counts import POPULARITIES, RATES, Array, Counts, Plan, Weights
+from moodflix.recommend.learned.counts import POPULARITIES, Array, Counts, Plan
 from moodflix.recommend.learned.encoding import MAX_WORDS, NAMES, PLACES, Encode
 from moodflix.recommend.learned.estimator import ChoiceEstimator
 from moodflix.recommend.learned.model import ChoiceModel, pipeline_of
+from moodflix.recommend.learned.weights import Weights
 
 
 def to_arrays(model: ChoiceModel) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -48,7 +49,7 @@ def to_arrays(model: ChoiceModel) -> tuple[dict[str, Array], dict[str, Any]]:
         "values": dict(zip(NAMES, map(list, encode.values_), strict=True)),
         "edges": encode.edges_,
         "place": plan.place,
-        "drifts": list(plan.drifts),
+        "drift": plan.drift,
         "weights": {name: [*map(_plain, each)] for name, each in vars(estimate.weights_).items()},
     }
 
@@ -82,7 +83,7 @@ def from_arrays(arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> ChoiceMod
     ):
         raise ValueError("values: not those of the fields")
     estimate.weights_, estimate.figures_ = stored.weights.weights(), stored.figures
-    plan = Plan(films, stored.place, tuple(stored.drifts), estimate.weights_.fields)
+    plan = Plan(films, stored.place, stored.drift, estimate.weights_.fields)
     estimate.counts_ = _counts(arrays, plan)
     estimate.classes_, estimate.n_features_in_ = np.arange(films), len(NAMES)
     model.pipeline = pipeline_of(encode, estimate)
@@ -98,7 +99,6 @@ def _name(field: tuple[int, ...]) -> str:
 
 
 _Share = Annotated[float, Field(ge=0, le=1)]
-_Positive = Annotated[FiniteFloat, Field(gt=0)]
 _Column = Annotated[int, Field(ge=0, lt=len(NAMES))]
 
 
@@ -110,17 +110,13 @@ class _Weights(_Strict):
     popularities: Annotated[list[_Share], Field(min_length=POPULARITIES, max_length=POPULARITIES)]
     fields: list[Annotated[list[_Column], Field(min_length=1, max_length=2)]]
     mixture: list[_Share]
-    alphas: list[_Positive]
-    lifts: list[Annotated[FiniteFloat, Field(ge=0, le=100)]]
-    kappas: list[_Positive]
-    blend: Annotated[list[_Share], Field(min_length=3, max_length=3)]
+    exponents: list[Annotated[FiniteFloat, Field(ge=0, le=100)]]
 
     def weights(self) -> Weights:
         lists = {name: np.array(value) for name, value in self if name != "fields"}
         made = Weights(fields=tuple(map(tuple, self.fields)), **lists)
-        for each in (made.mixture, made.alphas, made.lifts, made.kappas):
-            if len(each) != len(made.fields):
-                raise ValueError("weights: not one for each field")
+        if not len(made.fields) == len(made.mixture) == len(made.exponents):
+            raise ValueError("weights: not one for each field")
         if not made.popularities.sum() + made.mixture.sum() > 0:
             raise ValueError("weights: none")
         return made
@@ -133,7 +129,7 @@ class _Meta(_Strict):
     values: dict[str, Annotated[list[str], Field(max_length=MAX_WORDS)]]
     edges: list[FiniteFloat]
     place: _Column | None
-    drifts: Annotated[list[_Positive], Field(min_length=RATES, max_length=RATES)]
+    drift: Annotated[FiniteFloat, Field(gt=0)]
     weights: _Weights
 
 
@@ -141,8 +137,7 @@ def _counts(arrays: Mapping[str, Any], plan: Plan) -> Counts:
     chosen, over_places = (
         _read(arrays, name, "f", plan.films).astype(float) for name in ("chosen", "over_places")
     )
-    recent = _read(arrays, "recent", "f", 2 * RATES * plan.films).astype(float)
-    recent = recent.reshape(2, RATES, plan.films)
+    recent = _read(arrays, "recent", "f", 2 * plan.films).astype(float).reshape(2, plan.films)
     if (chosen <= 0).any() or (over_places < 0).any() or (recent <= 0).any():
         raise ValueError("chosen: counts that can't be")
     pairs = {
