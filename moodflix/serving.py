@@ -43,7 +43,7 @@ certfile = str(_settings.tls_cert or "") or None
 keyfile = str(_settings.tls_key or "") or None
 workers = _settings.workers
 threads = _settings.threads
-worker_class = "gthread"
+worker_class = "moodflix.connections.Worker"
 preload_app = True
 # Long enough for the slowest answer to finish and be stored.
 graceful_timeout = int(_settings.llm_timeout + COMMIT_SECONDS) + 10

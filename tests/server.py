@@ -209,4 +209,17 @@ class GunicornServer(Served):
         self.process.wait(PATIENCE)
 
 
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """Make a certificate for 127.0.0.1; return its file and that of its key."""
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    request = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2".split()
+    subject = ["-subj", "/CN=station", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(
+        ["openssl", *request, *subject, "-keyout", key, "-out", cert],
+        check=True,
+        capture_output=True,
+    )
+    return cert, key
+
+
 ServeGunicorn = Callable[..., GunicornServer]

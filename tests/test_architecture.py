@@ -18,8 +18,8 @@ from tests.server import ROOT
 # line of its own. It imports only from rooms below it; inside a room imports form no circle.
 FLOORS = """
 data
-vocabulary errors clock address instance
-config strict_json
+vocabulary errors clock address instance framing
+config strict_json connections
 films
 requests
 store perception

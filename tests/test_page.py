@@ -4,7 +4,6 @@ import json
 import re
 import ssl
 import string
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from flask.testing import FlaskClient
 
 from moodflix.films.shipped import GENRES
 from moodflix.store.database import Database
-from tests.server import PATIENCE, ROOT, GunicornServer, await_condition
+from tests.server import PATIENCE, ROOT, GunicornServer, await_condition, make_certificate
 
 WEB = ROOT / "moodflix" / "web"
 
@@ -148,23 +147,8 @@ def test_what_the_station_is_told_of_itself_cannot_break_the_page(make_app: Any)
     assert page_data(page)["city"] == city
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    request = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2".split()
-    subject = ["-subj", "/CN=station", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run(
-        ["openssl", *request, *subject, "-keyout", key, "-out", cert],
-        check=True,
-        capture_output=True,
-    )
-    return cert, key
-
-
-def test_it_serves_https_with_a_certificate(
-    instance: Path, tmp_path: Path, certificate: tuple[Path, Path]
-) -> None:
-    cert, key = certificate
+def test_it_serves_https_with_a_certificate(instance: Path, tmp_path: Path) -> None:
+    cert, key = make_certificate(tmp_path)
     settings = {"instance": instance, "llm": "embedded", "tls_cert": cert, "tls_key": key}
     served = GunicornServer(settings, tmp_path / "server.log")
     try:

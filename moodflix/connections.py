@@ -1,0 +1,338 @@
+"""A gunicorn worker that takes a thread for a request only once all of it has arrived.
+
+gunicorn's own ``gthread`` worker reads in the threads, so a client that sends slowly, or nothing,
+holds one of them; and it waits in its poller for clients to close. Here the poller does TLS
+handshakes, collects requests and lingers, all without waiting: a slow client costs a descriptor and
+the bytes it sent.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import selectors
+import socket
+import ssl
+import time
+from collections import Counter
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final
+
+from gunicorn import http, sock
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from moodflix.framing import Framing, State
+
+#: Bytes of a body; the app answers a longer one with 413.
+MAX_BODY: Final = 16 * 1024 * 1024
+# A request has these seconds, one more for so many bytes that arrived, and in all at most so many.
+_SECONDS, _LEAST_RATE, _MAX_SECONDS = 10.0, 16 * 1024, 120.0
+# How long one piece of an answer may take to send, and a closed connection to end.
+_SEND_SECONDS, _LINGER_SECONDS = 10.0, 2.0
+# Requests of one address that have not arrived; a further one ends the oldest.
+_MAX_UNFINISHED: Final = 256
+# Bytes of all requests that have not arrived; past them the largest is refused.
+_MAX_COLLECTED: Final = 8 * MAX_BODY
+_PIECE, _PIECES = 64 * 1024, 16
+_NO_DESCRIPTOR: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_EXPECT: Final = re.compile(rb"\r\nexpect:[^\r\n]*", re.IGNORECASE)
+_REFUSALS: Final = {
+    State.BAD_CHUNK: (400, "Bad Request", "the body's chunks are malformed"),
+    State.HEADER_TOO_LARGE: (431, "Request Header Fields Too Large", "the header is too large"),
+}
+
+
+class _Collected:
+    """What gunicorn's parser reads from: nothing, as each request is put in front of it whole."""
+
+    def recv(self, size: int) -> bytes:
+        """Return the end of the input."""
+        del size
+        return b""
+
+
+class _Socket:
+    """A socket whose client, if it stops reading, counts as gone."""
+
+    def __init__(self, inner: socket.socket) -> None:
+        self.inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def sendall(self, data: bytes) -> None:
+        """Send all, in ``_SEND_SECONDS``."""
+        try:
+            self.inner.sendall(data)
+        except TimeoutError:
+            raise BrokenPipeError(errno.EPIPE, "the client stopped reading") from None
+
+    def sendfile(self, *args: Any, **options: Any) -> int:
+        """Send a file."""
+        try:
+            return self.inner.sendfile(*args, **options)
+        except TimeoutError:
+            raise BrokenPipeError(errno.EPIPE, "the client stopped reading") from None
+
+
+class Connection(TConn):
+    """One client's connection, and what it has sent of its next request."""
+
+    sock: Any
+    parser: Any
+
+    def __init__(self, cfg: Any, client_socket: socket.socket, client: Any, server: Any) -> None:
+        """Take a connection that was accepted."""
+        wrapped: Any = _Socket(client_socket)
+        super().__init__(cfg, wrapped, client, server)
+        self.data_ready = True
+        self.is_last = False
+        self.is_shaken = not cfg.is_ssl
+        self.address = client[0] if isinstance(client, tuple) and client else ""
+        self.expect_request(b"")
+
+    def expect_request(self, received: bytes) -> None:
+        """Wait for another request, of which some may be there."""
+        self.received = bytearray(received)
+        self.framing = Framing(MAX_BODY)
+        self.started = time.monotonic()
+
+    def init(self) -> None:
+        """Put the request in front of the parser, in the thread that will answer it."""
+        self.sock.settimeout(_SEND_SECONDS)
+        if self.parser is None:
+            source: Any = _Collected()
+            self.parser = http.get_parser(self.cfg, source, self.client)
+        self.parser.unreader.unread(bytes(self.received))
+        self.received.clear()
+
+    def is_late(self, now: float) -> bool:
+        """Whether the request has taken too long, or comes too slowly."""
+        earned = _SECONDS + len(self.received) / _LEAST_RATE
+        return now - self.started > min(earned, _MAX_SECONDS)
+
+
+class Worker(ThreadWorker):
+    """The worker; connections that send are in ``_arriving``, those that end in ``_closing``."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Set up without a connection."""
+        super().__init__(*args, **options)
+        # Oldest first.
+        self._arriving: dict[Connection, None] = {}
+        self._unfinished: Counter[str] = Counter()
+        self._closing: dict[Connection, float] = {}
+        self._tls: ssl.SSLContext | None = None
+        # Given up to refuse a client when descriptors run out.
+        self._spare = -1
+
+    def init_process(self) -> None:
+        """Load the certificate once, not for each connection."""
+        if self.cfg.is_ssl:
+            self._tls = sock.ssl_context(self.cfg)
+        self._spare = os.open(os.devnull, os.O_RDONLY)
+        super().init_process()
+
+    def accept(self, listener: socket.socket) -> None:
+        """Accept a connection and begin to collect its request."""
+        try:
+            client_socket, client = listener.accept()
+        except OSError as error:
+            if error.errno in _NO_DESCRIPTOR:
+                self._refuse_unaccepted(listener)
+            elif error.errno not in {errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK}:
+                raise
+            return
+        try:
+            client_socket.setblocking(False)
+            if self._tls:
+                client_socket = self._tls.wrap_socket(
+                    client_socket, server_side=True, do_handshake_on_connect=False
+                )
+            conn = Connection(self.cfg, client_socket, client, listener.getsockname())
+        except OSError:
+            client_socket.close()
+            return
+        self.nr_conns += 1
+        self._collect(conn)
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Collect the next request of a connection that was kept alive."""
+        conn.expect_request(b"")
+        self._collect(conn)
+
+    def finish_request(self, conn: Any, fs: Future[Any]) -> None:
+        """Keep a connection for its next request, or end it."""
+        try:
+            keep = fs.result() and not conn.is_last
+            more = conn.parser.unreader.take_buffered() if keep else b""
+            conn.sock.setblocking(False)
+        except Exception:
+            self.log.debug("Closing a connection that failed.", exc_info=True)
+            keep, more = False, b""
+        if not keep:
+            self._linger(conn)
+        elif more:
+            conn.expect_request(more)
+            self._collect(conn)
+        else:
+            conn.set_timeout()
+            if not self.alive:
+                conn.timeout = min(conn.timeout, time.monotonic() + _LINGER_SECONDS)
+            self.keepalived_conns.append(conn)
+            self.poller.register(
+                conn.sock, selectors.EVENT_READ, partial(self.on_client_socket_readable, conn)
+            )
+
+    def murder_pending(self) -> None:
+        """End the connections whose request is late, and those that their clients don't close."""
+        now = time.monotonic()
+        for conn in [each for each in self._arriving if each.is_late(now)]:
+            self._forget(conn)
+            self._refuse(conn, 408, "Request Timeout", "the request took too long to arrive")
+        if not self.alive:
+            for conn in [each for each in self._arriving if not each.received]:
+                self._forget(conn)
+                self._close(conn)
+        for conn in [each for each, end in self._closing.items() if end < now]:
+            self._end(conn)
+
+    def _collect(self, conn: Connection) -> None:
+        """Read what is there; wait in the poller for the rest."""
+        state = self._read(conn)
+        if state is not State.PARTIAL:
+            self._proceed(conn, state)
+            return
+        self._make_room(conn)
+        self._arriving[conn] = None
+        self._unfinished[conn.address] += 1
+        self.poller.register(
+            conn.sock, selectors.EVENT_READ, partial(self._on_arriving_readable, conn)
+        )
+
+    def _on_arriving_readable(self, conn: Connection, _: object) -> None:
+        state = self._read(conn)
+        if state is not State.PARTIAL:
+            self._forget(conn)
+            self._proceed(conn, state)
+        elif len(conn.received) > _PIECES * _PIECE:
+            self._bound_memory()
+
+    def _forget(self, conn: Connection) -> None:
+        """Stop collecting the request of a connection."""
+        del self._arriving[conn]
+        self._unfinished -= Counter([conn.address])  # which drops counts of zero
+        self.poller.unregister(conn.sock)
+
+    def _read(self, conn: Connection) -> State | None:
+        """Read what has arrived; return what it is, or ``None`` if the client has gone."""
+        try:
+            if not conn.is_shaken:
+                conn.sock.do_handshake()
+                conn.is_shaken = True
+            for _ in range(_PIECES):
+                piece = conn.sock.recv(_PIECE)
+                if not piece:
+                    return None
+                conn.received += piece
+                state = conn.framing.state(conn.received)
+                if state is not State.PARTIAL:
+                    return state
+                if conn.framing.awaits_continue:
+                    self._ask_for_body(conn)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            pass
+        except OSError:
+            return None
+        return conn.framing.state(conn.received)
+
+    @staticmethod
+    def _ask_for_body(conn: Connection) -> None:
+        conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # Else gunicorn would ask again.
+        conn.received = bytearray(_EXPECT.sub(b"", conn.received, count=1))
+        conn.framing = Framing(MAX_BODY)
+
+    def _proceed(self, conn: Connection, state: State | None) -> None:
+        """Hand a request to a thread, refuse it, or close the connection."""
+        if state is None:
+            self._close(conn)
+        elif state in _REFUSALS:
+            self._refuse(conn, *_REFUSALS[state])
+        else:
+            conn.is_last = state is State.LAST
+            super().enqueue_req(conn)
+
+    def _make_room(self, conn: Connection) -> None:
+        """End the oldest unfinished request where one address, or all, have too many."""
+        most = (self.worker_connections - self.cfg.threads) // 2
+        if self._unfinished[conn.address] >= _MAX_UNFINISHED:
+            oldest = next(each for each in self._arriving if each.address == conn.address)
+        elif len(self._arriving) >= max(most, 1):
+            oldest = next(iter(self._arriving))
+        else:
+            return
+        self._forget(oldest)
+        self._close(oldest)
+
+    def _bound_memory(self) -> None:
+        if sum(len(each.received) for each in self._arriving) > _MAX_COLLECTED:
+            largest = max(self._arriving, key=lambda each: len(each.received))
+            self._forget(largest)
+            self._refuse(largest, 503, "Service Unavailable", "too much is being sent just now")
+
+    def _refuse(self, conn: Connection, status: int, name: str, reason: str) -> None:
+        """Answer a request that reaches no thread, and end the connection."""
+        body = json.dumps({"error": f"{name}: {reason}"}).encode()
+        header = (
+            f"HTTP/1.1 {status} {name}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\nAccess-Control-Allow-Origin: *\r\n"
+            "Connection: close\r\n\r\n"
+        )
+        with suppress(OSError):  # without waiting; the client may have gone
+            conn.sock.send(header.encode() + body)
+        self._linger(conn)
+
+    def _refuse_unaccepted(self, listener: socket.socket) -> None:
+        """Close a connection for which there is no descriptor, so that it stops waiting."""
+        os.close(self._spare)
+        with suppress(OSError):
+            listener.accept()[0].close()
+        self._spare = os.open(os.devnull, os.O_RDONLY)
+
+    def _linger(self, conn: Connection) -> None:
+        """End an answered connection: all was sent, and the client may still be sending.
+
+        To close it at once could take the end of the answer from the client (RFC 9112, 9.6).
+        """
+        try:
+            conn.sock.setblocking(False)
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._close(conn)
+            return
+        self._closing[conn] = time.monotonic() + _LINGER_SECONDS
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._on_closing, conn))
+
+    def _on_closing(self, conn: Connection, _: object) -> None:
+        try:
+            if conn.sock.recv(_PIECE):
+                return
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return
+        except OSError:
+            pass
+        self._end(conn)
+
+    def _end(self, conn: Connection) -> None:
+        del self._closing[conn]
+        self.poller.unregister(conn.sock)
+        self._close(conn)
+
+    def _close(self, conn: Connection) -> None:
+        self.nr_conns -= 1
+        conn.close()
