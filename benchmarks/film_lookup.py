@@ -82,7 +82,7 @@ def measure(session: Session, asked: Sequence[Listed], rng: random.Random) -> di
     newest = session.scalar(select(func.max(Film.id))) or 0
     ids = [rng.randint(1, newest) for _ in asked]
     wrong = [misspelt(rng, film.title) for film in asked]
-    found: dict[str, list[Film | None]] = {"exact": [], "close": [], "unknown": []}
+    found: dict[str, list[films.FoundFilm | None]] = {"exact": [], "close": [], "unknown": []}
 
     def look(kind: str, title: str, year: int) -> None:
         # As a request does: nothing is left over from the look-up before.
@@ -113,7 +113,9 @@ def measure(session: Session, asked: Sequence[Listed], rng: random.Random) -> di
     return timings
 
 
-def _share_right(kind: str, found: Sequence[Film | None], asked: Sequence[Listed]) -> float:
+def _share_right(
+    kind: str, found: Sequence[films.FoundFilm | None], asked: Sequence[Listed]
+) -> float:
     if kind == "unknown":
         return statistics.mean(film is None for film in found)
     return statistics.mean(

@@ -21,6 +21,7 @@ from moodflix.config import Settings
 from moodflix.errors import DatabaseUnavailableError, RecommenderError
 from moodflix.films import shipped, titles
 from moodflix.films.shipped import ShippedFilm
+from moodflix.films.titles import KnownFilm
 from moodflix.perception.merge import Perceived, perceive
 from moodflix.perception.wishes import Understanding, understand
 from moodflix.recommend import fusion
@@ -50,7 +51,6 @@ from moodflix.requests import (
 from moodflix.store import answers, feedback, films, logs
 from moodflix.store.answers import StoredAnswer, StoredPick
 from moodflix.store.database import Database
-from moodflix.store.models import Film
 from moodflix.vocabulary import CATALOGUE, LEARNED, LLM
 
 logger = logging.getLogger(__name__)
@@ -171,7 +171,7 @@ class Station:
         Raises:
             DatabaseUnavailableError: it can't be saved.
         """
-        self._database.commit(lambda session: feedback.save(session, request, now))
+        self._database.commit(partial(feedback.save, request=request, now=now))
 
     def _events(
         self,
@@ -338,12 +338,10 @@ class Station:
 
     def _facts(
         self, picks: Sequence[Pick]
-    ) -> tuple[dict[str, ShippedFilm | Film], Mapping[str, Mapping[str, int]]]:
+    ) -> tuple[dict[str, KnownFilm], Mapping[str, Mapping[str, int]]]:
         """Return the known films by key, and how often each was chosen in which context."""
         keys = [pick.key for pick in picks]
-        known: dict[str, ShippedFilm | Film] = {
-            pick.key: film for pick in picks if (film := pick.shipped)
-        }
+        known: dict[str, KnownFilm] = {pick.key: film for pick in picks if (film := pick.shipped)}
         try:
             with self._database.read() as session:
                 if others := set(keys) - known.keys():
@@ -374,7 +372,7 @@ class Station:
             ],
         )
         try:
-            self._database.deferred.submit(partial(answers.record, answer=answer))
+            self._database.writer.submit(partial(answers.record, answer=answer))
         except DatabaseUnavailableError as error:
             logger.warning("an answer was not stored: %s", error)
             pending.warnings.append(f"this answer was not stored: {error}")

@@ -12,13 +12,12 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, select
 
 from moodflix.errors import DatabaseBusyError, DatabaseUnavailableError
 from moodflix.store.database import Database
 from moodflix.store.models import Answer, Feedback, LogEntry
-from tests.server import ServeGunicorn, await_condition
+from tests.server import PATIENCE, ServeGunicorn, await_condition
 
 VISITOR = "a-visitor"
 
@@ -67,7 +66,7 @@ def test_people_get_films_and_the_answers_are_stored_later_in_order(
         assert count(database, Answer) == 0
         detail = client.get("/readyz").get_json()["database"]["detail"]
         assert detail == "2 answers wait to be stored"
-    database.deferred.flush(60)
+    database.writer.flush(60)
     with database.read() as session:
         rows = session.query(Answer).order_by(Answer.answered_at).all()
         assert [row.id for row in rows] == [first["inferenceId"], second["inferenceId"]]
@@ -117,7 +116,7 @@ def test_a_choice_that_cannot_be_saved_in_time_is_refused_whole(
             "error": "Database failed: the database is busy: something else writes to it"
         }
         assert int(refused.headers["Retry-After"]) > 0
-    database.deferred.flush(60)
+    database.writer.flush(60)
     assert count(database, LogEntry) == count(database, Feedback) == 0
     assert client.post(f"/inference/{path}", json=body).status_code == 200
     assert count(database, LogEntry) + count(database, Feedback) == 1
@@ -135,7 +134,7 @@ def test_of_too_many_answers_the_last_are_not_stored_and_counted(
             [warning] = dropped["warnings"]
             assert warning.startswith("this answer was not stored: the database is busy and 2 ")
             assert warning.endswith(f"; {times} were not stored so far")
-    database.deferred.flush(60)
+    database.writer.flush(60)
     with database.read() as session:
         assert {row.id for row in session.query(Answer)} == set(kept)
     detail = client.get("/readyz").get_json()["database"]["detail"]
@@ -168,28 +167,28 @@ def test_closing_does_not_wait_for_ever(
         infer(client)
         database.close()
         assert "1 answers are not stored: the database is busy" in caplog.text
-    database.deferred.flush(60)
+    database.writer.flush(60)
 
 
 def test_a_write_that_fails_while_nobody_waits_is_counted(
     instance: Path, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(session: Session) -> None:
-        del session
+    def fail(connection: Connection) -> None:
+        del connection
         raise DatabaseUnavailableError("the disk is full")
 
     with locked(instance):
-        database.deferred.submit(fail)
-    database.deferred.flush(60)
-    assert database.deferred.dropped == 1
+        database.writer.submit(fail)
+    database.writer.flush(60)
+    assert database.writer.dropped == 1
     assert caplog.messages == ["1 answers were not stored: the disk is full"]
 
 
 def test_a_fault_in_one_write_does_not_hold_up_the_next(database: Database) -> None:
-    done: list[Session] = []
+    done: list[Connection] = []
     with pytest.raises(ZeroDivisionError):
-        database.deferred.submit(lambda _: 1 / 0)
-    database.deferred.submit(done.append)
+        database.writer.submit(lambda _: 1 / 0)
+    database.writer.submit(done.append)
     assert len(done) == 1
 
 
@@ -207,13 +206,14 @@ def test_no_free_connection_is_a_busy_database(
 
 
 def test_writes_that_wait_share_a_transaction_and_none_another_s_fault(
-    instance: Path, database: Database
+    instance: Path, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sessions: dict[str, Session] = {}
+    monkeypatch.setattr("moodflix.store.writer._ATTEMPT_SECONDS", PATIENCE)
+    connections: dict[str, Connection] = {}
 
-    def note(name: str) -> Callable[[Session], None]:
-        def work(session: Session) -> None:
-            sessions[name] = session
+    def note(name: str) -> Callable[[Connection], None]:
+        def work(connection: Connection) -> None:
+            connections[name] = connection
             if name == "bad":
                 raise ZeroDivisionError
 
@@ -223,21 +223,20 @@ def test_writes_that_wait_share_a_transaction_and_none_another_s_fault(
         """Commit at once, by threads that wait for the lock together."""
         with locked(instance):
             first = pool.submit(database.commit, lambda _: None)
-            await_condition(lambda: bool(group._leading.locked()), "the first")  # noqa: SLF001
-            await_condition(lambda: not group._waiting, "the first to begin")  # noqa: SLF001
+            await_condition(lambda: bool(writer._batch), "the first to begin")  # noqa: SLF001
             sent = {name: pool.submit(database.commit, note(name)) for name in names}
-            await_condition(lambda: len(group._waiting) == len(names), "the rest")  # noqa: SLF001
+            await_condition(lambda: len(writer._queue) == 1 + len(names), "all")  # noqa: SLF001
         first.result()
         return sent
 
-    group = database._commits  # noqa: SLF001 - who waits is not seen from outside
+    writer = database.writer  # who waits is not seen from outside
     with ThreadPoolExecutor(8) as pool:
         for each in commit("one", "two", "three").values():
             each.result()
-        assert len({*map(id, sessions.values())}) == 1
+        assert len({*map(id, connections.values())}) == 1
         sent = commit("good", "bad", "fine")
         with pytest.raises(ZeroDivisionError):
             sent["bad"].result()
         sent["good"].result()
         sent["fine"].result()
-    assert sessions["good"] is not sessions["fine"]
+    assert connections["good"] is not connections["fine"]

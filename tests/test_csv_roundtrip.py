@@ -51,7 +51,7 @@ def test_export_import_export_gives_the_same_bytes(
         for row in rows:
             entry = read(LogRow, dict(zip(FIELDS, row, strict=True)))
             assert tuple(getattr(entry, field) for field in FIELDS) == row
-            logs.add(session, entry, NOW)
+            logs.add(session.connection(), entry, NOW)
     with TemporaryDirectory() as folder:
         first, second = Path(folder, "first.csv"), Path(folder, "second.csv")
         invoke(cli, "export", "--header", header, "-o", str(first))

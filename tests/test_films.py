@@ -153,7 +153,7 @@ def test_upgrading_with_nothing_to_do_writes_nothing(database: Database) -> None
 def test_what_no_longer_ships_is_taken_back_but_still_known(database: Database) -> None:
     with database.write() as session:
         films.merge(session, [Listed("A Film Of Long Ago", 1901)])
-        [film] = films.meant(session, [("A Film Of Long Ago", None)])[0]
+        film = session.scalars(select(Film).where(Film.title == "A Film Of Long Ago")).one()
         film.shipped = True
     with database.write() as session:
         films.import_shipped(session)
@@ -166,9 +166,9 @@ def test_what_no_longer_ships_is_taken_back_but_still_known(database: Database) 
 def test_what_ships_anew_or_was_mended_is_brought_up_to_date(database: Database) -> None:
     with database.write() as session:
         before = table(session)
-        [[mended]] = films.meant(session, [("Parasite", None)])
+        mended = session.scalars(select(Film).where(Film.title == "Parasite")).one()
         mended.title, mended.shipped, mended.renown = "PARASITE", False, 0
-        [[gone]] = films.meant(session, [("Tampopo", None)])
+        gone = session.scalars(select(Film).where(Film.title == "Tampopo")).one()
         session.execute(delete(FilmName).where(FilmName.film_id == gone.id))
         session.delete(gone)
     migration.upgrade(database)

@@ -41,7 +41,7 @@ def merge(database: Database, rows: Iterable[LogRow]) -> logs.Merged:
 def add(database: Database, *rows: LogRow) -> None:
     with database.write() as session:
         for each in rows:
-            logs.add(session, each, NOW)
+            logs.add(session.connection(), each, NOW)
 
 
 def logged(database: Database) -> list[str]:

@@ -47,7 +47,9 @@ def test_a_downgrade_keeps_one_verdict_where_titles_are_one_again(database: Data
         for title in ("mother! (2017)", "Mother (2009)"):
             verdict = {"visitor": "visitor-1", "movieTitle": title, "verdict": "loved"}
             feedback.save(
-                session, FeedbackRequest.model_validate(verdict), datetime.now(timezone.utc)
+                session.connection(),
+                FeedbackRequest.model_validate(verdict),
+                datetime.now(timezone.utc),
             )
     config = migration.alembic_config()
     with database.write() as session:

@@ -32,7 +32,7 @@ def add(database: Database, rows: Sequence[Row]) -> None:
     with database.write() as session:
         for title, mood, weather, weekday in rows:
             row = LogRow(movie_title=title, mood=mood, weather_desc=weather, weekday=weekday)
-            logs.add(session, row, NOW)
+            logs.add(session.connection(), row, NOW)
 
 
 def by_hand(rows: Sequence[Row]) -> dict[str, Counter[str]]:
@@ -111,7 +111,7 @@ def test_a_choice_is_recent_by_when_it_was_made_and_when_it_came(database: Datab
     def choose(title: str, made: timedelta, came: timedelta) -> None:
         row = LogRow(movie_title=title, client_sent_at=(NOW + made).isoformat())
         with database.write() as session:
-            logs.add(session, row, NOW + came)
+            logs.add(session.connection(), row, NOW + came)
 
     day = timedelta(days=1)
     choose("Now", 0 * day, 0 * day)

@@ -94,10 +94,10 @@ def store(
                 for film, sources in zip(FILMS, each.picks, strict=False)
             ],
         )
-        answers.record(session, answer)
+        answers.record(session.connection(), answer)
     for at, mood, film, answer_id in chosen:
         row = LogRow(client_sent_at=at.isoformat(), mood=mood, movie_title=film)
-        logs.add(session, row, at, answer_id)
+        logs.add(session.connection(), row, at, answer_id)
     session.flush()
 
 

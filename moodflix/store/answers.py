@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
 
-from sqlalchemy import and_, bindparam, func, insert, or_, select
+from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from moodflix.films import titles
@@ -69,7 +69,7 @@ class StoredAnswer:
     picks: Sequence[StoredPick]
 
 
-def record(session: Session, answer: StoredAnswer) -> None:
+def record(connection: Connection, answer: StoredAnswer) -> None:
     """Store an answer and its picks.
 
     ``corrects`` is kept only if a mood by hand corrects one that was read by machine.
@@ -77,41 +77,42 @@ def record(session: Session, answer: StoredAnswer) -> None:
     by_hand = answer.mood_source == HAND
     columns = {
         **vars(answer),
-        "corrects": _corrected(session, answer.corrects) if by_hand else None,
+        "corrects": _corrected(connection, answer.corrects) if by_hand else None,
     }
     picks = [vars(pick) for pick in columns.pop("picks")]
     # Plain inserts: the ORM would take as long as the ranking.
-    session.execute(insert(Answer.__table__), columns)  # type: ignore[arg-type]
+    connection.execute(insert(Answer.__table__), columns)  # type: ignore[arg-type]
     rows = [
         {"answer_id": answer.id, "position": place, "key_of_film": pick["film_key"], **pick}
         for place, pick in enumerate(picks, start=1)
     ]
     new = insert(AnswerPick.__table__).values(film_id=films.id_of(bindparam("key_of_film")))  # type: ignore[arg-type]
-    session.execute(new, rows)
-    sums.count_answer(session, columns, picks)
+    connection.execute(new, rows)
+    sums.count_answer(connection, columns, picks)
 
 
 def log_choice(
-    session: Session,
+    connection: Connection,
     row: LogRow,
     now: datetime,
     inference_id: str | None = None,
     year: int | None = None,
 ) -> None:
     """Add a choice to the log, linked to the answer it came from; ``year`` is the film's."""
-    logs.add(session, row, now, *origin(session, row.movie_title, now, inference_id, year))
+    logs.add(connection, row, now, *origin(connection, row.movie_title, now, inference_id, year))
 
 
-def _corrected(session: Session, answer_id: str | None) -> str | None:
+def _corrected(connection: Connection, answer_id: str | None) -> str | None:
     """Return the answer whose mood was read by machine: this one, or the one that it corrects."""
-    named = session.get(Answer, answer_id) if answer_id else None
+    columns = select(_answers.corrects, _answers.mood_source)
+    named = connection.execute(columns.where(_answers.id == answer_id)).first()
     if named is None:
         return None
-    return named.corrects if named.mood_source in (HAND, NONE) else named.id
+    return named.corrects if named.mood_source in (HAND, NONE) else answer_id
 
 
 def origin(
-    session: Session,
+    connection: Connection,
     title: str,
     now: datetime,
     inference_id: str | None = None,
@@ -122,13 +123,13 @@ def origin(
     The answer is the one named by ``inference_id``, else the newest of the last 30 minutes that
     listed the film. If the title means several films equally well, it is the one listed.
     """
-    [meant] = films.meant(session, [(title, year)])
+    [meant] = films.meant(connection, [(title, year)])
     spelled = titles.film_key(title, year)
     keys = list(map(attrgetter("film_key"), meant)) or [spelled]
-    named = inference_id and session.scalar(_NAMED, {"id": inference_id})
+    named = inference_id and connection.scalar(_NAMED, {"id": inference_id})
     within = {"id": named} if named else {"since": now - LINK_WINDOW, "now": now}
     key = {"keys": keys, "key": keys[0], "from": f"{spelled} (0", "to": f"{spelled} (9999)"}
-    found = session.execute(_IN_ANSWER if named else _IN_RECENT, {**within, **key}).first()
+    found = connection.execute(_IN_ANSWER if named else _IN_RECENT, {**within, **key}).first()
     return (found[0], found[1]) if found else (named or None, keys[0])
 
 

@@ -25,7 +25,7 @@ from sqlalchemy.schema import CreateTable, DropTable
 from moodflix import instance
 from moodflix.config import Settings, variable
 from moodflix.errors import ConfigError, DatabaseBusyError, DatabaseUnavailableError
-from moodflix.store.writer import DeferredWrites, GroupCommit, Work
+from moodflix.store.writer import Work, Writer
 
 logger = logging.getLogger(__name__)
 # How long a command waits for the write lock; an import holds it for a minute.
@@ -75,6 +75,7 @@ class Database:
                 max_overflow=0,
                 pool_timeout=COMMIT_SECONDS,
                 connect_args={"timeout": BUSY_SECONDS} if lite else {},
+                execution_options={"zone": zone},
             )
         except (ArgumentError, ImportError, TypeError):
             # The URL may hold a password, so it isn't shown.
@@ -87,14 +88,9 @@ class Database:
         # Between the threads of this process: SQLite would only poll for its lock.
         self._writing = threading.Lock()
         self.zone = zone
-        known = {"zone": zone}
-        self._readers = sessionmaker(self.engine, expire_on_commit=False, info=known)
+        self._readers = sessionmaker(self.engine, expire_on_commit=False)
         self._single = self.engine.execution_options(sqlite_begin=None)
-        writing = self.engine.execution_options(sqlite_begin="IMMEDIATE")
-        self._writers = sessionmaker(writing, expire_on_commit=False, info=known)
-        self._commits = GroupCommit(self._commit)
-        #: Writes that no request waits for.
-        self.deferred = DeferredWrites(self._commits.commit)
+        self.writer = Writer(self._commit)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -125,21 +121,28 @@ class Database:
             DatabaseBusyError: the lock was held elsewhere for that many seconds.
             DatabaseUnavailableError: the database can't be written; the text says why.
         """
+        with self._locked(seconds) as connection, Session(connection) as session:
+            yield session
+            session.flush()
+
+    @contextmanager
+    def _locked(self, seconds: float) -> Iterator[Connection]:
         end = time.monotonic() + seconds
         if not self._writing.acquire(timeout=max(seconds, 0)):
             raise DatabaseBusyError
         try:
-            with translated(), self._writers.begin() as session:
-                wait = max(end - time.monotonic(), 0)
-                session.connection(execution_options={"busy_ms": int(wait * 1000)})
-                if self.engine.dialect.name == "postgresql":
-                    session.execute(_PG_WRITE_LOCK)
-                yield session
+            with translated(), self.engine.connect() as connection:
+                wait = int(max(end - time.monotonic(), 0) * 1000)
+                connection.execution_options(sqlite_begin="IMMEDIATE", busy_ms=wait)
+                with connection.begin():
+                    if connection.dialect.name == "postgresql":
+                        connection.execute(_PG_WRITE_LOCK)
+                    yield connection
         finally:
             self._writing.release()
 
     def commit(self, work: Work, seconds: float | None = None) -> None:
-        """Run ``work`` in a write session and commit it, after what was deferred before.
+        """Run ``work`` with a connection for writing and commit it, after earlier writes.
 
         It may be run more than once, and shares its transaction with what others commit.
 
@@ -147,9 +150,7 @@ class Database:
             DatabaseBusyError: it took more than that many seconds, ``COMMIT_SECONDS`` by default.
             DatabaseUnavailableError: the database can't be written; the text says why.
         """
-        end = time.monotonic() + (COMMIT_SECONDS if seconds is None else seconds)
-        self.deferred.flush(end - time.monotonic())
-        self._commits.commit(work, end - time.monotonic())
+        self.writer.commit(work, COMMIT_SECONDS if seconds is None else seconds)
 
     def _commit(self, works: Sequence[Work], seconds: float) -> None:
         """Commit ``works`` in one transaction, once more if its connection was at fault.
@@ -158,9 +159,9 @@ class Database:
         """
         for is_last in (False, True):
             try:
-                with self.write(seconds) as session:
+                with self._locked(seconds) as connection:
                     for work in works:
-                        work(session)
+                        work(connection)
             except DatabaseUnavailableError as error:
                 if is_last or not getattr(error.__cause__, "connection_invalidated", False):
                     raise
@@ -170,9 +171,9 @@ class Database:
     def close(self) -> None:
         """Commit deferred writes, as far as possible in ``COMMIT_SECONDS``, and disconnect."""
         try:
-            self.deferred.flush(COMMIT_SECONDS)
+            self.writer.flush(COMMIT_SECONDS)
         except DatabaseBusyError as error:
-            logger.warning("%d answers are not stored: %s", len(self.deferred), error)
+            logger.warning("%d answers are not stored: %s", len(self.writer), error)
         self.engine.dispose()
 
     def exists(self) -> bool:
@@ -240,10 +241,15 @@ def staged(
     connection.execute(DropTable(table))
 
 
-def add_up(session: Session, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+def zone_of(connection: Connection) -> tzinfo | None:
+    """Return the station's time zone, ``None`` for the system's."""
+    zone: tzinfo | None = connection.get_execution_options()["zone"]
+    return zone
+
+
+def add_up(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
     """Add rows of sums to those with the same key, or insert them where there are none."""
     if rows:
-        connection = session.connection()
         connection.execute(_adding(table, connection.dialect.name), rows)
 
 

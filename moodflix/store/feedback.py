@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.orm import Session
 
 from moodflix import vocabulary
@@ -34,20 +34,20 @@ class Taste:
     excluded: frozenset[str] = frozenset()
 
 
-def save(session: Session, request: FeedbackRequest, now: datetime) -> None:
+def save(connection: Connection, request: FeedbackRequest, now: datetime) -> None:
     """Replace the visitor's verdict on the film; ``none`` deletes it."""
     answer_id, film_key = answers.origin(
-        session, request.movie_title, now, request.inference_id, request.movie_year
+        connection, request.movie_title, now, request.inference_id, request.movie_year
     )
     mine = delete(Feedback).where(Feedback.visitor == request.visitor)
-    found = session.execute(mine.where(Feedback.film_key == film_key))
+    found = connection.execute(mine.where(Feedback.film_key == film_key))
     if request.verdict == "none":
         # Without a year, the title may have meant another film before an answer listed it.
-        if not found.rowcount and request.movie_year is None:  # type: ignore[attr-defined]
-            session.execute(mine.where(Feedback.title == request.movie_title))
+        if not found.rowcount and request.movie_year is None:
+            connection.execute(mine.where(Feedback.title == request.movie_title))
     else:
-        session.add(
-            Feedback(
+        connection.execute(
+            insert(Feedback).values(
                 visitor=request.visitor,
                 film_key=film_key,
                 film_id=films.id_of(film_key),

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     Boolean,
     Column,
     ColumnElement,
+    Connection,
     Integer,
     MetaData,
     String,
     Table,
     and_,
+    bindparam,
     exists,
     func,
     insert,
@@ -29,7 +31,7 @@ from sqlalchemy.orm import Session
 from moodflix.films import fuzzy, shipped, titles
 from moodflix.films.film_lists import Listed
 from moodflix.store.database import staged
-from moodflix.store.models import Film, FilmName, blocks
+from moodflix.store.models import Base, Film, FilmName, blocks
 
 # The LLM's year may be this wrong if no other film has the title; remakes are further apart.
 _MAX_YEARS_WRONG: Final = 5
@@ -52,6 +54,26 @@ _INCOMING = Table(
 )
 
 
+class FoundFilm(NamedTuple):
+    """A film of the table."""
+
+    id: int
+    film_key: str
+    title: str
+    year: int
+    renown: int
+    shipped: bool
+
+
+_FILM: Final = [Base.metadata.tables["films"].c[name] for name in FoundFilm._fields]
+_NAME: Final = Base.metadata.tables["film_names"].c
+_NAMES: Final = select(_NAME.key, _NAME.spelling, *_FILM).join_from(
+    _NAME.key.table, _FILM[0].table, _FILM[0] == _NAME.film_id
+)
+# Built once: building a statement takes SQLAlchemy longer than SQLite takes to run it.
+_NAMED: Final = _NAMES.where(_NAME.key.in_(bindparam("keys", expanding=True)))
+
+
 @dataclass(frozen=True)
 class Merged:
     """How many films and further names a merge added, and how many films were there before."""
@@ -61,19 +83,21 @@ class Merged:
     existing: int
 
 
-def meant(session: Session, titled: Sequence[tuple[str, int | None]]) -> list[list[Film]]:
+def meant(
+    session: Session | Connection, titled: Sequence[tuple[str, int | None]]
+) -> list[list[FoundFilm]]:
     """Return the films that each title, with its year if known, means: see ``titles.meant``."""
     keys = [titles.key(title) for title, _ in titled]
-    named: defaultdict[str, list[tuple[str, Film]]] = defaultdict(list)
-    for name, film in session.execute(_names().where(FilmName.key.in_(set(keys)))):
-        named[name.key].append((name.spelling, film))
+    named: defaultdict[str, list[tuple[str, FoundFilm]]] = defaultdict(list)
+    for key, spelling, *film in session.execute(_NAMED, {"keys": list(set(keys))}):
+        named[key].append((spelling, FoundFilm(*film)))
     return [
         titles.meant(named[key], title, year)
         for key, (title, year) in zip(keys, titled, strict=True)
     ]
 
 
-def keys(session: Session, texts: Iterable[str]) -> dict[str, str]:
+def keys(session: Session | Connection, texts: Iterable[str]) -> dict[str, str]:
     """Return the key of the film that each title means, also where the table has no such film."""
     distinct = list(dict.fromkeys(texts))
     found = meant(session, [(text, None) for text in distinct])
@@ -97,10 +121,10 @@ def id_of(film_key: Any) -> Any:
     return select(Film.id).where(Film.film_key == film_key).scalar_subquery()
 
 
-def known(session: Session, film_keys: Collection[str]) -> dict[str, Film]:
+def known(session: Session, film_keys: Collection[str]) -> dict[str, FoundFilm]:
     """Return the films in the table that have these keys."""
-    found = session.scalars(select(Film).where(Film.film_key.in_(film_keys)))
-    return {film.film_key: film for film in found}
+    found = session.execute(select(*_FILM).where(Film.film_key.in_(film_keys)))
+    return {film.film_key: film for film in map(FoundFilm._make, found)}
 
 
 def shown(session: Session, film_keys: Collection[str]) -> dict[str, str]:
@@ -115,7 +139,7 @@ def shown(session: Session, film_keys: Collection[str]) -> dict[str, str]:
     }
 
 
-def look_up(session: Session, title: str, year: int | None = None) -> Film | None:
+def look_up(session: Session, title: str, year: int | None = None) -> FoundFilm | None:
     """Return the film that a title of the LLM's means, or ``None``.
 
     Unlike a person's, its title may be misspelt, if the year agrees, or its year wrong by five at
@@ -127,30 +151,26 @@ def look_up(session: Session, title: str, year: int | None = None) -> Film | Non
     return found[0] if found else _misdated(session, title, year) or _misspelt(session, title, year)
 
 
-def search(session: Session, title: str, limit: int) -> list[Film]:
+def search(session: Session, title: str, limit: int) -> list[FoundFilm]:
     """Return films with a name of this spelling, shipped and newest first, then similar ones."""
     name, year = titles.split_year(title)
     key = titles.key(name)
     near = fuzzy.matches(key, {other for other, _ in _blocked(session, key, year)} - {key})
     order = {key: 0} | {other: place for place, (other, _) in enumerate(near[:limit], start=1)}
-    named = session.execute(_names().where(FilmName.key.in_(order), *_about(year)))
-    ranked = sorted(named, key=lambda row: (order[row[0].key], not row[1].shipped, -row[1].year))
+    named = session.execute(_NAMES.where(FilmName.key.in_(order), *_about(year)))
+    ranked = sorted(named, key=lambda row: (order[row.key], not row.shipped, -row.year))
     # Several of these names may be of one film.
-    return list(dict.fromkeys(film for _, film in ranked))[:limit]
+    return list(dict.fromkeys(FoundFilm(*film) for _, _, *film in ranked))[:limit]
 
 
-def _names() -> Any:
-    return select(FilmName, Film).join(Film, Film.id == FilmName.film_id)
-
-
-def _misdated(session: Session, title: str, year: int | None) -> Film | None:
+def _misdated(session: Session, title: str, year: int | None) -> FoundFilm | None:
     [found] = meant(session, [(title, None)])
     if year is None or len(found) != 1 or abs(found[0].year - year) > _MAX_YEARS_WRONG:
         return None
     return found[0]
 
 
-def _misspelt(session: Session, title: str, year: int | None) -> Film | None:
+def _misspelt(session: Session, title: str, year: int | None) -> FoundFilm | None:
     key = titles.key(title)
     if year is None and len(key) < _LONG_TITLE:
         return None
@@ -159,10 +179,11 @@ def _misspelt(session: Session, title: str, year: int | None) -> Film | None:
         ids[other].append(name_id)
     near = fuzzy.matches(key, ids.keys() - {key})
     most_similar = [each for other, score in near if score == near[0][1] for each in ids[other]]
-    found = session.execute(_names().where(FilmName.id.in_(most_similar))).all()
+    names = session.execute(_NAMES.where(FilmName.id.in_(most_similar)))
+    found = [(spelling, FoundFilm(*film)) for _, spelling, *film in names]
     if len({titles.key(film.title) for _, film in found}) != 1:
         return None
-    likeliest = titles.meant(((name.spelling, film) for name, film in found), title, year)
+    likeliest = titles.meant(found, title, year)
     return likeliest[0] if likeliest else None
 
 
@@ -221,9 +242,8 @@ def _film_changes(session: Session) -> list[dict[str, Any]]:
 def _name_changes(session: Session) -> list[dict[str, Any]]:
     mine = session.execute(select(Film.film_key, Film.id).where(Film.shipped))
     ids = {row.film_key: row.id for row in mine}
-    names = _names().with_only_columns(
-        FilmName.film_id, FilmName.key, FilmName.id, FilmName.spelling, FilmName.language
-    )
+    columns = (FilmName.film_id, FilmName.key, FilmName.id, FilmName.spelling, FilmName.language)
+    names = select(*columns).join(Film, Film.id == FilmName.film_id)
     existing = {row[:2]: row for row in session.execute(names.where(Film.shipped))}
     found = []
     for film in shipped.films():

@@ -103,19 +103,18 @@ def moment(text: str) -> datetime | None:
 
 
 def add(
-    session: Session,
+    connection: Connection,
     row: LogRow,
     received_at: datetime,
     answer_id: str | None = None,
     film_key: str | None = None,
 ) -> None:
     """Add and count one choice; ``film_key`` is that of its title by default."""
-    key = film_key or films.keys(session, [row.movie_title])[row.movie_title]
+    key = film_key or films.keys(connection, [row.movie_title])[row.movie_title]
     source = {"received_at": received_at, "answer_id": answer_id, "film_key": key}
     choice = {**_values(row, received_at), **source}
-    # A plain insert: the ORM would take longer than the row.
-    added = session.connection().execute(_ADD_OF_FILM, {**choice, "of_film": key})
-    sums.count_choice(session, added.inserted_primary_key[0], choice)  # type: ignore[index]
+    added = connection.execute(_ADD_OF_FILM, {**choice, "of_film": key})
+    sums.count_choice(connection, added.inserted_primary_key[0], choice)  # type: ignore[index]
 
 
 def recent(session: Session | Connection, limit: int) -> list[Sequence[str]]:

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from moodflix import clock, vocabulary
 from moodflix.films import titles
 from moodflix.store import films
+from moodflix.store.database import zone_of
 from moodflix.store.models import THIRDS, LogEntry, Training, film_tallies, tallies
 
 _Rows = list[tuple[Any, ...]]
@@ -147,7 +148,7 @@ def _quantile(buckets: Sequence[tuple[int, int]], q: float) -> float:
 def _models(session: Session, first: date, last: date) -> _Rows:
     columns = [Training.__table__.c[name] for name in _TABLES["models"][0].split()]
     made = Training.made_at
-    zone, following = session.info["zone"], last + timedelta(days=1)
+    zone, following = zone_of(session.connection()), last + timedelta(days=1)
     rows = session.execute(
         select(*columns)
         .where(made >= clock.start_of(first, zone), made < clock.start_of(following, zone))
@@ -181,7 +182,8 @@ def _nearest_third(day: date) -> date:
 
 def _chosen_between(session: Session, begin: date, end: date) -> Iterable[Any]:
     """Return the moods, as they were sent, and the films of the choices between two days."""
-    began, ended = (clock.start_of(day, session.info["zone"]) for day in (begin, end))
+    zone = zone_of(session.connection())
+    began, ended = (clock.start_of(day, zone) for day in (begin, end))
     within = LogEntry.event_at >= began, LogEntry.event_at < ended
     return session.execute(select(LogEntry.mood, LogEntry.film_key).where(*within))
 

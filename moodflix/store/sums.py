@@ -11,11 +11,11 @@ from datetime import datetime
 from itertools import accumulate, groupby
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Executable, and_, delete, select
+from sqlalchemy import ColumnElement, Connection, Executable, and_, delete, select
 from sqlalchemy.orm import Session
 
 from moodflix import clock, vocabulary
-from moodflix.store.database import add_up
+from moodflix.store.database import add_up, zone_of
 from moodflix.store.models import THIRDS, Answer, AnswerPick, LogEntry, film_tallies, tallies
 
 # Sources of a mood that was not read by machine.
@@ -46,9 +46,9 @@ def bucket(ms: int) -> int:
 class Sums:
     """Counts of rows in a transaction, saved in the same one."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, connection: Connection) -> None:
         """Start with nothing counted."""
-        self._session, self._zone = session, session.info["zone"]
+        self._connection, self._zone = connection, zone_of(connection)
         # The newest moment and its day: what is counted of one answer is of one moment.
         self._moment: datetime | None = None
         self._day = ""
@@ -111,18 +111,18 @@ class Sums:
             | dict(zip(THIRDS, accumulate(counts), strict=True))
             for (mood, key, year), counts in self._films.items()
         ]
-        add_up(self._session, tallies, counted)
-        add_up(self._session, film_tallies, films)
+        add_up(self._connection, tallies, counted)
+        add_up(self._connection, film_tallies, films)
         self._tallies.clear()
         self._films.clear()
 
 
-def count_choice(session: Session, log_id: int, choice: Mapping[str, Any]) -> None:
+def count_choice(connection: Connection, log_id: int, choice: Mapping[str, Any]) -> None:
     """Count a choice that was just added."""
-    sums, event_at, answer_id = Sums(session), choice["event_at"], choice["answer_id"]
+    sums, event_at, answer_id = Sums(connection), choice["event_at"], choice["answer_id"]
     sums.choice(choice["mood"], choice["film_key"], event_at)
     if answer_id is not None:
-        found = session.execute(
+        found = connection.execute(
             select(LogEntry.id, Answer.answered_at, AnswerPick.position, AnswerPick.sources)
             .join_from(LogEntry, AnswerPick, _IS_PICK)
             .join(Answer, Answer.id == AnswerPick.answer_id)
@@ -139,27 +139,29 @@ def count_choice(session: Session, log_id: int, choice: Mapping[str, Any]) -> No
 
 
 def count_answer(
-    session: Session, answer: Mapping[str, Any], picks: Iterable[Mapping[str, Any]]
+    connection: Connection, answer: Mapping[str, Any], picks: Iterable[Mapping[str, Any]]
 ) -> None:
     """Count an answer that was just added, and the reading that it corrects."""
-    sums, at = Sums(session), answer["answered_at"]
+    sums, at = Sums(connection), answer["answered_at"]
     sums.answer(at, answer["llm_status"], answer["seconds"])
     sums.offered({name for pick in picks for name in (*pick["sources"], "list")}, at)
     if answer["mood_source"] not in _NOT_READ:
         sums.reading(_mood(answer["context"]), _mood(answer["context"]), at)
     if answer["corrects"] is not None:
         corrected = select(Answer.answered_at, Answer.context)
-        read_at, context = session.execute(corrected.where(Answer.id == answer["corrects"])).one()
+        read_at, context = connection.execute(
+            corrected.where(Answer.id == answer["corrects"])
+        ).one()
         same = Answer.corrects == answer["corrects"]
         for which, n in ((same & (Answer.id != answer["id"]), -1), (same, 1)):
-            moods = [_mood(context), *(mood for _, mood in _corrections(session, which))]
+            moods = [_mood(context), *(mood for _, mood in _corrections(connection, which))]
             sums.reading(_mood(context), moods[-1], read_at, n)
     sums.save()
 
 
 def count_choices(session: Session, choices: Executable) -> None:
     """Count choices without an answer by their ``CHOICE`` columns."""
-    sums = Sums(session)
+    sums = Sums(session.connection())
     for row in _streamed(session, choices):
         sums.choice(*row)
     sums.save()
@@ -177,7 +179,7 @@ def rebuild(session: Session) -> None:
     """Delete all sums and count all rows again."""
     session.execute(delete(tallies))
     session.execute(delete(film_tallies))
-    sums = Sums(session)
+    sums = Sums(session.connection())
     count_choices(session, select(LogEntry.mood, LogEntry.film_key, LogEntry.event_at))
     last = dict(_corrections(session, Answer.corrects.is_not(None)))
     columns = (Answer.id, Answer.context, Answer.mood_source, Answer.answered_at)
@@ -209,7 +211,9 @@ def _streamed(session: Session, query: Executable) -> Iterable[Any]:
     return session.execute(query, execution_options={"yield_per": _BATCH})
 
 
-def _corrections(session: Session, which: ColumnElement[bool]) -> list[tuple[str, str]]:
+def _corrections(
+    session: Session | Connection, which: ColumnElement[bool]
+) -> list[tuple[str, str]]:
     """Return the answers that were corrected, each with the mood given by hand, oldest first."""
     rows = session.execute(
         select(Answer.corrects, Answer.context).where(which).order_by(Answer.answered_at, Answer.id)

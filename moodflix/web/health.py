@@ -9,7 +9,7 @@ from moodflix.learning.training import Trainer
 from moodflix.station import Station
 from moodflix.store import migration
 from moodflix.store.database import current_database
-from moodflix.store.writer import DeferredWrites
+from moodflix.store.writer import Writer
 from moodflix.web.exchange import reply
 
 blueprint = Blueprint("health", __name__)
@@ -25,7 +25,7 @@ def alive() -> Response:
 def ready() -> Response:
     """Answer whether films and logs can be served (503 if not), and which recommenders are up."""
     station: Station = current_app.extensions["moodflix.station"]
-    database = {"status": "up", "detail": _bookkeeping(current_database().deferred)}
+    database = {"status": "up", "detail": _bookkeeping(current_database().writer)}
     try:
         migration.require_newest(current_database())
     except (DatabaseUnavailableError, SchemaError) as error:
@@ -58,7 +58,7 @@ def ready() -> Response:
     )
 
 
-def _bookkeeping(deferred: DeferredWrites) -> str:
+def _bookkeeping(deferred: Writer) -> str:
     """Return how many answers wait to be stored and how many were not, if any."""
     counts = {"wait to be stored": len(deferred), "were not stored": deferred.dropped}
     return ", ".join(f"{count} answers {what}" for what, count in counts.items() if count)
