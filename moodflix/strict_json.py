@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ MAX_DEPTH = 64
 # Characters of a number, and of most texts, that are accepted.
 MAX_TEXT = 200
 INVALID = "Invalid JSON"
+# What opens or closes a string or a value.
+_MARK = re.compile(r'\\.|["[{}\]]', re.DOTALL)
 # Error messages repeat no other names of fields.
 _NAME = re.compile(r"[A-Za-z_]{1,40}")
 
@@ -42,14 +44,54 @@ def parse(data: bytes) -> dict[str, Any]:
     """
     try:
         # Decoded here, as json.loads would accept UTF-16 and lone surrogates.
-        parsed = json.loads(
-            data.decode(), parse_int=_number, parse_float=_number, parse_constant=_not_a_number
-        )
-    except (ValueError, RecursionError):
+        text = data.decode()
+        try:
+            parsed = _loads(text, _not_a_number)
+        except RecursionError:
+            parsed = _loads(_without_depths(text), _not_a_number)
+    except ValueError:
         raise InvalidInputError(INVALID) from None
     if not isinstance(parsed, dict):
         raise InvalidInputError(INVALID, [FieldProblem("", "the body must be a JSON object")])
     return parsed
+
+
+def _loads(text: str, constant: Callable[[str], object]) -> Any:
+    return json.loads(text, parse_int=_number, parse_float=_number, parse_constant=constant)
+
+
+def _without_depths(text: str) -> str:
+    """Return JSON with ``[]`` in place of all that is nested deeper than ``MAX_DEPTH`` levels.
+
+    That is parsed too, but in pieces of as many levels, as the parser is recursive.
+
+    Raises:
+        ValueError: a piece is not JSON.
+    """
+    # What was read of each piece that is open, the outermost first.
+    pieces: list[list[str]] = [[]]
+    depth = start = 0
+    in_string = False
+    for mark in _MARK.finditer(text):
+        if mark[0] == '"':
+            in_string = not in_string
+        elif in_string or mark[0][0] == "\\":
+            continue
+        elif mark[0] in "[{":
+            if depth and depth % MAX_DEPTH == 0:
+                pieces[-1].append(text[start : mark.start()])
+                pieces.append([])
+                start = mark.start()
+            depth += 1
+        else:
+            depth -= 1
+            if depth < 0:
+                break
+            if depth and depth % MAX_DEPTH == 0:
+                _loads("".join([*pieces.pop(), text[start : mark.end()]]), _refuse)
+                pieces[-1].append("[]")
+                start = mark.end()
+    return "".join([*pieces[-1], text[start:]])
 
 
 def check(parsed: dict[str, Any], fields: Fields | None = None) -> None:
@@ -67,13 +109,14 @@ def check(parsed: dict[str, Any], fields: Fields | None = None) -> None:
     while open_values:
         path, known, items = open_values[-1]
         for name, value in items:
-            is_ignored = known is _IGNORED
             inner = known
             if isinstance(name, str):
-                if not is_ignored and (problem := text_problem(name)):
+                # An unknown field's name may have NUL in it, but has to be Unicode.
+                stored = name if known is None else name.replace("\0", "")
+                if known is not _IGNORED and (problem := text_problem(stored)):
                     raise InvalidInputError(INVALID, [FieldProblem(path, f"a name {problem}")])
                 inner = None if known is None else known.get(name, _IGNORED)
-                is_ignored = inner is _IGNORED
+            is_ignored = inner is _IGNORED
             if isinstance(value, _Refused) and not (is_ignored and value.is_json):
                 raise InvalidInputError(INVALID, [FieldProblem(_join(path, name), value.why)])
             if isinstance(value, str) and not is_ignored and (problem := text_problem(value)):
@@ -116,3 +159,7 @@ def _number(text: str) -> str | _Refused:
 
 def _not_a_number(text: str) -> _Refused:
     return _Refused(f"{text} is not JSON", is_json=False)
+
+
+def _refuse(text: str) -> None:
+    raise ValueError(text)

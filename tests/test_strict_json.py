@@ -107,6 +107,53 @@ def test_unknown_fields_are_ignored_whatever_is_in_them(
     assert answered.status_code == 200, answered.text
 
 
+def nested(depth: int, inside: bytes = b"0") -> bytes:
+    return b'[{"a":' * (depth // 2) + inside + b"}]" * (depth // 2)
+
+
+DEEP = [64, 66, 128, 130, 1_024, 20_000]
+
+
+@pytest.mark.parametrize("depth", DEEP)
+@pytest.mark.parametrize("inside", [b"0", b'"]}\\"[{\\\\"', b"1e999", b'[{"\\u0000": []}, "["]'])
+def test_an_unknown_field_may_be_nested_as_deep_as_it_likes(
+    app: Flask, depth: int, inside: bytes
+) -> None:
+    odd = nested(depth, inside)
+    fields = b'"limit": 1, "a": %s, "environment": {"b": [%s, %s]}, "c": %s' % ((odd,) * 4)
+    for body in (b"{%s}" % fields, ENVELOPE % (b"inference-reading", fields, odd)):
+        answered = app.test_client().post("/inference/reading", data=body)
+        assert answered.status_code == 200, answered.text[:200]
+
+
+@pytest.mark.parametrize("depth", DEEP)
+def test_a_known_field_may_not(app: Flask, depth: int) -> None:
+    body = b'{"movieTitle": "x", "env": {"city": %s}}' % nested(depth)
+    answered = app.test_client().post("/inference/log", data=body)
+    assert answered.status_code == 400
+    if depth > strict_json.MAX_DEPTH:
+        assert "nested deeper than 64 levels" in answered.text
+
+
+@pytest.mark.parametrize("depth", [2, 62, 64, 66, 1_024, 20_000])
+@pytest.mark.parametrize(
+    "inside",
+    [b"", b"1 2", b"]", b"[", b"}", b'"', b'"\\"', b"\\", b"NaN", b"{1: 2}", b"[}", b"[]]", b"{]}"],
+)
+def test_what_is_not_json_is_refused_however_deep(depth: int, inside: bytes) -> None:
+    with pytest.raises(InvalidInputError, match=r"^Invalid JSON$"):
+        strict_json.check(strict_json.parse(b'{"a": %s}' % nested(depth, inside)), {})
+
+
+@pytest.mark.parametrize("name", [b"\\u0000", b"a\\u0000b"])
+def test_an_unknown_field_may_have_nul_in_its_name(app: Flask, name: bytes) -> None:
+    odd = b'"%s": {"%s": 1}' % (name, name)
+    for fields in (odd, b'"environment": {%s}, %s' % (odd, odd)):
+        for body in (b"{%s}" % fields, ENVELOPE % (b"inference-reading", fields, b"{%s}" % odd)):
+            answered = app.test_client().post("/inference/reading", data=body)
+            assert answered.status_code == 200, answered.text
+
+
 @given(st.dictionaries(st.text(max_size=5), st.text(), max_size=5))
 def test_text_that_can_be_stored_comes_through(sent: dict[str, str]) -> None:
     def good(text: str) -> bool:
