@@ -9,10 +9,11 @@ from datetime import date
 from pathlib import Path
 
 from moodflix import data
+from moodflix.films import shipped
 from moodflix.perception.wishes import understand
 from moodflix.recommend.catalogue import space
-from moodflix.recommend.catalogue.ranker import Catalogue
-from moodflix.recommend.catalogue.traits import POLICY
+from moodflix.recommend.catalogue.ranker import LIKENESS, LIKENESS_ELSE, Catalogue
+from moodflix.recommend.catalogue.traits import POLICY, TraitTable
 from moodflix.recommend.query import Query
 from moodflix.vocabulary import MOODS, Intent
 
@@ -129,7 +130,9 @@ def evenings_page(catalogue: Catalogue) -> Iterator[str]:
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
     space_folder = folder if len(sys.argv) > 1 else HERE.parent / "moodflix" / "data"
-    Catalogue().save_space(space_folder / space.FILE)
+    table = TraitTable(shipped.films())
+    likeness = table.likeness(LIKENESS, LIKENESS_ELSE)
+    space.save(table, likeness, space_folder / space.FILE)
     pages = {"policy.md": policy_page, "evenings.md": evenings_page}
     for name, page in pages.items():
         (folder / name).write_text("\n".join([*page(Catalogue()), ""]), encoding="utf-8")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from typing import Final, Literal, NamedTuple
@@ -82,15 +83,14 @@ def tone(label: str | None) -> str | None:
 
 WEATHERS: Final = ("clear", "clouds", "rain", "snow", "storm", "fog")
 # Order matters: "thunderstorm with rain" is a storm, "snow and rain" is snow.
-_WEATHER: Final[tuple[tuple[str, str], ...]] = (
-    ("storm", r"storm|thunder|typhoon|hurricane|squall|tornado|뇌우|천둥|태풍|폭풍"),
-    ("snow", r"snow|sleet|blizzard|눈|진눈깨비"),
-    ("rain", r"rain|drizzle|shower|wet|비|소나기|이슬비"),
-    ("fog", r"fog|mist|haze|smoke|dust|sand|ash|안개|연무|황사|먼지"),
-    ("clouds", r"cloud|overcast|grey|gray|dull|구름|흐림|흐린"),
-    ("clear", r"clear|sun|fair|bright|fine|맑"),
-)
-_WEATHER_PATTERNS: Final = tuple((name, re.compile(rx)) for name, rx in _WEATHER)
+_WEATHER: Final = {
+    "storm": re.compile("storm|thunder|typhoon|hurricane|squall|tornado|뇌우|천둥|태풍|폭풍"),
+    "snow": re.compile("snow|sleet|blizzard|눈|진눈깨비"),
+    "rain": re.compile("rain|drizzle|shower|wet|비|소나기|이슬비"),
+    "fog": re.compile("fog|mist|haze|smoke|dust|sand|ash|안개|연무|황사|먼지"),
+    "clouds": re.compile("cloud|overcast|grey|gray|dull|구름|흐림|흐린"),
+    "clear": re.compile("clear|sun|fair|bright|fine|맑"),
+}
 # What front-ends send in place of a value that they don't have yet; "laoading" is what the old one
 # sends before its weather call returns.
 PLACEHOLDERS: Final = frozenset(
@@ -101,15 +101,16 @@ WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "satu
 _KOREAN_WEEKDAYS: Final = "월화수목금토일"
 
 DAYS: Final = ("work", "holiday")
-_DAY: Final = (
-    (
-        "holiday",
-        re.compile(
-            r"holi|vacation|week-?end|free|rest|\boff\b|day-?off|christmas|leave|쉬는|휴일|공휴|주말|휴가"
-        ),
+_DAY: Final = {
+    "holiday": re.compile(
+        r"holi|vacation|week-?end|free|rest|\boff\b|day-?off|christmas|leave|쉬는|휴일|공휴|주말|휴가"
     ),
-    ("work", re.compile(r"work|school|week-?day|busy|office|normal|평일|근무|출근|일하|학교")),
-)
+    "work": re.compile("work|school|week-?day|busy|office|normal|평일|근무|출근|일하|학교"),
+}
+
+
+def _first_found(text: str, patterns: Mapping[str, re.Pattern[str]]) -> str | None:
+    return next((name for name, pattern in patterns.items() if pattern.search(text)), None)
 
 
 def number(text: str | None) -> float | None:
@@ -124,26 +125,20 @@ def number(text: str | None) -> float | None:
 def weather(text: str | None) -> str | None:
     """Return clear, clouds, rain, snow, storm or fog for a description of the weather."""
     folded = (text or "").strip().casefold()
-    if folded in PLACEHOLDERS:
-        return None
-    return next((name for name, pattern in _WEATHER_PATTERNS if pattern.search(folded)), None)
+    return None if folded in PLACEHOLDERS else _first_found(folded, _WEATHER)
 
 
 def warmth(celsius: float | None) -> str | None:
     """Return freezing (<= 0 °C), cold (< 10), mild (< 20), warm (< 28) or hot."""
     if celsius is None:
         return None
-    for limit, name in ((0.0001, "freezing"), (10, "cold"), (20, "mild"), (28, "warm")):
-        if celsius < limit:
-            return name
-    return "hot"
+    names = ("freezing", "cold", "mild", "warm", "hot")
+    return names[bisect_right((0.0001, 10, 20, 28), celsius)]
 
 
 def weekday(text: str | None) -> str | None:
     """Return the English weekday in lower case for "Wed", "wednesday" or "수요일"."""
-    if text is None:
-        return None
-    word = text.strip().casefold().rstrip(".")
+    word = (text or "").strip().casefold().rstrip(".")
     if word and word[0] in _KOREAN_WEEKDAYS and word[1:] in ("", "요일"):
         return WEEKDAYS[_KOREAN_WEEKDAYS.index(word[0])]
     if len(word) < len("mon"):
@@ -153,20 +148,15 @@ def weekday(text: str | None) -> str | None:
 
 def day(text: str | None) -> str | None:
     """Return work or holiday for a word about today or tomorrow."""
-    if text is None:
-        return None
-    folded = text.casefold()
-    return next((name for name, pattern in _DAY if pattern.search(folded)), None)
+    return _first_found((text or "").casefold(), _DAY)
 
 
 def part_of_day(hour: int | None) -> str | None:
     """Return morning (from 5), afternoon (12), evening (17) or night (22) for an hour 0-23."""
     if hour is None:
         return None
-    for limit, name in ((5, "night"), (12, "morning"), (17, "afternoon"), (22, "evening")):
-        if hour < limit:
-            return name
-    return "night"
+    names = ("night", "morning", "afternoon", "evening", "night")
+    return names[bisect_right((5, 12, 17, 22), hour)]
 
 
 Evening = Mapping[str, str | None]

@@ -1,4 +1,4 @@
-"""Takes the sentences of `why` apart and recomputes each claim, in both languages."""
+"""Splits the sentences of `why` and recomputes each claim, in both languages."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def heads(language: Language, film: ShippedFilm | None) -> str:
 
 
 def clauses(sentence: str, language: Language, film: ShippedFilm | None) -> list[str]:
-    """Take a sentence without a quote apart into its claims."""
+    """Split a sentence without a quote into its claims."""
     head = heads(language, film)
     if language == "ko":
         assert sentence.endswith(f"{head}입니다."), sentence
@@ -176,7 +176,7 @@ def check_film(
 ) -> None:
     mood = vocabulary.mood(query.context.get("mood", ""))
     weather = vocabulary.weather(query.context.get("weather_desc")) or ""
-    asked = query.words.wishes
+    wishes = query.words.wishes
     themes = [named(language, "theme", claim[at]) for at in ("theme", "other") if at in claim]
     assert set(themes) <= set(film.themes)
     if kind == "mood":
@@ -188,7 +188,7 @@ def check_film(
         assert named(language, "weather", claim["weather"]) == weather
         assert themes[0] in LITERAL[weather]
     elif kind == "named":
-        assert themes[0] in asked.themes()
+        assert themes[0] in wishes.themes()
     elif kind == "minutes":
         assert int(claim["most"]) == query.max_minutes
         assert int(claim["minutes"]) == film.runtime <= int(claim["most"])

@@ -68,9 +68,9 @@ def test_a_bad_field_is_named_in_one_line(good: str, bad: str, field: str) -> No
     assert good in GOOD
     with pytest.raises(CatalogueError) as raised:
         read(GOOD, GOOD.replace(good, bad, 1))
-    said = str(raised.value)
-    assert said.startswith(f"test.csv:3: {field}: ")
-    assert "\n" not in said
+    problem = str(raised.value)
+    assert problem.startswith(f"test.csv:3: {field}: ")
+    assert "\n" not in problem
 
 
 @pytest.mark.parametrize("line", ["", "A film", f"{GOOD},more", "a,b"])

@@ -18,7 +18,7 @@ from moodflix.recommend.query import Pick, Query, Recommender
 from tests.recommender_contract import EVENING, RecommenderContract
 
 DEPTH = 30
-ASKED = tuple(Query.__dataclass_fields__)
+QUERY_FIELDS = tuple(Query.__dataclass_fields__)
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +34,11 @@ class TestCatalogue(RecommenderContract):
         return catalogue
 
 
-def top(catalogue: Catalogue, n: int = DEPTH, **asked: Any) -> list[ShippedFilm]:
-    query = {name: asked.pop(name) for name in ASKED if name in asked}
-    query["words"] = understand(query.get("words", ""), asked.get("mood"))
+def top(catalogue: Catalogue, n: int = DEPTH, **evening: Any) -> list[ShippedFilm]:
+    query = {name: evening.pop(name) for name in QUERY_FIELDS if name in evening}
+    query["words"] = understand(query.get("words", ""), evening.get("mood"))
     query.setdefault("excluded", frozenset(map(titles.key, query.get("liked", ()))))
-    return films_of(catalogue.rank(Query(context=asked, **query), n))
+    return films_of(catalogue.rank(Query(context=evening, **query), n))
 
 
 def films_of(picks: Sequence[Pick]) -> list[ShippedFilm]:
@@ -82,7 +82,7 @@ def test_the_tone_of_voice_moves_the_list(
 
 
 @pytest.mark.parametrize(
-    ("asked", "raised"),
+    ("evening", "raised"),
     [
         ({"weather_desc": "light rain"}, {"rain"}),
         ({"weather_desc": "\ub208"}, {"snow", "winter"}),
@@ -96,17 +96,17 @@ def test_the_tone_of_voice_moves_the_list(
     ],
 )
 def test_the_evening_raises_films_that_have_it_in_them(
-    catalogue: Catalogue, asked: dict[str, Any], raised: set[str]
+    catalogue: Catalogue, evening: dict[str, Any], raised: set[str]
 ) -> None:
     def has_it(film: ShippedFilm) -> bool:
         return not raised.isdisjoint(film.themes)
 
-    with_it = share(top(catalogue, mood="sad", **asked), has_it)
+    with_it = share(top(catalogue, mood="sad", **evening), has_it)
     assert with_it > share(top(catalogue, mood="sad"), has_it)
 
 
 @pytest.mark.parametrize(
-    ("asked", "raised"),
+    ("evening", "raised"),
     [
         ({"tomorrow_status": "work"}, "comedy"),
         ({"weekday": "Sunday"}, "comedy"),
@@ -120,10 +120,10 @@ def test_the_evening_raises_films_that_have_it_in_them(
     ],
 )
 def test_the_evening_raises_a_genre(
-    catalogue: Catalogue, asked: dict[str, Any], raised: str
+    catalogue: Catalogue, evening: dict[str, Any], raised: str
 ) -> None:
     with_it = share(
-        top(catalogue, 100, mood="neutral", **asked), lambda film: raised in film.genres
+        top(catalogue, 100, mood="neutral", **evening), lambda film: raised in film.genres
     )
     without = share(top(catalogue, 100, mood="neutral"), lambda film: raised in film.genres)
     assert with_it > without
@@ -211,7 +211,7 @@ def test_no_ten_films_are_of_one_kind(catalogue: Catalogue, mood: str, intent: s
 
 
 @pytest.mark.parametrize(
-    ("words", "held"),
+    ("words", "is_of_kind"),
     [
         ("Hitchcock", lambda film: "Alfred Hitchcock" in film.directors),
         ("히치콕 영화", lambda film: "Alfred Hitchcock" in film.directors),
@@ -224,9 +224,9 @@ def test_no_ten_films_are_of_one_kind(catalogue: Catalogue, mood: str, intent: s
     ],
 )
 def test_who_asks_for_one_kind_gets_it(
-    catalogue: Catalogue, words: str, held: Callable[[ShippedFilm], bool]
+    catalogue: Catalogue, words: str, is_of_kind: Callable[[ShippedFilm], bool]
 ) -> None:
-    assert share(top(catalogue, 3, words=words), held) == 1
+    assert share(top(catalogue, 3, words=words), is_of_kind) == 1
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -238,7 +238,7 @@ def test_a_family_limit_is_hard(catalogue: Catalogue, family: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "most"),
+    ("evening", "most"),
     [
         ({"max_minutes": 80}, 80),
         ({"words": "under 95 minutes please"}, 95),
@@ -246,8 +246,10 @@ def test_a_family_limit_is_hard(catalogue: Catalogue, family: str) -> None:
         ({"words": "90분 이내", "max_minutes": 100}, 90),
     ],
 )
-def test_a_limit_of_length_is_hard(catalogue: Catalogue, asked: dict[str, Any], most: int) -> None:
-    found = top(catalogue, 100, mood="sad", **asked)
+def test_a_limit_of_length_is_hard(
+    catalogue: Catalogue, evening: dict[str, Any], most: int
+) -> None:
+    found = top(catalogue, 100, mood="sad", **evening)
     assert max(film.runtime for film in found) <= most
     assert len(found) >= 10
 
@@ -288,8 +290,8 @@ def test_a_seed_brings_the_same_films_on_any_evening(catalogue: Catalogue) -> No
 
 
 def test_christmas_films_keep_for_christmas(catalogue: Catalogue) -> None:
-    def share_on(date: str, **asked: str) -> float:
-        found = top(catalogue, 10, mood="happy", weather_desc="snow", date=date, **asked)
+    def share_on(date: str, **evening: str) -> float:
+        found = top(catalogue, 10, mood="happy", weather_desc="snow", date=date, **evening)
         return share(found, lambda film: "christmas" in film.themes)
 
     assert share_on("2025-12-24") > 0.5

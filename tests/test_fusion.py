@@ -32,37 +32,39 @@ def scores(fused: Sequence[Fused]) -> dict[str, float]:
 
 @given(lists(), st.randoms(use_true_random=False))
 def test_the_order_of_the_lists_does_not_change_scores(
-    given: list[RankedList], rng: random.Random
+    ranked_lists: list[RankedList], rng: random.Random
 ) -> None:
-    shuffled = list(given)
+    shuffled = list(ranked_lists)
     rng.shuffle(shuffled)
-    assert scores(fuse(shuffled, 100)) == pytest.approx(scores(fuse(given, 100)))
+    assert scores(fuse(shuffled, 100)) == pytest.approx(scores(fuse(ranked_lists, 100)))
 
 
 @given(lists(), st.integers(0, 12))
-def test_it_gives_at_most_n_best_first_and_each_film_once(given: list[RankedList], n: int) -> None:
-    fused = fuse(given, n)
-    named = {pick.key for each in given for pick in each.picks}
+def test_it_gives_at_most_n_best_first_and_each_film_once(
+    ranked_lists: list[RankedList], n: int
+) -> None:
+    fused = fuse(ranked_lists, n)
+    named = {pick.key for each in ranked_lists for pick in each.picks}
     assert len(fused) == min(n, len(named))
     assert len({each.pick.key for each in fused}) == len(fused)
     assert [each.score for each in fused] == sorted((each.score for each in fused), reverse=True)
-    assert fused == fuse(given, 100)[:n]
+    assert fused == fuse(ranked_lists, 100)[:n]
 
 
 @given(lists())
-def test_the_sources_are_the_ranks_in_the_lists(given: list[RankedList]) -> None:
-    for each in fuse(given, 100):
+def test_the_sources_are_the_ranks_in_the_lists(ranked_lists: list[RankedList]) -> None:
+    for each in fuse(ranked_lists, 100):
         assert each.sources == {
             one.name: place
-            for one in given
+            for one in ranked_lists
             for place, pick in enumerate(one.picks, start=1)
             if pick.key == each.pick.key
         }
 
 
 @given(lists(), TITLES)
-def test_a_list_of_weight_0_is_left_out(given: list[RankedList], titles: list[str]) -> None:
-    assert fuse([ranked("silent", titles, 0), *given], 100) == fuse(given, 100)
+def test_a_list_of_weight_0_is_left_out(ranked_lists: list[RankedList], titles: list[str]) -> None:
+    assert fuse([ranked("silent", titles, 0), *ranked_lists], 100) == fuse(ranked_lists, 100)
 
 
 @given(TITLES.filter(bool), TITLES, WEIGHTS, WEIGHTS, st.data())

@@ -96,11 +96,11 @@ def test_every_reason_holds_on_many_evenings(make_app: MakeApp) -> None:
                 "language": rng.choice(LANGUAGES),
             }
             for pick in ask(client, body)["picks"]:
-                said = {
+                known = {
                     name: "" if text.strip().casefold() in vocabulary.PLACEHOLDERS else text
                     for name, text in env.items()
                 }
-                query = evening_of({"mood": body["mood"], **said}, body["text"])
+                query = evening_of({"mood": body["mood"], **known}, body["text"])
                 counts = chosen.get(titles.key(pick["title"]), Counter())
                 film = shipped.find(pick["title"], pick["year"])
                 claims = check(pick["why"], body["language"], query, film, counts)
@@ -110,18 +110,18 @@ def test_every_reason_holds_on_many_evenings(make_app: MakeApp) -> None:
 
 
 def test_counts_follow_choices_and_imports_at_once(client: FlaskClient) -> None:
-    def said() -> str:
+    def sentence() -> str:
         picks = ask(client, {"limit": 50, "seed": 1})["picks"]
         [why] = [pick["why"] for pick in picks if pick["title"] == title]
         text: str = why
         return text
 
     title = ask(client, {"limit": 50, "seed": 1})["movies"][0]
-    assert "chosen" not in said()
+    assert "chosen" not in sentence()
     log(client, title)
-    assert "chosen once at this station" in said()
+    assert "chosen once at this station" in sentence()
     log(client, title.upper())
-    assert "chosen twice at this station" in said()
+    assert "chosen twice at this station" in sentence()
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def test_a_date_has_its_season(date: str, season: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "trait"),
+    ("evening", "trait"),
     [
         ({"context": {"weather_desc": "비"}}, "theme:rain"),
         ({"context": {"temperature": "-3"}}, "theme:winter"),
@@ -47,12 +47,12 @@ def test_a_date_has_its_season(date: str, season: str) -> None:
         ({"date": "2025-10-31"}, "genre:horror"),
     ],
 )
-def test_the_evening_weighs_in(asked: dict[str, object], trait: str) -> None:
+def test_the_evening_weighs_in(evening: dict[str, object], trait: str) -> None:
     plain = traits.for_evening(Query())
-    assert traits.for_evening(Query(**asked))[trait] > plain.get(trait, 0)  # type: ignore[arg-type]
+    assert traits.for_evening(Query(**evening))[trait] > plain.get(trait, 0)  # type: ignore[arg-type]
 
 
-def test_a_day_said_by_hand_wins_over_the_weekday() -> None:
+def test_a_day_set_by_hand_wins_over_the_weekday() -> None:
     friday_before_work = Query({"weekday": "Friday", "tomorrow_status": "work"})
     assert traits.for_evening(friday_before_work)["length"] < 0
     assert traits.for_evening(Query({"weekday": "Friday"}))["length"] > 0

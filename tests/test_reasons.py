@@ -99,11 +99,11 @@ def test_every_claim_holds(
     sentences = {
         language: Reasons(query, language).why(sources, found, chosen, "") for language in LANGUAGES
     }
-    said = [check(text, language, query, found, chosen) for language, text in sentences.items()]
-    # Both languages say the same.
-    assert sorted(said[0]) == sorted(said[1])
-    assert ("count" in said[0]) == bool(choices)
-    assert ("llm" in said[0]) == llm
+    kinds = [check(text, language, query, found, chosen) for language, text in sentences.items()]
+    # Both languages make the same claims.
+    assert sorted(kinds[0]) == sorted(kinds[1])
+    assert ("count" in kinds[0]) == bool(choices)
+    assert ("llm" in kinds[0]) == llm
 
 
 RAINY = {"mood": "sad", "weather_desc": "rain", "weekday": "Friday"}
@@ -194,13 +194,13 @@ def test_it_counts_choices_by_what_this_evening_shares_with_them(
 
 def test_the_llm_is_quoted_as_itself() -> None:
     assert why(llm="Noodles. And love.") == "The LLM says: “Noodles. And love.”"
-    said = why(found=film(), chosen={"": 2}, llm="“Yes!”")
-    assert said == (
+    sentence = why(found=film(), chosen={"": 2}, llm="“Yes!”")
+    assert sentence == (
         "A wry comedy about food and rain; chosen twice at this station; the LLM says: “Yes!”"
     )
     assert why(llm="Good.", language="ko") == "LLM은 이렇게 말합니다: “Good.”"
-    said = why(found=film(), llm="Good.", language="ko")
-    assert said == "음식과 비를 다룬 능청스러운 코미디이며, LLM은 이렇게 말합니다: “Good.”"
+    sentence = why(found=film(), llm="Good.", language="ko")
+    assert sentence == "음식과 비를 다룬 능청스러운 코미디이며, LLM은 이렇게 말합니다: “Good.”"
 
 
 def test_what_the_llm_says_is_no_template() -> None:
@@ -266,7 +266,7 @@ def test_what_may_be_said_has_words_in_both_languages() -> None:
 
 
 @pytest.mark.parametrize(
-    ("theme", "said"),
+    ("theme", "words"),
     [
         ("rain", "말씀하신 비를 다룬"),
         ("food", "말씀하신 음식을 다룬"),
@@ -274,6 +274,6 @@ def test_what_may_be_said_has_words_in_both_languages() -> None:
         ("winter", "말씀하신 겨울을 다룬"),
     ],
 )
-def test_korean_particles_follow_the_final_consonant(theme: str, said: str) -> None:
+def test_korean_particles_follow_the_final_consonant(theme: str, words: str) -> None:
     found = film(themes=(theme, "city", "love"))
-    assert said in why(Query(words=understand(theme)), found, language="ko")
+    assert words in why(Query(words=understand(theme)), found, language="ko")

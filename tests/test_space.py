@@ -40,9 +40,9 @@ def test_a_table_holds_the_traits_of_every_film(table: TraitTable) -> None:
     for trait in ("theme:rain", "director:bong-joon-ho", "darkness"):
         column = expected[:, table.columns[trait]]
         [(_, _, entries)] = table.entries({trait: 1.0})
-        held = dict(zip(table.films[entries], table.amounts[entries], strict=True))
-        assert held == {film: column[film] for film in held}
-        assert set(np.flatnonzero(column)) <= held.keys()
+        amounts = dict(zip(table.films[entries], table.amounts[entries], strict=True))
+        assert amounts == {film: column[film] for film in amounts}
+        assert set(np.flatnonzero(column)) <= amounts.keys()
     assert not table.entries({"theme:none-such": 1.0})
 
 

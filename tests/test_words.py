@@ -130,16 +130,16 @@ def misread(half: str) -> tuple[list[tuple[str, str]], int]:
 
 
 def test_it_reads_nearly_every_sentence_of_the_open_half() -> None:
-    wrong, asked = misread("open")
-    assert asked >= 120
-    assert len(wrong) <= 0.03 * asked, wrong
+    wrong, read_in_all = misread("open")
+    assert read_in_all >= 120
+    assert len(wrong) <= 0.03 * read_in_all, wrong
 
 
 def test_it_reads_most_sentences_that_were_held_back() -> None:
-    wrong, asked = misread("held-back")
-    assert asked >= 100
+    wrong, read_in_all = misread("held-back")
+    assert read_in_all >= 100
     # Which ones stays untold, so that nobody fits the lexicon to them.
-    assert len(wrong) <= 0.06 * asked
+    assert len(wrong) <= 0.06 * read_in_all
 
 
 @pytest.mark.parametrize(
@@ -179,9 +179,9 @@ def test_words_without_a_mood_have_no_scores(text: str) -> None:
 
 
 def test_a_neutral_that_was_said_is_not_the_same_as_nothing() -> None:
-    said = read("I'm okay")
-    assert said.label == vocabulary.NEUTRAL
-    assert said.confidence > 0.4
+    found = read("I'm okay")
+    assert found.label == vocabulary.NEUTRAL
+    assert found.confidence > 0.4
 
 
 @pytest.mark.parametrize("text", ["sad " * 5_000, "I " * 10_000, "“" * 20_000, "슬" * 50_000])

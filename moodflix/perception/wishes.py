@@ -122,25 +122,27 @@ def understand(text: str, label: str | None = None) -> Understanding:
 
 def read(text: Text) -> Wishes:
     """Read English and Korean phrases, directors, titles, decades and minutes from a text."""
-    wanted: list[Traits] = []
+    phrases: list[Phrase] = []
     unwanted: dict[str, float] = {}
-    intent: Intent = "auto"
-    family: Family | None = None
     for phrase, first, last in _phrases(text.words):
-        if is_negated(text.words, first, last):
-            for trait, weight in phrase.traits.items():
-                unwanted[trait] = min(_UNWANTED * weight, unwanted.get(trait, 0))
-        else:
-            wanted.append(phrase.traits)
-            intent = phrase.intent or intent
-            family = youngest(family, phrase.family)
+        if not is_negated(text.words, first, last):
+            phrases.append(phrase)
+            continue
+        for trait, weight in phrase.traits.items():
+            unwanted[trait] = min(_UNWANTED * weight, unwanted.get(trait, 0))
     folded = flat(text.written).casefold()
+    wanted = [phrase.traits for phrase in phrases]
     wanted += ({f"decade:{year}": _DECADE} for year in _decades(folded))
     if re.search("[가-힣]", folded):
         wanted.append({"language:ko": _HANGUL})
-    minutes = min(_minutes(folded), default=None)
+    intents = [phrase.intent for phrase in phrases if phrase.intent]
     return Wishes(
-        wanted, unwanted, intent, minutes, family, tuple(dict.fromkeys(_titles(text.written)))
+        wanted,
+        unwanted,
+        intent=intents[-1] if intents else "auto",
+        max_minutes=min(_minutes(folded), default=None),
+        family=youngest(*(phrase.family for phrase in phrases)),
+        titles=tuple(dict.fromkeys(_titles(text.written))),
     )
 
 

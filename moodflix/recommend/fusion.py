@@ -71,28 +71,30 @@ def fuse(lists: Iterable[RankedList], n: int) -> list[Fused]:
     of its title which a list names with one. Ties keep the order of the lists, unknown films
     last. Lists of weight 0 are left out.
     """
-    picks: dict[str, Pick] = {}
-    scores: dict[str, float] = {}
-    sources: dict[str, dict[str, int]] = {}
-    whys: dict[str, dict[str, str]] = {}
     lists = [ranked for ranked in lists if ranked.weight > 0]
     every = [pick for ranked in lists for pick in ranked.picks]
-    undated = {pick.key for pick in every if pick.year is None}
     years: dict[str, int] = {}
-    for pick in every if undated else ():
-        if pick.year is not None:
-            years.setdefault(pick.undated, pick.year)
+    if any(pick.year is None for pick in every):
+        for pick in every:
+            if pick.year is not None:
+                years.setdefault(pick.undated, pick.year)
+    named: dict[str, list[tuple[RankedList, int, Pick]]] = {}
     for ranked in lists:
-        for rank, named in enumerate(ranked.picks, start=1):
-            pick = replace(named, year=years[named.key]) if named.key in years else named
-            key = pick.key
-            if key not in picks or (pick.known and not picks[key].known):
-                picks[key] = pick
-            scores[key] = scores.get(key, 0.0) + ranked.weight / (RRF_K + rank)
-            sources.setdefault(key, {})[ranked.name] = rank
-            whys.setdefault(key, {})[ranked.name] = pick.why
-    best = sorted(scores, key=lambda key: (-scores[key], not picks[key].known))[:n]
-    return [Fused(picks[key], scores[key], sources[key], whys[key]) for key in best]
+        for rank, pick in enumerate(ranked.picks, start=1):
+            undated = pick.year is None and pick.key in years
+            dated = replace(pick, year=years[pick.key]) if undated else pick
+            named.setdefault(dated.key, []).append((ranked, rank, dated))
+    fused = [
+        Fused(
+            # The first that is known, else the first.
+            pick=max((pick for *_, pick in film), key=lambda pick: pick.known),
+            score=sum(ranked.weight / (RRF_K + rank) for ranked, rank, _ in film),
+            sources={ranked.name: rank for ranked, rank, _ in film},
+            whys={ranked.name: pick.why for ranked, _, pick in film},
+        )
+        for film in named.values()
+    ]
+    return sorted(fused, key=lambda film: (-film.score, not film.pick.known))[:n]
 
 
 def with_exploration(fused: Sequence[Fused], n: int, query: Query) -> list[Fused]:
@@ -101,15 +103,18 @@ def with_exploration(fused: Sequence[Fused], n: int, query: Query) -> list[Fused
     The same evening explores the same films. The first three places and the LLM's films stay.
     """
     shown = list(fused[:n])
-    deeper = [each for each in fused[n : n * _REACH] if each.pick.known]
+    deeper = [film for film in fused[n : n * _REACH] if film.pick.known]
     rng = random.Random(query.evening_seed)  # noqa: S311 - no secret
     # A fraction is a chance: five places explore on every second evening.
     for _ in range(int(n * _EXPLORED + rng.random())):
-        own = [at for at in range(_SAFE, len(shown)) if LLM not in shown[at].sources]
-        fresh = [at for at in own if not shown[at].explore]
-        if not fresh or not deeper:
+        replaceable = [
+            place
+            for place, film in enumerate(shown)
+            if place >= _SAFE and not film.explore and LLM not in film.sources
+        ]
+        if not replaceable or not deeper:
             break
-        del shown[fresh[-1]]
+        del shown[replaceable[-1]]
         found = deeper.pop(rng.randrange(len(deeper)))
         shown.insert(rng.randint(_SAFE, len(shown)), replace(found, explore=True))
     return shown

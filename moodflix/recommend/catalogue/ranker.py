@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from moodflix.errors import RecommenderError
@@ -55,7 +54,6 @@ class Catalogue:
         self._load = load
         self._lock = threading.Lock()
         self._films: Sequence[ShippedFilm] = ()
-        self._ready = False
 
     def __len__(self) -> int:
         """Return how many films can be ranked."""
@@ -68,17 +66,16 @@ class Catalogue:
             RecommenderError: there are no films to rank.
         """
         with self._lock:
-            if not self._ready:
+            if not self._films:
                 films = self._load()
                 if not films:
                     raise RecommenderError("the catalogue is empty; install the station again")
                 self._prepare(films)
-                self._ready = True
+                self._films = films
 
     def _prepare(self, films: Sequence[ShippedFilm]) -> None:
         import numpy as np
 
-        self._films = films
         self._places = {film.film_key: place for place, film in enumerate(films)}
         self._table = TraitTable(films)
         rarity = self._table.rarity(self._table.amounts != 0)
@@ -94,11 +91,6 @@ class Catalogue:
                 ("decade", [film.year // 10 for film in films]),
             )
         }
-
-    def save_space(self, path: Path) -> None:
-        """Fit the space of the films and write it to a file."""
-        self.warm()
-        space.save(self._table, self._likeness, path)
 
     def rank(self, query: Query, n: int) -> list[Pick]:
         """Rank by policy, words and named films, with variety.
