@@ -82,12 +82,14 @@ def hit_rates(name: str, seed: int) -> dict[str, float]:
     held_out = _held_out(name, planted, np.random.default_rng(seed))
     known = np.setdiff1d(np.arange(ROWS + HELD_OUT), held_out)
     contexts, chosen = ([rows[row] for row in known] for rows in (planted.contexts, planted.titles))
-    asked = [planted.contexts[row] for row in held_out]
+    questions = [planted.contexts[row] for row in held_out]
     rates = {}
     for part, left_out in {"whole": nullcontext, **PARTS}.items():
         with left_out():
             model = ChoiceModel().fit(contexts, chosen)
-            shares = np.hstack([model.pipeline.predict_proba(asked), np.zeros((len(asked), 1))])
+            shares = np.hstack(
+                [model.pipeline.predict_proba(questions), np.zeros((len(questions), 1))]
+            )
         films = [model.films.get(titles.key(film), -1) for film in planted.films]
         rates[part] = float(metrics(shares[:, films], planted.chosen[held_out])[0].mean())
     return rates

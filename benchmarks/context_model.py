@@ -74,7 +74,7 @@ def _others(values: int) -> dict[str, Callable[[], Any]]:
     }
 
 
-def judged(shares: Array, chosen: Array) -> dict[str, float]:
+def mean_metrics(shares: Array, chosen: Array) -> dict[str, float]:
     """Return mean hit rate and NDCG at 10, and log loss."""
     hit, gain, loss = (float(each.mean()) for each in metrics(shares, chosen))
     return {"hit10": hit, "ndcg10": gain, "log_loss": loss}
@@ -82,27 +82,27 @@ def judged(shares: Array, chosen: Array) -> dict[str, float]:
 
 def compare(name: str, size: tuple[int, int]) -> dict[str, dict[str, float]]:
     """Return each model's figures on rows held out: at random, the last if tastes drift."""
-    warnings.simplefilter("ignore")  # solvers that were told to stop early say so
+    warnings.simplefilter("ignore")  # of solvers that are to stop early
     planted = Planted(PLANS[name.removesuffix(AT_RANDOM)](size[0] + HELD, size[1]), SEED)
     rng = np.random.default_rng(SEED)
     held = np.sort(rng.choice(size[0] + HELD, HELD, replace=False))
     if planted.plan.drift and not name.endswith(AT_RANDOM):
         held = np.arange(size[0], size[0] + HELD)
     known = np.setdiff1d(np.arange(size[0] + HELD), held)
-    wanted, chosen = planted.chosen[held], planted.chosen[known]
+    test_films, chosen = planted.chosen[held], planted.chosen[known]
     popular = np.bincount(chosen, minlength=size[1]) / len(known)
-    told = {
-        "oracle": judged(planted.oracle(held), wanted),
-        "popularity": judged(np.tile(popular, (HELD, 1)), wanted),
+    found = {
+        "oracle": mean_metrics(planted.oracle(held), test_films),
+        "popularity": mean_metrics(np.tile(popular, (HELD, 1)), test_films),
     }
-    contexts, asked = ([planted.contexts[row] for row in rows] for rows in (known, held))
+    contexts, test = ([planted.contexts[row] for row in rows] for rows in (known, held))
     started = time.process_time()
     model = ChoiceModel().fit(contexts, [planted.titles[row] for row in known])
     seconds = time.process_time() - started
-    shares = np.hstack([model.pipeline.predict_proba(asked), np.zeros((HELD, 1))])
+    shares = np.hstack([model.pipeline.predict_proba(test), np.zeros((HELD, 1))])
     films = [model.films.get(titles.key(film), -1) for film in planted.films]
-    told["ours"] = {**judged(shares[:, films], wanted), "seconds": seconds}
-    texts, asked_texts = table(contexts), table(asked)
+    found["ours"] = {**mean_metrics(shares[:, films], test_films), "seconds": seconds}
+    texts, test_texts = table(contexts), table(test)
     for other, make in _others(max(size[0] // 50, 100)).items():
         if size[0] <= MOST.get(other, size[0]):
             started = time.process_time()
@@ -111,9 +111,9 @@ def compare(name: str, size: tuple[int, int]) -> dict[str, dict[str, float]]:
             shares = np.zeros((HELD, size[1]))
             for begin in range(0, HELD, 250):
                 part = slice(begin, begin + 250)
-                shares[part, fitted.classes_] = fitted.predict_proba(asked_texts[part])
-            told[other] = {**judged(shares, wanted), "seconds": seconds}
-    return told
+                shares[part, fitted.classes_] = fitted.predict_proba(test_texts[part])
+            found[other] = {**mean_metrics(shares, test_films), "seconds": seconds}
+    return found
 
 
 def _batches(rows: int, films: int) -> Iterator[tuple[list[dict[str, str]], list[str]]]:
@@ -150,14 +150,14 @@ def cost(rows: int, films: int) -> dict[str, float]:
     model = ChoiceModel().fit_stream(timed())
     fit = time.process_time() - started - spent
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    asked = [context for context, _ in zip(*next(_batches(_BATCH, films)), strict=True)][:200]
-    model.top(asked[0], 10)
+    test = [context for context, _ in zip(*next(_batches(_BATCH, films)), strict=True)][:200]
+    model.top(test[0], 10)
     started = time.process_time()
-    for context in asked:
+    for context in test:
         model.top(context, 10)
-    top = (time.process_time() - started) / len(asked)
+    top = (time.process_time() - started) / len(test)
     started = time.process_time()
-    model.updated(asked[:20], model.titles[:20])
+    model.updated(test[:20], model.titles[:20])
     update = time.process_time() - started
     arrays, meta = to_arrays(model)
     file = io.BytesIO()
@@ -182,21 +182,21 @@ def categorical_nb(rows: int, films: int) -> float:
     return (time.process_time() - started) / rows * 1e6
 
 
-def _alone(work: Callable[..., Any], *given: Any) -> Any:
+def _alone(work: Callable[..., Any], *arguments: Any) -> Any:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(work, *given).result()
+        return pool.submit(work, *arguments).result()
 
 
 def _missed(quality: Mapping[str, Mapping[str, Any]], costs: Mapping[str, float]) -> Iterator[str]:
-    for key, told in quality.items():
-        ours = told["ours"]["hit10"]
-        # Nobody but the oracle is told when a row was.
+    for key, models in quality.items():
+        ours = models["ours"]["hit10"]
+        # Only the oracle knows when a row was.
         bar = OF_ORACLE if key.startswith(str(LARGE[0])) and AT_RANDOM not in key else 0
-        share = ours / told["oracle"]["hit10"]
+        share = ours / models["oracle"]["hit10"]
         if share < bar:
             yield f"{key}: {share:.2f} of the oracle"
         error = np.sqrt(2 * ours * (1 - ours) / HELD)
-        for other, figures in told.items():
+        for other, figures in models.items():
             if other != "oracle" and figures["hit10"] > ours + error:
                 yield f"{key}: {other} is better"
     yield from (name for name, most in COSTS.items() if costs.get(name, most) >= most)
@@ -207,11 +207,11 @@ def _missed(quality: Mapping[str, Mapping[str, Any]], costs: Mapping[str, float]
 def main(names: tuple[str, ...]) -> None:
     """Print tables, write JSON, and exit with 1 if a goal is missed."""
     sets = [*PLANS, f"drifting tastes{AT_RANDOM}"]
-    told: dict[str, Any] = {"quality": {}, "costs": {}}
+    results: dict[str, Any] = {"quality": {}, "costs": {}}
     if names and RESULTS.exists():
-        told = json.loads(RESULTS.read_text(encoding="utf-8"))
-    told |= {"machine": platform.machine(), "python": platform.python_version()}
-    quality, costs = told["quality"], told["costs"]
+        results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    results |= {"machine": platform.machine(), "python": platform.python_version()}
+    quality, costs = results["quality"], results["costs"]
     for size in (SMALL, MIDDLE, LARGE):
         for name in (each for each in sets if each in (names or sets)):
             key = f"{size[0]} x {size[1]}, {name}"
@@ -229,7 +229,7 @@ def main(names: tuple[str, ...]) -> None:
         for name, value in costs.items():
             click.echo(f"{name:26}{value:10.2f}")
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     missed = list(_missed(quality, costs))
     click.echo("goals missed: " + "; ".join(missed) if missed else "all goals are met")
     sys.exit(1 if missed else 0)

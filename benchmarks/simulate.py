@@ -199,10 +199,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stations", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
-    given = parser.parse_args()
-    began = time.monotonic()
+    arguments = parser.parse_args()
+    started = time.monotonic()
     with ProcessPoolExecutor(2) as pool:
-        runs = list(pool.map(run, range(given.seed, given.seed + given.stations)))
+        runs = list(pool.map(run, range(arguments.seed, arguments.seed + arguments.stations)))
     click.echo(f"{'acceptance at 5, %':24}" + "".join(f"{period:>16}" for period in PERIODS))
     shares = table(runs)
     for name, row in shares.items():
@@ -215,9 +215,9 @@ def main() -> None:
                 f"{name}, {period}: {100 * each['ahead']:+.1f} ± {100 * each['half']:.1f} "
                 f"against {each['best rival']}"
             )
-    seconds = time.monotonic() - began
+    seconds = time.monotonic() - started
     click.echo(
-        f"{given.stations} stations, {DAYS} days, {VISITORS} visitors a day: {seconds:.0f} s"
+        f"{arguments.stations} stations, {DAYS} days, {VISITORS} visitors a day: {seconds:.0f} s"
     )
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(

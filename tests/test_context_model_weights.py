@@ -34,7 +34,7 @@ CHECKS = [
 ]
 
 
-class Tried:
+class Trial:
     """A model of the first part of planted rows, judged on the rest."""
 
     def __init__(self, plan: Plan, seed: int, held: int = 500) -> None:
@@ -48,9 +48,9 @@ class Tried:
         return float(metrics(shares, self.planted.chosen[self.rest])[0].mean())
 
     def ours(self) -> Any:
-        asked = [self.planted.contexts[row] for row in self.rest]
-        shares = self.model.pipeline.predict_proba(asked)
-        return np.hstack([shares, np.zeros((len(asked), 1))])[:, self.films]
+        questions = [self.planted.contexts[row] for row in self.rest]
+        shares = self.model.pipeline.predict_proba(questions)
+        return np.hstack([shares, np.zeros((len(questions), 1))])[:, self.films]
 
     def popular(self) -> Any:
         return np.tile(self.popularity, (len(self.rest), 1))
@@ -58,9 +58,9 @@ class Tried:
 
 @pytest.mark.parametrize("name", ["day of week", "one city", "many cities", "habits", "pairs"])
 def test_it_comes_close_to_an_oracle_and_far_above_popularity(name: str) -> None:
-    tried = Tried(PLANS[name](6_500, 100), seed=1)
-    oracle = tried.hits(tried.planted.oracle(tried.rest))
-    ours, popular = tried.hits(tried.ours()), tried.hits(tried.popular())
+    trial = Trial(PLANS[name](6_500, 100), seed=1)
+    oracle = trial.hits(trial.planted.oracle(trial.rest))
+    ours, popular = trial.hits(trial.ours()), trial.hits(trial.popular())
     assert ours >= 0.85 * oracle
     assert ours > popular + 0.2 * (oracle - popular)
 
@@ -68,17 +68,17 @@ def test_it_comes_close_to_an_oracle_and_far_above_popularity(name: str) -> None
 @pytest.mark.parametrize("rows", [400, 3_000])
 @pytest.mark.parametrize("seed", [2, 3, 4])
 def test_on_pure_noise_it_ranks_as_popularity_does(rows: int, seed: int) -> None:
-    tried = Tried(PLANS["pure noise"](rows + 500, 60), seed)
-    popular = tried.popular() / tried.popular().sum(axis=1, keepdims=True)
-    assert np.abs(tried.ours() - popular).max() < 0.06
-    assert tried.hits(tried.ours()) >= tried.hits(tried.popular()) - 0.02
+    trial = Trial(PLANS["pure noise"](rows + 500, 60), seed)
+    popular = trial.popular() / trial.popular().sum(axis=1, keepdims=True)
+    assert np.abs(trial.ours() - popular).max() < 0.06
+    assert trial.hits(trial.ours()) >= trial.hits(trial.popular()) - 0.02
 
 
 @pytest.mark.parametrize(("drift", "seed"), [(2.0, 6), (4.0, 9)])
 def test_it_follows_tastes_that_drift(drift: float, seed: int) -> None:
-    tried = Tried(Plan(4_000, 200, {"mood": 0.4}, drift=drift), seed)
-    oracle, popular = tried.hits(tried.planted.oracle(tried.rest)), tried.hits(tried.popular())
-    assert tried.hits(tried.ours()) > popular + 0.5 * (oracle - popular)
+    trial = Trial(Plan(4_000, 200, {"mood": 0.4}, drift=drift), seed)
+    oracle, popular = trial.hits(trial.planted.oracle(trial.rest)), trial.hits(trial.popular())
+    assert trial.hits(trial.ours()) > popular + 0.5 * (oracle - popular)
 
 
 def test_a_place_never_seen_gets_what_is_popular_everywhere() -> None:
@@ -173,9 +173,9 @@ def test_the_pipeline_can_be_cloned_and_fitted_again() -> None:
     model = ChoiceModel().fit(planted.contexts, planted.titles)
     films = [model.films[titles.key(title)] for title in planted.titles]
     again = clone(model.pipeline).set_params(estimate__seed=0).fit(planted.contexts, films)
-    asked = [*planted.contexts[:20], {}]
-    assert np.allclose(again.predict_proba(asked), model.pipeline.predict_proba(asked))
-    assert again.predict(asked).shape == (21,)
+    questions = [*planted.contexts[:20], {}]
+    assert np.allclose(again.predict_proba(questions), model.pipeline.predict_proba(questions))
+    assert again.predict(questions).shape == (21,)
     assert again.get_params()["estimate__places"] == model.pipeline["estimate"].places
 
 
@@ -238,11 +238,11 @@ def test_counts_are_what_they_say() -> None:
     # Of the two places one chose all three alike, the other film 1 alone.
     assert counts.over_places == pytest.approx([1 / 3, 1 / 3 + 1, 1 / 3])
     assert (np.diff(counts.popularities[:2, 2]) > 0).all()
-    asked = np.array([[1, 2], [2, 2], [9, 9]])
-    of_films, of_value = counts.dense(asked, (0,))
+    codes = np.array([[1, 2], [2, 2], [9, 9]])
+    of_films, of_value = counts.dense(codes, (0,))
     assert of_films.tolist() == [[1, 1, 1], [0, 1, 0], [0, 0, 0]]
     assert of_value.tolist() == [[3], [1], [0]]
-    assert counts.dense(asked, (0, 1))[0].tolist() == [[1, 0, 1], [0, 1, 0], [0, 0, 0]]
+    assert counts.dense(codes, (0, 1))[0].tolist() == [[1, 0, 1], [0, 1, 0], [0, 0, 0]]
 
 
 def some_rows(count: int) -> Rows:
@@ -269,9 +269,9 @@ def test_a_share_is_the_same_when_learned_and_when_asked_for(
     counts = Counts.of(CountPlan(9, place, 0.1, (field,)), rows)
     learned = HeldOut(counts, rows).shares(field)
     weights = Weights(np.zeros(3), (field,), one, 0 * one)
-    asked = weights.probabilities(counts, rows.codes)
-    assert asked.sum(axis=1) == pytest.approx(np.ones(60), abs=1e-5)
-    assert asked[np.arange(60), rows.films] == pytest.approx(learned, rel=1e-4)
+    predicted = weights.probabilities(counts, rows.codes)
+    assert predicted.sum(axis=1) == pytest.approx(np.ones(60), abs=1e-5)
+    assert predicted[np.arange(60), rows.films] == pytest.approx(learned, rel=1e-4)
 
 
 def test_a_probability_is_what_the_formula_says() -> None:

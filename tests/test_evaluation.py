@@ -163,16 +163,16 @@ def test_each_model_is_measured_once_for_each_seed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("contexts", "split", "said"),
+    ("contexts", "split", "error"),
     [
         ([context()] * 9, "random", "10 choices or more are needed to hold some out"),
         ([context(city="Seoul")] * 20, "place", "all choices are from one place"),
     ],
 )
 def test_too_little_to_hold_out_is_one_line(
-    contexts: Sequence[Context], split: Split, said: str
+    contexts: Sequence[Context], split: Split, error: str
 ) -> None:
-    with pytest.raises(InvalidInputError, match=said):
+    with pytest.raises(InvalidInputError, match=error):
         list(runs(contexts, ["Mother"] * len(contexts), split, 1))
 
 

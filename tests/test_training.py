@@ -225,8 +225,8 @@ def test_a_damaged_database_is_one_warning(
     trainer.learn()
     trainer.learn()
     database.engine.dispose()
-    [said] = caplog.messages
-    assert "damaged" in said
+    [warning] = caplog.messages
+    assert "damaged" in warning
 
 
 def test_a_folder_that_cannot_be_written_stops_no_counting(
@@ -238,5 +238,5 @@ def test_a_folder_that_cannot_be_written_stops_no_counting(
         choose(app.test_client(), "Mother")
         settle()
     assert model_of(app).rows == 3
-    [said] = [each for each in caplog.messages if "follow" in each]
-    assert "models/ can't be written" in said
+    [warning] = [each for each in caplog.messages if "follow" in each]
+    assert "models/ can't be written" in warning

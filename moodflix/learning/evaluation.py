@@ -8,6 +8,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Any, Final, Literal, Protocol
 
 from moodflix.errors import InvalidInputError
@@ -83,30 +84,28 @@ def split_rows(split: Split, contexts: Sequence[Context], seed: int) -> tuple[li
     if count < _MIN_CHOICES:
         raise InvalidInputError(f"{_MIN_CHOICES} choices or more are needed to hold some out")
     size = max(1, int(count * _HELD_OUT))
-    if split == "random":
-        held = set(rng.sample(range(count), size))
-    elif split == "temporal":
+    if split == "temporal":
         begin = count - size if seed == 0 else rng.randint(count // 2, count - size)
-        held = set(range(begin, begin + size))
-        return list(range(begin)), sorted(held)
-    else:
-        held = _places(contexts, size, rng)
-    return [row for row in range(count) if row not in held], sorted(held)
+        return list(range(begin)), list(range(begin, begin + size))
+    is_random = split == "random"
+    held_out = rng.sample(range(count), size) if is_random else _of_places(contexts, size, rng)
+    return sorted({*range(count)}.difference(held_out)), sorted(held_out)
 
 
-def _places(contexts: Sequence[Context], size: int, rng: random.Random) -> set[int]:
+def _of_places(contexts: Sequence[Context], size: int, rng: random.Random) -> set[int]:
+    """Return the rows of random places, about ``size``; at least one place is left."""
     rows = defaultdict(list)
     for row, context in enumerate(contexts):
-        where = (context["city"].strip().casefold(), "")
-        rows[where if where[0] else (context["lat"], context["lon"])].append(row)
+        city = context["city"].strip().casefold()
+        rows[(city, "") if city else (context["lat"], context["lon"])].append(row)
     if len(rows) == 1:
         raise InvalidInputError("all choices are from one place; none can be held out")
     places = sorted(rows)
     rng.shuffle(places)
-    held = set(rows[places.pop()])
-    while len(places) > 1 and len(held) < size:
-        held.update(rows[places.pop()])
-    return held
+    held_out = set(rows[places.pop()])
+    while len(places) > 1 and len(held_out) < size:
+        held_out.update(rows[places.pop()])
+    return held_out
 
 
 def runs(
@@ -120,16 +119,20 @@ def runs(
     rows = [row for row, title in enumerate(chosen) if titles.key(title)]
     contexts, chosen = [contexts[row] for row in rows], [chosen[row] for row in rows]
     for seed in range(seeds):
-        known, held = split_rows(split, contexts, seed)
-        held = held[:: math.ceil(len(held) / _MAX_HELD_OUT)]
-        learned = [contexts[row] for row in known], [chosen[row] for row in known]
-        questions = [(contexts[row], shipped.key_of(chosen[row])) for row in held]
+        known, held_out = split_rows(split, contexts, seed)
+        held_out = held_out[:: math.ceil(len(held_out) / _MAX_HELD_OUT)]
+        train = [contexts[row] for row in known], [chosen[row] for row in known]
+        test = [(contexts[row], shipped.key_of(chosen[row])) for row in held_out]
         for model in MODELS:
-            ranker = _fitted(model, *learned)
-            yield ranker if isinstance(ranker, Run) else _run(model, ranker, questions, learned[1])
+            ranker = _fitted(model, *train)
+            if isinstance(ranker, str):
+                yield Run(model, note=ranker)
+            else:
+                yield _measured(model, ranker, test, {*map(shipped.key_of, train[1])})
 
 
-def _fitted(model: str, contexts: Sequence[Context], chosen: Sequence[str]) -> Ranker | Run:
+def _fitted(model: str, contexts: Sequence[Context], chosen: Sequence[str]) -> Ranker | str:
+    """Return a fitted model, or a note why there is none."""
     if model == "ours":
         return ChoiceModel().fit(contexts, chosen)
     if model == "popularity":
@@ -137,42 +140,40 @@ def _fitted(model: str, contexts: Sequence[Context], chosen: Sequence[str]) -> R
     try:
         forest = importlib.import_module("benchmarks.forest")
     except ImportError:
-        return Run(model, note="only in a checkout, run from its folder")
+        return "only in a checkout, run from its folder"
     # Each leaf of each tree holds a number for each film.
     size = 50 * len(chosen) * len(set(chosen)) * 8
     if size > _MAX_FOREST_BYTES:
-        return Run(model, note=f"left out: it would take some {size / 1e9:.0f} GB")
+        return f"left out: it would take some {size / 1e9:.0f} GB"
     fitted: Ranker = forest.Forest().fit(contexts, chosen)
     return fitted
 
 
-def _run(
-    model: str, ranker: Ranker, questions: Sequence[tuple[Context, str]], chosen: Sequence[str]
+def _measured(
+    model: str, ranker: Ranker, test: Sequence[tuple[Context, str]], known: set[str]
 ) -> Run:
-    key = shipped.key_of
-    known, shown, rows = {key(title) for title in chosen}, set(), []
-    for context, wanted in questions:
-        place, share = math.inf, math.nan
-        for at, (title, probability) in enumerate(ranker.ranking(context), start=1):
-            film = key(title)
-            if at <= _TOP:
-                shown.add(film)
-            if film == wanted:
-                place, share = at, max(probability, _MIN_PROBABILITY)
-            if at >= _TOP and (place <= at or wanted not in known):
-                break
-        gain = 1 / math.log2(place + 1) if place <= _TOP else 0.0
-        hits = [float(place <= top) for top in (1, 5, 10)]
-        rows.append([*hits, 1 / place, gain, -math.log(share)])
+    """Return the figures of a model that has learned of the films ``known``."""
+    shown: set[str] = set()
+    rows = []
+    for context, wanted in test:
+        ranking = ((shipped.key_of(title), share) for title, share in ranker.ranking(context))
+        top = list(islice(ranking, _TOP))
+        shown.update(film for film, _ in top)
+        ranks = enumerate(chain(top, ranking if wanted in known else ()), start=1)
+        found = ((rank, share) for rank, (film, share) in ranks if film == wanted)
+        rank, share = next(found, (math.inf, math.nan))
+        hits = [float(rank <= k) for k in (1, 5, 10)]
+        gain = 1 / math.log2(rank + 1) if rank <= _TOP else 0.0
+        loss = -math.log(max(share, _MIN_PROBABILITY))  # unknown if the share is
+        rows.append([*hits, 1 / rank, gain, loss])
     return Run(model, rows, len(shown) / len(known))
 
 
 def _mean(rows: Any) -> Any:
+    """Return the mean of each column over what is known."""
     import numpy as np
 
-    known = ~np.isnan(rows)
-    with np.errstate(invalid="ignore"):
-        return np.where(known, rows, 0).sum(axis=0) / known.sum(axis=0)
+    return np.ma.masked_invalid(rows).mean(axis=0).filled(np.nan)
 
 
 def summary(done: Iterable[Run]) -> list[Result]:
@@ -183,16 +184,16 @@ def summary(done: Iterable[Run]) -> list[Result]:
     for run in done:
         by_model[run.model].append(run)
     results = []
-    for model, its_runs in by_model.items():
-        note = next((run.note for run in its_runs if run.note), "")
-        rows: Any = np.array([row for run in its_runs for row in run.rows])
+    for model, of_model in by_model.items():
+        rows = np.array([row for run in of_model for row in run.rows])
+        note = next((run.note for run in of_model if run.note), "")
         if note or not len(rows):
             results.append(Result(model, note=note))
             continue
         rng = np.random.default_rng(0)
         drawn = [_mean(rows[rng.integers(len(rows), size=len(rows))]) for _ in range(_RESAMPLES)]
-        low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
-        figures = zip(_mean(rows).tolist(), low.tolist(), high.tolist(), strict=True)
-        covered = (sum(run.coverage for run in its_runs) / len(its_runs),) * 3
-        results.append(Result(model, dict(zip(METRICS, [*figures, covered], strict=True)), note))
+        low, high = np.quantile(drawn, (0.025, 0.975), axis=0).tolist()
+        coverage = (sum(run.coverage for run in of_model) / len(of_model),) * 3
+        figures = [*zip(_mean(rows).tolist(), low, high, strict=True), coverage]
+        results.append(Result(model, dict(zip(METRICS, figures, strict=True))))
     return results

@@ -156,49 +156,51 @@ class Trainer:
         ``on_new_model`` is called once at the start and with each new model.
         """
         self.store = ModelStore(instance.models)
-        self.problem = ""  # of the model in use, for `GET /readyz`
+        self.problem = ""  # why the stored model is not used, for `GET /readyz`
         self._instance = instance
         self._settings = settings
         self._database = database
         self._recommender = recommender
-        self._on_new_model, self._is_new = on_new_model, True
-        self._learning, self._guard = threading.Lock(), threading.Lock()
-        self._is_requested = self._is_running = False  # an update, and the thread
-        self._child: subprocess.Popen[str] | None = None
-        self._started = datetime.now(timezone.utc)
-        self._not_before = 0.0
-        self._state: object = self  # differs from any state of the store
-        self._model = ChoiceModel()
-        self._counted = 0  # id of the newest row in it
-        self._newest: ModelInfo | None = None  # of the newest model, in use or not
-        self._is_outdated = False  # the model in use is of an older version
+        self._on_new_model = on_new_model
+        self._is_announced = False  # whether `on_new_model` was called for the model
+        self._update_lock = threading.Lock()
+        self._thread_lock = threading.Lock()  # of the next two
+        self._update_requested = self._thread_running = False
+        self._process: subprocess.Popen[str] | None = None  # that trains
+        self._not_before = 0.0  # earliest time of the next training
+        self._created_at = datetime.now(timezone.utc)
+        self._state: object = self  # of the store when last loaded; at first no state of it
+        self._newest: ModelInfo | None = None  # of the newest stored model, in use or not
+        self._is_outdated = False  # whether the stored model is of an older version
+        self._model = ChoiceModel()  # the stored one, with the choices counted since
+        self._last_id = 0  # of the newest choice in it
         self._last_error = ""
 
     def watch(self) -> None:
         """Update the model every second, forever."""
-        self._is_running = True
+        self._thread_running = True
         while True:
             self.learn()
             time.sleep(_POLL)
 
     def refresh(self) -> None:
         """Update the model in the background until a training in progress ends."""
-        with self._guard:
-            self._is_requested = True
-            if not self._is_running:
-                self._is_running = True
-                threading.Thread(target=self._follow, name="trainer", daemon=True).start()
+        with self._thread_lock:
+            self._update_requested = True
+            if not self._thread_running:
+                self._thread_running = True
+                threading.Thread(target=self._run, name="trainer", daemon=True).start()
 
     def learn(self) -> None:
         """Update the model to the newest choice, and start training if it is due."""
-        with self._learning:
+        with self._update_lock:
             try:
                 self._reap()
                 self._load()
-                self._start_if_due(self._recount())
-                if self._is_new:
+                self._start_if_due(self._count_new())
+                if not self._is_announced:
                     self._on_new_model()
-                self._is_new, problem = False, ""
+                self._is_announced, problem = True, ""
             except Exception as error:  # noqa: BLE001 - the thread must go on
                 problem = str(error) if isinstance(error, MoodflixError) else repr(error)
             if problem and problem != self._last_error:
@@ -207,21 +209,22 @@ class Trainer:
 
     def close(self) -> None:
         """End the training process, if there is one."""
-        with self._learning:
-            child, self._child = self._child, None
-        if child is not None:
-            child.terminate()
-            child.communicate()
+        with self._update_lock:
+            process, self._process = self._process, None
+        if process is not None:
+            process.terminate()
+            process.communicate()
 
-    def _follow(self) -> None:
+    def _run(self) -> None:
+        """Update until nothing is requested and no training is in progress."""
         while True:
-            with self._guard:
-                if not self._is_requested and self._child is None:
-                    self._is_running = False
+            with self._thread_lock:
+                if not self._update_requested and self._process is None:
+                    self._thread_running = False
                     return
-                self._is_requested = False
+                self._update_requested = False
             self.learn()
-            if self._child is not None:
+            if self._process is not None:
                 time.sleep(_TICK)
 
     def _load(self) -> None:
@@ -231,8 +234,8 @@ class Trainer:
             return
         self._state, self._newest = state, self.store.newest()
         self._not_before = time.monotonic() + _REST * (self._newest.seconds if self._newest else 0)
-        self._model, self._counted, self.problem = ChoiceModel(), 0, ""
-        self._is_new, self._is_outdated = True, False
+        self._model, self._last_id, self.problem = ChoiceModel(), 0, ""
+        self._is_announced = self._is_outdated = False
         if state is None:
             return
         try:
@@ -242,43 +245,44 @@ class Trainer:
             self._is_outdated = True
         except ModelFileError as error:
             logger.warning("%s", error)
-            self.problem = f"; {error}"
+            self.problem = str(error)
         else:
             # At once, as the database may be unavailable.
-            self._recommender.model, self._counted = self._model, about.last_id
+            self._recommender.model, self._last_id = self._model, about.last_id
             if about.fallback_for is not None:
                 self.problem = (
-                    f"; model {about.fallback_for} does worse than popularity on held-out "
+                    f"model {about.fallback_for} does worse than popularity on held-out "
                     "choices, so popularity is used"
                 )
 
-    def _recount(self) -> int:
-        """Count new rows, give the model to the recommender, and return the newest row's id."""
+    def _count_new(self) -> int:
+        """Count new choices, give the model to the recommender, and return the newest one's id."""
         if not self._database.exists():
             raise RecommenderError("the database is missing")
         with self._database.read() as session:
             newest = logs.id_range(session)[1]
-            if newest < self._counted:
-                self.problem = "; the stored model knows choices that this log doesn't hold"
-                self._model, self._counted = ChoiceModel(), 0
-            if self._counted < newest <= self._counted + _MAX_NEW_ROWS:
-                batches = logs.choices(session, self._counted, newest)
+            if newest < self._last_id:
+                self.problem = "the stored model knows choices that this log doesn't hold"
+                self._model, self._last_id = ChoiceModel(), 0
+            if self._last_id < newest <= self._last_id + _MAX_NEW_ROWS:
+                batches = logs.choices(session, self._last_id, newest)
                 if not self._model.rows:
                     self._model = popularity(batches)  # consumes all batches
                 for contexts, chosen in batches:
                     self._model = self._model.updated(contexts, chosen)
-                self._counted = newest
+                self._last_id = newest
         self._recommender.model = self._model
         return newest
 
     def _start_if_due(self, newest: int) -> None:
-        known = self._newest.last_id if self._newest else 0
-        known = known if known <= newest else 0
-        since = self._newest.made_at if self._newest else self._started
-        hours, age = self._settings.retrain_hours, datetime.now(timezone.utc) - since
-        old = 0 < hours <= age / timedelta(hours=1)
-        due = newest - known >= (1 if old or self._is_outdated else self._settings.retrain_rows)
-        if not due or self._child is not None or time.monotonic() < self._not_before:
+        """Start training after enough new choices, or after one if the newest model is old."""
+        trained_to = self._newest.last_id if self._newest else 0
+        new_choices = newest - trained_to if trained_to <= newest else newest
+        made_at = self._newest.made_at if self._newest else self._created_at
+        age = (datetime.now(timezone.utc) - made_at) / timedelta(hours=1)
+        is_old = self._is_outdated or 0 < self._settings.retrain_hours <= age
+        is_due = new_choices >= (1 if is_old else self._settings.retrain_rows)
+        if not is_due or self._process is not None or time.monotonic() < self._not_before:
             return
         lock = self.store.lock()
         if lock is None:
@@ -298,7 +302,7 @@ class Trainer:
             variable("instance"): str(self._instance.folder),
         }
         variables |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        self._child = subprocess.Popen(  # noqa: S603 - this program itself
+        self._process = subprocess.Popen(  # noqa: S603 - this program itself
             [sys.executable, "-m", __name__],
             env=os.environ | variables,
             pass_fds=(lock,),
@@ -308,10 +312,11 @@ class Trainer:
         )
 
     def _reap(self) -> None:
-        if self._child is None or self._child.poll() is None:
+        """Log the result of a training process that has ended."""
+        if self._process is None or self._process.poll() is None:
             return
-        output, status = self._child.communicate()[0].strip(), self._child.returncode
-        self._child = None
+        output, status = self._process.communicate()[0].strip(), self._process.returncode
+        self._process = None
         if status == 0:
             logger.info("%s", output)
         else:

@@ -38,6 +38,7 @@ def ready() -> Response:
         catalogue = {"status": "down", "detail": str(error)}
     rows = station.learned.model.rows
     trainer: Trainer = current_app.extensions["moodflix.trainer"]
+    learned = (f"learned from {rows} choices", trainer.problem)
     status, detail = station.llm.check()
     is_ready = database["status"] == catalogue["status"] == "up"
     return reply(
@@ -48,7 +49,7 @@ def ready() -> Response:
                 "catalogue": catalogue,
                 "context": {
                     "status": "up" if rows else "empty",
-                    "detail": f"learned from {rows} choices{trainer.problem}",
+                    "detail": "; ".join(filter(None, learned)),
                 },
                 "llm": {"status": status, "detail": detail},
             },

@@ -6,10 +6,9 @@ by EM, and the exponents of the lifts as those of a conditional logit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from operator import itemgetter
 from typing import Final
 
 import numpy as np
@@ -53,6 +52,11 @@ class HeldOut:
         """Return a random share of the rows."""
         return HeldOut(self.counts, self.rows.take(rng.random(len(self.rows.films)) < share))
 
+    def halves(self, rng: np.random.Generator) -> Iterator[HeldOut]:
+        """Yield two random halves of the rows."""
+        half_of = rng.integers(2, size=len(self.rows.films))
+        return (HeldOut(self.counts, self.rows.take(half_of == half)) for half in (0, 1))
+
     def shares(self, field: Field) -> Array:
         """Return p(film | value of the field) for each row's film."""
         codes, films, _ = self.rows
@@ -61,8 +65,8 @@ class HeldOut:
         of_values = np.asarray(table.sum(axis=1), dtype=np.float32).ravel()[values]
         return smoothed(of_films, of_values, self.counts.prior(field)[films])
 
-    def parts(self, fields: Sequence[Field]) -> Array:
-        """Return each row's film's share in each part of a mixture (rows x parts)."""
+    def components(self, fields: Sequence[Field]) -> Array:
+        """Return each row's film's share in each component of a mixture (rows x components)."""
         popularities = self.counts.popularities[:, self.rows.films]
         return np.stack([*popularities, *map(self.shares, fields)], axis=1)
 
@@ -83,22 +87,12 @@ def fit_weights(plan: Plan, rows: Rows, seed: int) -> tuple[Weights, dict[str, f
         with_fields = replace(plan, fields=tuple(fields))
         return [HeldOut(Counts.of(with_fields, counted), held) for counted, held in splits]
 
-    singles = _gains(folds_of(_varied(rows.codes)))
-    fields = _best(singles, _MAX_SINGLES)
-    pairs = {
-        tuple(sorted((*one, *other)))
-        for at, one in enumerate(fields[:_PAIRED])
-        for other in fields[at + 1 :]
-    }
-    joint = _gains(folds_of(sorted(pairs)))
-    more = {pair: gain - max(singles[at,] for at in pair) for pair, gain in joint.items()}
-    fields += _best(more, _MAX_PAIRS)
-
+    fields = _informative(_varied(rows.codes), folds_of)
     folds = folds_of(fields)
     mixture = fit_mixture(folds, fields)
     sampled = _MAX_SAMPLED / (_SAMPLES * (len(fields) + 1)) / total
     measured = _MAX_MEASURED / plan.films / total
-    halves = [*zip(*(_halves(held_out, rng) for held_out in folds), strict=True)]
+    halves = [*zip(*(held_out.halves(rng) for held_out in folds), strict=True)]
     softmaxes = [
         SampledSoftmax.joined(
             SampledSoftmax.drawn(held_out.sample(sampled, rng), mixture, rng) for held_out in half
@@ -142,11 +136,25 @@ def _varied(codes: Array) -> list[Field]:
     return list(sizes)
 
 
+def _informative(
+    columns: Sequence[Field], folds_of: Callable[[Sequence[Field]], list[HeldOut]]
+) -> list[Field]:
+    """Return the columns that gain most over popularity, and the pairs that gain more than both."""
+    singles = _gains(folds_of(columns))
+    fields = _best(singles, _MAX_SINGLES)
+    pairs = {
+        tuple(sorted((*one, *other)))
+        for at, one in enumerate(fields[:_PAIRED])
+        for other in fields[at + 1 :]
+    }
+    joint = _gains(folds_of(sorted(pairs)))
+    more = {pair: gain - max(singles[at,] for at in pair) for pair, gain in joint.items()}
+    return fields + _best(more, _MAX_PAIRS)
+
+
 def _gains(folds: Sequence[HeldOut]) -> dict[Field, float]:
     """Return the gain in log-likelihood over popularity of each field with a clear one."""
-    popular = np.concatenate(
-        [each.counts.popularities[ALL_TIME, each.rows.films] for each in folds]
-    )
+    popular = np.concatenate([each.components(())[:, ALL_TIME] for each in folds])
     weights = _weights(folds)
     gains: dict[Field, float] = {}
     for field in folds[0].counts.plan.fields:
@@ -159,24 +167,19 @@ def _gains(folds: Sequence[HeldOut]) -> dict[Field, float]:
 
 
 def _best(gains: dict[Field, float], n: int) -> list[Field]:
-    ranked = sorted(gains.items(), key=itemgetter(1), reverse=True)
-    return [field for field, gain in ranked[:n] if gain > 0]
+    ranked = sorted(gains, key=gains.__getitem__, reverse=True)
+    return [field for field in ranked[:n] if gains[field] > 0]
 
 
 def fit_mixture(folds: Sequence[HeldOut], fields: Sequence[Field]) -> Weights:
     """Return weights with the mixture that makes the held-out films likeliest."""
-    parts, weights = np.concatenate([each.parts(fields) for each in folds]), _weights(folds)
-    shares = em(parts, weights, prior=2 / len(weights))
+    components = np.concatenate([each.components(fields) for each in folds])
+    weights = _weights(folds)
+    shares = em(components, weights, prior=2 / len(weights))
     shares[shares < _MIN_SHARE] = 0
     shares /= shares.sum()
     popularities, mixture = shares[:POPULARITIES], shares[POPULARITIES:]
     return Weights(popularities, tuple(fields), mixture, np.zeros(len(fields)))
-
-
-def _halves(held_out: HeldOut, rng: np.random.Generator) -> Iterator[HeldOut]:
-    """Return two random halves of held-out rows."""
-    half_of = rng.integers(2, size=len(held_out.rows.films))
-    return (HeldOut(held_out.counts, held_out.rows.take(half_of == half)) for half in (0, 1))
 
 
 @dataclass

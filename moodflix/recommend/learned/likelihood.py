@@ -56,14 +56,15 @@ def _softmax(score: Array) -> tuple[Array, Array]:
     return (top + np.log(sums))[:, 0], shares / sums
 
 
-def em(parts: Array, weights: Array, steps: int = 60, prior: float = 0.0) -> Array:
+def em(components: Array, weights: Array, steps: int = 60, prior: float = 0.0) -> Array:
     """Return the shares of a mixture of maximum likelihood (Dempster, Laird and Rubin 1977).
 
-    ``prior`` is added to the share of the first part in each step.
+    ``components`` are the probabilities of each row under each component; ``prior`` is added to the
+    share of the first in each step.
     """
-    shares = np.full(parts.shape[1], 1 / parts.shape[1])
+    shares = np.full(components.shape[1], 1 / components.shape[1])
     for _ in range(steps):
-        each = parts * shares
+        each = components * shares
         shares = weights @ (each / np.maximum(each.sum(axis=1, keepdims=True), _EPSILON))
         shares[0] += prior
         shares /= shares.sum()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -86,14 +86,9 @@ class ChoiceModel:
         """Return the probability of each film, in the order of ``titles``."""
         return self.pipeline.predict_proba([context])[0]
 
-    def probability(self, context: Context, title: str) -> float:
-        """Return the probability that ``title`` is chosen; 0 for a film never chosen."""
-        film = self.films.get(shipped.key_of(titles.tidy(title)))
-        return 0.0 if film is None else float(self.probabilities(context)[film])
-
-    def ranking(self, context: Context) -> Iterator[tuple[str, float]]:
-        """Yield (title, probability) over the known films, best first."""
-        yield from self.top(context, len(self.titles))
+    def ranking(self, context: Context) -> list[tuple[str, float]]:
+        """Return (title, probability) over the known films, best first."""
+        return self.top(context, len(self.titles))
 
     def top(self, context: Context, n: int) -> list[tuple[str, float]]:
         """Return the ``n`` likeliest (title, probability), best first."""
