@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import itertools
 import socket
 import ssl
 import threading
@@ -13,7 +15,16 @@ from moodflix.recommend.llm.client import OllamaError
 from moodflix.recommend.llm.limits import Deadline
 from moodflix.recommend.llm.recommender import OllamaRecommender
 from moodflix.recommend.query import Query
-from tests.fake_ollama import Behaviour, FakeOllama, Handler, begins, dribbles, dribbles_headers
+from tests.fake_ollama import (
+    Behaviour,
+    FakeOllama,
+    Handler,
+    answer,
+    begins,
+    dribbles,
+    dribbles_headers,
+    says,
+)
 
 LONG = 60.0
 
@@ -56,6 +67,39 @@ def test_closing_the_events_hangs_up(
     assert not hangup.seen.is_set()
     events.close()
     assert hangup.seen.wait(LONG)
+
+
+def test_a_call_works_after_one_whose_thread_could_not_start(
+    ollama: FakeOllama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    ollama.then(says(answer()))
+    monkeypatch.setattr(client, "_loops", {})
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(OllamaError, match="no thread is left"):
+            next(OllamaRecommender("llama3.2:3b", LONG).ask(Query(), 1))
+    assert OllamaRecommender("llama3.2:3b", LONG).rank(Query(), 1)
+
+
+def test_a_call_that_ends_without_a_result_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "WAITING_SECONDS", 0.01)
+
+    async def ask(it: Any) -> AsyncIterator[str]:
+        yield "first"
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(LONG)
+        yield str(it)
+
+    parts = client.stream(ask, "", Deadline(LONG))
+    assert next(parts) == "first"
+    with pytest.raises(OllamaError, match="broke"):
+        # A thousand ticks, so that a wait without end fails.
+        list(itertools.islice((part for part in parts if part is None), 1_000))
 
 
 def test_what_breaks_the_client_is_an_ollama_error() -> None:

@@ -15,6 +15,7 @@ import ssl
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
@@ -87,22 +88,17 @@ def stream(
     Raises:
         OllamaError: the call failed, or the deadline passed.
     """
-    results: SimpleQueue[T | OllamaError | None] = SimpleQueue()
+    # What ``ask`` yields, and None at the end, however the call ends.
+    results: SimpleQueue[T | None] = SimpleQueue()
 
     async def collect() -> None:
         async with _client(deadline.left()) as client:
             async for part in ask(client):
                 results.put(part)
 
-    async def run() -> None:
-        try:
-            await asyncio.wait_for(collect(), deadline.left())
-        except Exception as error:  # noqa: BLE001 - a foreign answer breaks the client anyhow
-            results.put(_explained(error, model, deadline.seconds))
-        else:
-            results.put(None)
-
-    future = asyncio.run_coroutine_threadsafe(run(), _loop())
+    loop = _loop()
+    future = asyncio.run_coroutine_threadsafe(asyncio.wait_for(collect(), deadline.left()), loop)
+    future.add_done_callback(lambda _: results.put(None))
     try:
         tick = time.monotonic() + WAITING_SECONDS
         while True:
@@ -113,10 +109,16 @@ def stream(
                 yield None
                 continue
             if part is None:
-                return
-            if isinstance(part, OllamaError):
-                raise part
+                break
             yield part
+        future.result()
+    except OllamaError:
+        raise
+    except ollama.ResponseError as error:
+        raise _rejected(error.status_code, model) from error
+    except Exception as error:
+        # What answers may break the client in any way.
+        raise _explained(error, deadline.seconds) from error
     finally:
         future.cancel()
 
@@ -154,11 +156,15 @@ def _host() -> str:
 
 def _loop() -> asyncio.AbstractEventLoop:
     with _start:
-        loop = _loops.get(os.getpid())
-        if loop is None:
-            loop = _loops[os.getpid()] = asyncio.new_event_loop()
-            threading.Thread(target=loop.run_forever, name="ollama", daemon=True).start()
-        return loop
+        if os.getpid() not in _loops:
+            loop = asyncio.new_event_loop()
+            try:
+                threading.Thread(target=loop.run_forever, name="ollama", daemon=True).start()
+            except RuntimeError as error:
+                loop.close()
+                raise OllamaError("no thread is left to call Ollama in", "ulimit -u") from error
+            _loops[os.getpid()] = loop
+        return _loops[os.getpid()]
 
 
 def _client(seconds: float) -> ollama.AsyncClient:
@@ -211,36 +217,29 @@ class _LimitedBody(httpx.AsyncByteStream):
         await self._stream.aclose()
 
 
-def _explained(error: Exception, model: str, seconds: float) -> OllamaError:
+def _explained(error: Exception, seconds: float) -> OllamaError:
     """Return what is wrong without quoting the error, which may hold addresses."""
-    if isinstance(error, OllamaError):
-        return error
-    if isinstance(error, ollama.ResponseError):
-        found = _rejected(error.status_code, model)
-    elif _is_about_a_certificate(error):
-        found = OllamaError(
+    if _is_about_a_certificate(error):
+        return OllamaError(
             "the certificate at OLLAMA_HOST is not trusted",
             'curl -v "$OLLAMA_HOST"',
             "set SSL_CERT_FILE to that of its authority",
         )
-    elif isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | ConnectionError):
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | ConnectionError):
         start = "ollama serve" if shutil.which("ollama") else INSTALL
-        found = OllamaError(
+        return OllamaError(
             "Ollama is not reachable",
             start if is_local() else _RIGHT_HOST,
             "is it running? start it with: ollama serve",
         )
-    elif isinstance(error, httpx.TimeoutException | asyncio.TimeoutError):
-        found = OllamaError(f"no complete answer within {seconds:g} s", RESTART)
-    elif isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
-        found = OllamaError("OLLAMA_HOST is not an address", _RIGHT_HOST)
-    elif isinstance(error, httpx.TransportError | OSError):
-        found = OllamaError("the connection to Ollama broke", RESTART, broke=True)
-    else:
-        kind = TooLongError if isinstance(error, httpx.DecodingError) else OllamaError
-        found = kind("what answers at OLLAMA_HOST does not speak Ollama's API", _RIGHT_HOST)
-    found.__cause__ = error
-    return found
+    if isinstance(error, httpx.TimeoutException | asyncio.TimeoutError):
+        return OllamaError(f"no complete answer within {seconds:g} s", RESTART)
+    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
+        return OllamaError("OLLAMA_HOST is not an address", _RIGHT_HOST)
+    if isinstance(error, httpx.TransportError | OSError | CancelledError):
+        return OllamaError("the connection to Ollama broke", RESTART, broke=True)
+    kind = TooLongError if isinstance(error, httpx.DecodingError) else OllamaError
+    return kind("what answers at OLLAMA_HOST does not speak Ollama's API", _RIGHT_HOST)
 
 
 def _rejected(status: int, model: str) -> OllamaError:
