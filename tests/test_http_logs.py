@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -175,6 +178,24 @@ def test_the_newest_are_read_oldest_first(client: FlaskClient) -> None:
         ("?other=1", 50),
     ):
         assert [row["movieTitle"] for row in read(client, query)] == every[-count:], query
+
+
+def test_it_lists_what_anybody_changed_since(client: FlaskClient, instance: Path) -> None:
+    def listed() -> list[tuple[str, str]]:
+        rows = client.get("/inference/log").get_json()
+        return [(row["movieTitle"], row["mood"]) for row in rows]
+
+    with closing(sqlite3.connect(instance / "moodflix.sqlite3", isolation_level=None)) as other:
+        assert listed() == []
+        for title in ("Mother", "Paterson"):
+            client.post("/inference/log", json={"movieTitle": title, "mood": "sad"})
+            assert listed()[-1:] == listed()[-1:] == [(title, "sad")]
+        other.execute("UPDATE logs SET mood = 'calm' WHERE movie_title = 'Mother'")
+        assert listed() == [("Mother", "calm"), ("Paterson", "sad")]
+        other.execute("DELETE FROM logs WHERE movie_title = 'Paterson'")
+        assert listed() == [("Mother", "calm")]
+        client.post("/inference/log", json={"movieTitle": "Tampopo"})
+        assert listed() == [("Mother", "calm"), ("Tampopo", "")]
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "10001", "many", "1.5", "1e2", "NaN", "9" * 5000])

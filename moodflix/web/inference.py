@@ -26,7 +26,7 @@ from moodflix.requests import (
 )
 from moodflix.station import Station
 from moodflix.store import logs
-from moodflix.store.database import current_database
+from moodflix.store.database import current_database, unchanged
 from moodflix.web import exchange
 from moodflix.web.exchange import answer_enveloped, enveloped, read_payload, reply
 
@@ -93,9 +93,15 @@ def recent_choices() -> Response:
     query = {name: value for name, value in request.args.items() if value.strip()}
     limit = read(LogQuery, query).limit
     with current_database().connection() as connection:
-        rows = logs.recent(connection, limit)
-    entries = [dict(zip(_COLUMNS, (*row, row[-1]), strict=True)) for row in rows]
-    return reply(entries, "inference-log")
+
+        def entries() -> list[dict[str, str]]:
+            rows = logs.recent(connection, limit)
+            return [dict(zip(_COLUMNS, (*row, row[-1]), strict=True)) for row in rows]
+
+        # Pages ask for the default; longer lists would fill the memory.
+        is_default = limit == LogQuery().limit
+        listed = unchanged(connection, "newest choices", entries) if is_default else entries()
+    return reply(listed, "inference-log")
 
 
 @blueprint.post("/inference/feedback")
