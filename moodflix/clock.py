@@ -27,6 +27,11 @@ def named_zone(name: str | None) -> tzinfo | None:
         raise ValueError(name) from error
 
 
+def name(zone: tzinfo | None) -> str:
+    """Return the name of a time zone, such as ``Asia/Seoul``, or ``EST/EDT`` of the system's."""
+    return "/".join(time.tzname) if zone is None else str(zone)
+
+
 def local(moment: datetime, zone: tzinfo | None) -> datetime:
     """Return a moment in the station's time zone."""
     try:

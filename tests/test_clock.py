@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from moodflix import clock
+from moodflix.requests import LogRow
+from moodflix.store import answers, stats
+from moodflix.store.answers import StoredAnswer, StoredPick
+from moodflix.store.database import Database
 from tests.conftest import MakeApp
 
 SEOUL, NEW_YORK = (clock.named_zone(name) for name in ("Asia/Seoul", "America/New_York"))
@@ -98,3 +103,34 @@ def test_days_end_today_though_a_clock_is_ahead(
         assert client.post("/inference/log", json=body).status_code == 200
     shown = client.get("/dashboard/data/choices").get_json()
     assert (shown["last"], shown["rows"]) == ("2026-03-08", [["2026-03-08", 1]])
+
+
+def test_the_doctor_names_sums_of_another_time_zone(make_app: MakeApp) -> None:
+    client = make_app(timezone="UTC").test_client()
+    assert client.post("/inference/log", json={"movieTitle": "Minari"}).status_code == 200
+    line = "the dashboard's are partly of days in another time zone: UTC"
+    for zone, is_named in (("UTC", False), ("Asia/Seoul", True)):
+        runner = make_app(timezone=zone, llm="embedded").test_cli_runner()
+        assert (line in runner.invoke(args=["doctor"]).output) == is_named
+    runner.invoke(args=["stats", "rebuild"])
+    assert line not in runner.invoke(args=["doctor"]).output
+
+
+def test_acceptance_is_a_share_though_the_time_zone_changed(database: Database) -> None:
+    here = Database(str(database.engine.url), zone=timezone.utc)
+    moved = Database(str(database.engine.url), zone=SEOUL)
+    # The first is of the 9th only in Seoul.
+    for name, hours in (("first", 10.5), ("second", 20)):
+        at = NIGHT + timedelta(hours=hours)
+        pick = StoredPick("nowhere at all", "Nowhere At All", None, {"llm": 1})
+        answer = StoredAnswer(name, at, {}, "none", "none", "used", {}, 1.0, None, [pick])
+        here.commit(partial(answers.record, answer=answer))
+        row = LogRow(movie_title="Nowhere At All")
+        moved.commit(partial(answers.log_choice, row=row, now=at, inference_id=name))
+    with moved.read() as session:
+        rows = stats.table(session, "acceptance", date(2026, 3, 9), date(2026, 3, 9)).rows
+    assert [row[:5] for row in rows] == [
+        (by, k, 1, 1, 1.0) for by in ("list", "llm") for k in (1, 3, 5)
+    ]
+    here.close()
+    moved.close()

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, event
 
 from moodflix import vocabulary
+from moodflix.films.film_lists import Listed
 from moodflix.requests import LogRow
-from moodflix.store import logs
+from moodflix.store import film_links, films, logs
 from moodflix.store.database import Database
 from moodflix.store.models import LogEntry
 
@@ -120,3 +121,16 @@ def test_a_choice_is_recent_by_when_it_was_made_and_when_it_came(database: Datab
     with database.read() as session:
         assert logs.chosen_since(session, NOW - 2 * day) == {"now"}
         assert logs.chosen_since(session, NOW - 10 * day) == {"now", "imported", "clock ahead"}
+
+
+def test_an_import_that_makes_choices_those_of_another_film_is_noticed(database: Database) -> None:
+    kept, keys = logs.ChoiceCounts(), ["film of long ago", "film of long ago (1901)"]
+    add(database, [("A Film Of Long Ago", "sad", "", "")])
+    with database.read() as session:
+        before = kept.of(session, keys)
+        assert before == {keys[0]: Counter({"": 1, "sad": 1})}
+    with database.write() as session:
+        films.merge(session, [Listed("A Film Of Long Ago", 1901)])
+        assert film_links.link(session)
+    with database.read() as session:
+        assert kept.of(session, keys) == {keys[1]: Counter({"": 1, "sad": 1})}

@@ -22,7 +22,7 @@ from moodflix.perception import face
 from moodflix.recommend.llm import client, diagnostics, prompt
 from moodflix.recommend.llm.client import OllamaError
 from moodflix.recommend.llm.recommender import MAX_FILMS
-from moodflix.store import logs, migration
+from moodflix.store import logs, migration, sums
 from moodflix.store.database import Database
 
 OK, WARNING, BROKEN = "ok", "warning", "broken"
@@ -202,6 +202,7 @@ def _database(database: Database, instance: Instance) -> Iterator[Check]:
         yield _migrations(current, newest)
         if current == newest:
             yield _choices(database, ModelStore(instance.models))
+            yield from _sums(database)
     except DatabaseUnavailableError as error:
         where = shlex.quote(str(place))
         yield Check("database", BROKEN, f"{what}: {error}", f"ls -la {where} && df -h {where}")
@@ -246,6 +247,14 @@ def _choices(database: Database, models: ModelStore) -> Check:
         return Check("choices", OK, summary)
     fallback = f"model {about.fallback_for} does worse than popularity, which is used instead"
     return Check("choices", WARNING, f"{summary}; {fallback}", "flask model list")
+
+
+def _sums(database: Database) -> Iterator[Check]:
+    with database.read() as session:
+        zones = sums.other_zones(session)
+    if zones:
+        found = f"the dashboard's are partly of days in another time zone: {', '.join(zones)}"
+        yield Check("sums", WARNING, found, "flask stats rebuild")
 
 
 def _perception() -> Iterator[Check]:

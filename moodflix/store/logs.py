@@ -38,7 +38,7 @@ from moodflix.films import shipped
 from moodflix.requests import CONTEXT, FIELDS, LogRow
 from moodflix.store import films, sums
 from moodflix.store.database import staged
-from moodflix.store.models import Answer, Base, Film, LogEntry, UtcDateTime
+from moodflix.store.models import Answer, Base, Film, FilmName, LogEntry, UtcDateTime
 
 _COLUMNS = tuple(getattr(LogEntry, field) for field in FIELDS)
 _LEARNED = (
@@ -66,6 +66,9 @@ _NEWEST = (
     select(*(_LOGS.c[field] for field in FIELDS))
     .order_by(_LOGS.c.id.desc())
     .limit(bindparam("limit"))
+)
+_NEWEST_IDS = select(
+    *(select(func.max(each)).scalar_subquery() for each in (LogEntry.id, FilmName.id))
 )
 # A clock that is ahead by more is wrong: the choice counts by when it was received.
 _MAX_AHEAD = timedelta(days=1)
@@ -154,16 +157,18 @@ class ChoiceCounts:
 
     def __init__(self) -> None:
         """Start with nothing counted."""
-        self._counted: tuple[int, Mapping[str, Counter[str]]] = (0, {})
+        self._counted: tuple[int, int, Mapping[str, Counter[str]]] = (0, 0, {})
 
     def of(self, session: Session, film_keys: Collection[str]) -> dict[str, Counter[str]]:
         """Return film -> mood, weather or weekday -> count; ``""`` has the film's total.
 
         Films never chosen are left out, and so is a neutral mood.
         """
-        before, films = self._counted
-        newest = session.scalar(select(func.max(LogEntry.id))) or 0
-        if not 0 <= newest - before <= _BATCH or len(films) > _FILMS_COUNTED:
+        before, names_before, films = self._counted
+        newest, names = (id_ or 0 for id_ in session.execute(_NEWEST_IDS).one())
+        # With a film's new name, earlier choices may have become choices of that film.
+        is_stale = names != names_before or len(films) > _FILMS_COUNTED
+        if is_stale or not 0 <= newest - before <= _BATCH:
             films = {}
         elif newest > before:
             # With GROUP BY, SQLite would read the whole index for these few rows.
@@ -173,7 +178,7 @@ class ChoiceCounts:
             counted = select(*_OCCASION, func.count()).where(LogEntry.film_key.in_(fresh))
             rows = session.execute(counted.group_by(*_OCCASION)).all()
             films = _with_choices({**films, **{key: Counter() for key in fresh}}, rows)
-        self._counted = newest, films
+        self._counted = newest, names, films
         return {key: films[key] for key in film_keys if films[key]}
 
 

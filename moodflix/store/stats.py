@@ -93,7 +93,9 @@ def _acceptance(session: Session, first: date, last: date) -> _Rows:
     rows: _Rows = []
     for recommender, shown in sorted(_sums(session, "offered", first, last, "a")):
         for k in _FIRST:
-            accepted = sum(n for who, rank, n in taken if who == recommender and int(rank) <= k)
+            # Of other days than those shown, if the time zone changed without a rebuild.
+            counted = sum(n for who, rank, n in taken if who == recommender and int(rank) <= k)
+            accepted = min(counted, shown)
             low, high = _wilson(accepted, shown)
             rows.append((recommender, k, shown, accepted, accepted / shown, low, high))
     return rows

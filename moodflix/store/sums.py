@@ -6,7 +6,7 @@ Days and hours are those of the station's time zone, moods those of the vocabula
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import accumulate, groupby
 from typing import Any, Final
@@ -49,6 +49,7 @@ class Sums:
     def __init__(self, connection: Connection) -> None:
         """Start with nothing counted."""
         self._connection, self._zone = connection, zone_of(connection)
+        self._zone_name = clock.name(self._zone)
         # The newest moment and its day: what is counted of one answer is of one moment.
         self._moment: datetime | None = None
         self._day = ""
@@ -60,6 +61,7 @@ class Sums:
         """Count a choice, and its film if the mood is known."""
         at = clock.local(event_at, self._zone)
         day, mood = at.date().isoformat(), vocabulary.mood(mood) or ""
+        self._tallies["zones", self._zone_name, "", ""] += 1
         self._tallies["choices", "", "", day] += 1
         self._tallies["hours", mood, str(24 * at.weekday() + at.hour), day] += 1
         if mood:
@@ -70,6 +72,7 @@ class Sums:
 
     def answer(self, answered_at: datetime, llm_status: str, seconds: float) -> None:
         """Count an answer by the status of the LLM and by its time."""
+        self._tallies["zones", self._zone_name, "", ""] += 1
         self._add("llm", llm_status, "", answered_at)
         self._add("seconds", str(bucket(int(seconds * 1000))), "", answered_at)
 
@@ -173,6 +176,13 @@ def are_missing(session: Session) -> bool:
     return counted is None and any(
         session.execute(select(key).limit(1)).first() for key in (LogEntry.id, Answer.id)
     )
+
+
+def other_zones(session: Session) -> Sequence[str]:
+    """Return the other time zones than the station's in which rows were counted."""
+    is_other = tallies.c.a != clock.name(zone_of(session.connection()))
+    zones = select(tallies.c.a).where(tallies.c.measure == "zones", is_other)
+    return session.scalars(zones).all()
 
 
 def rebuild(session: Session) -> None:
