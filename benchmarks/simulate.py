@@ -27,7 +27,7 @@ from threadpoolctl import threadpool_limits
 
 from moodflix.films import shipped
 from moodflix.instance import Instance
-from moodflix.recommend.answer import OFF
+from moodflix.recommend.answer import OFF, answer_of
 from moodflix.recommend.catalogue.ranker import Catalogue
 from moodflix.recommend.learned.model import ChoiceModel, LearnedRecommender
 from moodflix.recommend.query import Query, Recommender
@@ -67,17 +67,20 @@ class Station(Showing, Protocol):
 class Alone:
     """One recommender and nothing else; it learns each choice, if it can."""
 
-    def __init__(self, recommender: Recommender) -> None:
+    def __init__(self, recommender: Recommender | ScriptedLlm) -> None:
         """Take the recommender."""
         self._recommender = recommender
         self._rows: list[tuple[Mapping[str, str], str]] = []
 
     def show(self, visit: Visit) -> list[str]:
         """Return titles, best first."""
+        query = Query(visit.context, hour=visit.now.hour, date=visit.now.date().isoformat())
         if isinstance(self._recommender, ScriptedLlm):
             self._recommender.visit = visit
-        query = Query(visit.context, hour=visit.now.hour, date=visit.now.date().isoformat())
-        return [pick.title for pick in self._recommender.rank(query, FILMS_SHOWN)]
+            picks = answer_of(self._recommender.ask(query, FILMS_SHOWN)).picks
+        else:
+            picks = self._recommender.rank(query, FILMS_SHOWN)
+        return [pick.title for pick in picks]
 
     def choose(self, visit: Visit, title: str) -> None:
         """Learn from a choice."""

@@ -261,6 +261,11 @@ class Environment(BaseModel):
     today_status: Annotated[Label, AfterValidator(_no_placeholder)] = ""
     tomorrow_status: Annotated[Label, AfterValidator(_no_placeholder)] = ""
 
+    def as_context(self) -> dict[str, str]:
+        """Return the columns of a context as text; blank is unknown."""
+        columns = {name: getattr(self, name) for name in LoggedEnvironment.model_fields}
+        return {name: "" if value is None else str(value) for name, value in columns.items()}
+
     @classmethod
     def lenient(cls, raw: object) -> tuple[Environment, list[str]]:
         """Read the valid values; return them with a warning for each that is not."""

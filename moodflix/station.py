@@ -16,7 +16,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, cast
 
-from moodflix import vocabulary
 from moodflix.config import Settings
 from moodflix.errors import DatabaseUnavailableError, RecommenderError
 from moodflix.films import shipped, titles
@@ -45,7 +44,6 @@ from moodflix.requests import (
     Environment,
     FeedbackRequest,
     InferenceRequest,
-    LoggedEnvironment,
     LogRow,
 )
 from moodflix.store import answers, feedback, films, logs
@@ -65,7 +63,6 @@ class _Pending:
     """A request while the LLM is asked, with the lists of the station's own recommenders."""
 
     request: InferenceRequest
-    environment: Environment
     now: datetime
     started: float
     perceived: Perceived
@@ -214,7 +211,7 @@ class Station:
         taste, excluded = self._history(request, now, warnings)
         local = now.astimezone(self._database.zone)
         query = Query(
-            context=_context(environment, perceived),
+            context=environment.as_context() | perceived.as_context(),
             hour=local.hour,
             words=words,
             liked=tuple(request.movies),
@@ -227,7 +224,7 @@ class Station:
             date=local.date().isoformat(),
         )
         lists = self._ranked(query, request.limit, warnings)
-        return _Pending(request, environment, now, started, perceived, query, lists, warnings)
+        return _Pending(request, now, started, perceived, query, lists, warnings)
 
     def _history(
         self, request: InferenceRequest, now: datetime, warnings: list[str]
@@ -275,7 +272,8 @@ class Station:
         perceived = pending.perceived.with_llm_reading(llm_answer.mood, llm_answer.tone)
         if perceived is not pending.perceived:
             # Rank again with the mood that only the LLM read.
-            query = replace(pending.query, context=_context(pending.environment, perceived))
+            context = {**pending.query.context, **perceived.as_context()}
+            query = replace(pending.query, context=context)
             lists = self._ranked(query, pending.request.limit, [])
             pending = replace(pending, perceived=perceived, query=query, lists=lists)
         llm_answer = replace(llm_answer, picks=self._checked(llm_answer.picks, pending.query))
@@ -355,7 +353,6 @@ class Station:
         self, pending: _Pending, llm_answer: LlmAnswer, picks: list[dict[str, Any]]
     ) -> str | None:
         """Store an answer and return its id, or ``None`` if that failed."""
-        keys = [titles.film_key(pick["title"], pick["year"]) for pick in picks]
         answer = StoredAnswer(
             id=self._new_id(),
             answered_at=pending.now,
@@ -367,8 +364,9 @@ class Station:
             seconds=self._clock() - pending.started,
             corrects=pending.request.corrects,
             picks=[
-                StoredPick(key, pick["title"], pick["year"], pick["sources"])
-                for key, pick in zip(keys, picks, strict=True)
+                StoredPick(titles.film_key(title, year), title, year, pick["sources"])
+                for pick in picks
+                for title, year in [(pick["title"], pick["year"])]
             ],
         )
         try:
@@ -378,13 +376,3 @@ class Station:
             pending.warnings.append(f"this answer was not stored: {error}")
             return None
         return answer.id
-
-
-def _context(env: Environment, perceived: Perceived) -> dict[str, str]:
-    """Return the ten context columns as text."""
-    values = {name: getattr(env, name) for name in LoggedEnvironment.model_fields}
-    context = {name: "" if value is None else str(value) for name, value in values.items()}
-    for name, judged in (("mood", perceived.mood), ("tone", perceived.tone)):
-        # A neutral by default is unknown.
-        context[name] = "" if judged.source == vocabulary.NONE else judged.label
-    return context

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from moodflix.recommend.answer import NoLlm
+from moodflix.recommend.answer import NoLlm, answer_of
 from moodflix.recommend.llm.recommender import OllamaRecommender
-from moodflix.recommend.query import Recommender
+from moodflix.recommend.query import Pick, Query, Recommender
+from moodflix.vocabulary import LLM
 from tests.fake_ollama import FakeOllama, answer, says
 from tests.recommender_contract import RecommenderContract
 
@@ -23,13 +24,25 @@ FILMS = (
 )
 
 
+class Named:
+    """Ranks as the LLM names films."""
+
+    name = LLM
+
+    def __init__(self, llm: OllamaRecommender | NoLlm) -> None:
+        self._llm = llm
+
+    def rank(self, query: Query, n: int) -> list[Pick]:
+        return answer_of(self._llm.ask(query, n)).picks
+
+
 class TestOllamaRecommender(RecommenderContract):
     names = 5
 
     @pytest.fixture
     def recommender(self, ollama: FakeOllama) -> Recommender:
         ollama.default = says(answer(FILMS))
-        return OllamaRecommender("llama3.2:3b", timeout=30)
+        return Named(OllamaRecommender("llama3.2:3b", timeout=30))
 
 
 class TestNoLlm(RecommenderContract):
@@ -37,4 +50,4 @@ class TestNoLlm(RecommenderContract):
 
     @pytest.fixture
     def recommender(self) -> Recommender:
-        return NoLlm()
+        return Named(NoLlm())

@@ -62,6 +62,11 @@ class Perceived:
             read = replace(read, tone=Judged(tone, LLM, _LLM_CONFIDENCE))
         return read
 
+    def as_context(self) -> dict[str, str]:
+        """Return mood and tone as a context has them; a neutral by default is unknown."""
+        judged = {"mood": self.mood, "tone": self.tone}
+        return {name: "" if each.source == NONE else each.label for name, each in judged.items()}
+
     def as_json(self) -> dict[str, Any]:
         """Return the ``perceived`` object of an answer."""
         judged = {"mood": self.mood, "tone": self.tone}

@@ -8,7 +8,6 @@ from typing import Any
 
 from moodflix.perception.merge import Perceived
 from moodflix.recommend.query import Pick, Query
-from moodflix.vocabulary import LLM
 
 USED, PARTIAL, UNAVAILABLE, OFF = "used", "partial", "unavailable", "off"
 
@@ -86,16 +85,10 @@ def answer_of(events: Iterable[LlmEvent]) -> LlmAnswer:
 class NoLlm:
     """The stand-in where the settings want no LLM."""
 
-    name = LLM
-
     def ask(self, query: Query, limit: int, candidates: Candidates = tuple) -> LlmEvents:
         """Yield the answer that it is off."""
         del query, limit, candidates
         yield LlmAnswer()
-
-    def rank(self, query: Query, n: int) -> list[Pick]:
-        """Return the films of an answer."""
-        return answer_of(self.ask(query, n)).picks
 
     def check(self) -> tuple[str, str]:
         """Return status and detail for the readiness page."""

@@ -159,18 +159,25 @@ def _models(session: Session, first: date, last: date) -> _Rows:
     return [(row.number, row.made_at.isoformat(), *row[2:]) for row in rows]
 
 
-# The most chosen films: the sums between the thirds of months that are nearest to the first and the
-# last day, corrected by the choices in between, which are read from the log.
-
-
 def _films(session: Session, first: date, last: date) -> _Rows:
-    ends = first, last + timedelta(days=1)
-    thirds = _nearest_third(ends[0]), _nearest_third(ends[1])
-    near: defaultdict[str | None, Counter[str]] = defaultdict(Counter)
-    for sign, end, third in zip((-1, 1), ends, thirds, strict=True):
-        for mood, key in _chosen_between(session, *sorted((third, end))):
-            near[vocabulary.mood(mood)][key] += sign * (1 if third <= end else -1)
-    most = {mood: _most(_summed(session, mood, *thirds), near[mood]) for mood in vocabulary.MOODS}
+    """Return the most chosen films in each mood.
+
+    Choices are summed by thirds of months. The sums between the thirds that are nearest to the two
+    ends are corrected by the choices between third and end, which are read from the log.
+    """
+    begin, end = first, last + timedelta(days=1)
+    from_third, to_third = _nearest_third(begin), _nearest_third(end)
+    corrections: defaultdict[str | None, Counter[str]] = defaultdict(Counter)
+    for day, third, is_missing in (
+        (begin, from_third, begin < from_third),
+        (end, to_third, to_third < end),
+    ):
+        for mood, key in _chosen_between(session, *sorted((day, third))):
+            corrections[vocabulary.mood(mood)][key] += 1 if is_missing else -1
+    most = {
+        mood: _most(_summed(session, mood, from_third, to_third), corrections[mood])
+        for mood in vocabulary.MOODS
+    }
     shown = _titles(session, {key for found in most.values() for _, key in found})
     return [(mood, shown[key], n) for mood, found in most.items() for n, key in found]
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
 from moodflix.config import Settings, variable
 from moodflix.errors import ConfigError, LlmBusyError, LlmError
@@ -22,14 +22,12 @@ from moodflix.recommend.answer import (
     NoLlm,
     Numbers,
     Waiting,
-    answer_of,
 )
 from moodflix.recommend.llm import client, prompt
 from moodflix.recommend.llm.client import OllamaError
 from moodflix.recommend.llm.limits import Breaker, Deadline, Queue
 from moodflix.recommend.llm.reply import Reply, parse
 from moodflix.recommend.query import Pick, Query, admissible
-from moodflix.vocabulary import LLM
 
 if TYPE_CHECKING:
     # Imported for real by client alone.
@@ -62,21 +60,12 @@ class OllamaRecommender:
         required: whether a failure is an error, or an answer with status unavailable.
     """
 
-    name: ClassVar[str] = LLM
     model: str
     timeout: float
     queue: Queue = field(default_factory=lambda: Queue(parallel=1, waiting=0))
     breaker: Breaker = field(default_factory=lambda: Breaker(failures=0))
     chooses: bool = False
     required: bool = True
-
-    def rank(self, query: Query, n: int) -> list[Pick]:
-        """Return the LLM's films.
-
-        Raises:
-            LlmError: it is required and named none.
-        """
-        return answer_of(self.ask(query, n)).picks
 
     def ask(self, query: Query, limit: int, candidates: Candidates = tuple) -> LlmEvents:
         """Ask for up to ``limit`` films and a reading of mood and tone; closing it ends the call.
