@@ -60,7 +60,7 @@ _MAX_ANSWERS = 2_000
 
 @dataclass(frozen=True)
 class _Pending:
-    """A request while the LLM is asked, with the lists of the station's own recommenders."""
+    """A request while the LLM works, with the lists of the station's own recommenders."""
 
     request: InferenceRequest
     now: datetime
@@ -127,7 +127,7 @@ class Station:
     def answer(
         self, request: InferenceRequest, now: datetime, *, remember: bool = True
     ) -> Recommendation:
-        """Recommend films for one evening, and store the answer unless told not to.
+        """Recommend films for one evening; ``remember`` the answer by storing it.
 
         Raises:
             LlmError: the LLM failed and is required.

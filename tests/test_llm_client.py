@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from moodflix.recommend.answer import answer_of
 from moodflix.recommend.llm import client
 from moodflix.recommend.llm.client import OllamaError
 from moodflix.recommend.llm.limits import Deadline
@@ -81,7 +82,7 @@ def test_a_call_works_after_one_whose_thread_could_not_start(
         patched.setattr(threading.Thread, "start", refuse)
         with pytest.raises(OllamaError, match="no thread is left"):
             next(OllamaRecommender("llama3.2:3b", LONG).ask(Query(), 1))
-    assert OllamaRecommender("llama3.2:3b", LONG).rank(Query(), 1)
+    assert answer_of(OllamaRecommender("llama3.2:3b", LONG).ask(Query(), 1)).picks
 
 
 def test_a_call_that_ends_without_a_result_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,7 +62,7 @@ _List = BeforeValidator(_split)
 
 @dataclass(frozen=True)
 class ShippedFilm:
-    """One line of a data file; ``docs/films.md`` says what the columns mean.
+    """One line of a data file; ``docs/films.md`` explains the columns.
 
     Attributes:
         moods: how well (0.2 to 1) it suits a person in each mood, the best-suited first.

@@ -1,4 +1,4 @@
-"""Merges what was perceived; a label given by hand wins."""
+"""Merges what was perceived; a label set by hand wins."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def perceive(request: InferenceRequest, words: Understanding) -> Perceived:
 def merge(
     request: InferenceRequest, words: Understanding, media: Mapping[str, Reading]
 ) -> Perceived:
-    """Merge labels given by hand, the words, and what was read of frames and clip.
+    """Merge labels set by hand, the words, and what was read of frames and clip.
 
     The mood is the one with the highest sum of the scores of words and face, weighted by their
     confidence; a neutral signal counts only if the other is neutral or absent too. Its confidence

@@ -112,7 +112,7 @@ class Understanding:
 def understand(text: str, label: str | None = None) -> Understanding:
     """Read a text, and the wishes in a mood label of the person's own words.
 
-    A label such as "heartbroken" says more than the mood it stands for.
+    A label such as "heartbroken" is more precise than the mood it stands for.
     """
     words = split(text)
     own_label = label if label and label not in vocabulary.MOODS else None

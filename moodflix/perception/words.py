@@ -282,7 +282,7 @@ class _Feeling(NamedTuple):
     noun_may_follow: bool
 
     def describes(self, film: Term) -> bool:
-        """Whether it is said of a film."""
+        """Whether this is how the film is, not the person: a sad film."""
         near = film.clause == self.term.clause and film.first - self.term.last <= _NEAR
         return near and self.noun_may_follow
 

@@ -33,7 +33,7 @@ class Query:
             spelling key excludes every film of that spelling.
         intent: what the films should do to the mood; a set one wins over one in the words.
         max_minutes: films that are longer, or of unknown length, are not recommended; the lower
-            of what was set and what the words say.
+            of what was set and what is in the words.
         family: films that are not known to suit these people are not recommended; likewise.
         seed: another number brings other films; ``None`` lets the evening decide.
         date: the evening's date, as in 2025-12-24; blank is unknown.
@@ -52,7 +52,7 @@ class Query:
     family: Family | None = None
     seed: int | None = None
     date: str = ""
-
+    # Derived from the others.
     evening: vocabulary.Evening = field(init=False, compare=False)
     families: Sequence[str] = field(init=False, compare=False)
 
@@ -146,7 +146,7 @@ class Recommender(Protocol):
         """Return at most ``n`` picks, best first, no film twice, none of ``query.excluded``.
 
         Raises:
-            RecommenderError: it can't answer now; the text says why.
+            RecommenderError: it can't answer now; the text has the reason.
         """
         ...
 
