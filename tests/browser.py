@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -147,32 +149,51 @@ def album(tmp_path: Path) -> Path:
 Visiting = Callable[..., AbstractContextManager[Visit]]
 
 
-@contextmanager
-def _launched(playwright: Playwright, *flags: str) -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("Chromium is not here; run: sudo apt-get install chromium")
-    browser = playwright.chromium.launch(executable_path=path, args=[*_FLAGS, *flags])
-    try:
-        yield browser
-    finally:
-        browser.close()
+class Chromium:
+    """A browser whose contexts are kept by their options: a new one takes a second to warm up."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._kept: dict[str, BrowserContext] = {}
+
+    @contextmanager
+    def visit(self, served: Served, path: str, **wishes: Any) -> Iterator[Visit]:
+        own_context = wishes.pop("own_context", False)
+        options = {"viewport": DESK, "locale": "en-US", "reduced_motion": "reduce"} | wishes
+        context = self._new(options) if own_context else self._context(options)
+        page = context.new_page()
+        try:
+            visit = Visit(page, served)
+            visit.goto(path)
+            yield visit
+            visit.assert_well()
+        finally:
+            if own_context:
+                context.close()
+            else:
+                _clear(context, page, served)
+
+    def _context(self, options: dict[str, Any]) -> BrowserContext:
+        name = json.dumps(options, sort_keys=True)
+        if name not in self._kept:
+            self._kept[name] = self._new(options)
+            # A page that stays open keeps the process that draws the others.
+            self._kept[name].new_page()
+        return self._kept[name]
+
+    def _new(self, options: dict[str, Any]) -> BrowserContext:
+        context = self._browser.new_context(**options)
+        context.set_default_timeout(1000 * PATIENCE)
+        return context
 
 
-@contextmanager
-def _visit(browser: Browser, served: Served, path: str, **wishes: Any) -> Iterator[Visit]:
-    permissions = wishes.pop("permissions", [])
-    chosen: dict[str, Any] = {"viewport": DESK, "locale": "en-US", "reduced_motion": "reduce"}
-    context: BrowserContext = browser.new_context(**chosen | wishes)
-    context.set_default_timeout(1000 * PATIENCE)
-    context.grant_permissions(permissions)
-    try:
-        visit = Visit(context.new_page(), served)
-        visit.goto(path)
-        yield visit
-        visit.assert_well()
-    finally:
-        context.close()
+def _clear(context: BrowserContext, page: Page, served: Served) -> None:
+    """Leave nothing of a visit to the next."""
+    origin = {"origin": served.url, "storageTypes": "all"}
+    context.new_cdp_session(page).send("Storage.clearDataForOrigin", origin)
+    context.clear_cookies()
+    for each in context.pages[1:]:
+        each.close()
 
 
 @pytest.fixture(scope="session")
@@ -183,31 +204,39 @@ def playwright() -> Iterator[Playwright]:
 
 
 @pytest.fixture(scope="session")
-def chromium(playwright: Playwright) -> Iterator[Browser]:
-    with _launched(playwright) as browser:
-        yield browser
+def chromium(playwright: Playwright) -> Iterator[Callable[..., Chromium]]:
+    """One browser for each set of flags of Chromium's own."""
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("Chromium is not here; run: sudo apt-get install chromium")
+    with ExitStack() as stack:
+
+        @cache
+        def launched(*flags: str) -> Chromium:
+            browser = playwright.chromium.launch(executable_path=path, args=[*_FLAGS, *flags])
+            stack.callback(browser.close)
+            return Chromium(browser)
+
+        yield launched
 
 
 @pytest.fixture
-def visiting(chromium: Browser) -> Visiting:
+def visiting(chromium: Callable[..., Chromium]) -> Visiting:
     """Visit the page: `with visiting(served, "/?kiosk=1", viewport=KIOSK) as visit`."""
 
     def visit(served: Served, path: str = "/", **wishes: Any) -> AbstractContextManager[Visit]:
-        return _visit(chromium, served, path, **wishes)
+        return chromium().visit(served, path, **wishes)
 
     return visit
 
 
 @pytest.fixture
-def visiting_with(playwright: Playwright) -> Visiting:
+def visiting_with(chromium: Callable[..., Chromium]) -> Visiting:
     """Visit with flags of Chromium's own: `with visiting_with(flags, served) as visit`."""
 
-    @contextmanager
-    def visit(flags: list[str], served: Served, path: str = "/", **wishes: Any) -> Iterator[Visit]:
-        with (
-            _launched(playwright, *flags) as browser,
-            _visit(browser, served, path, **wishes) as visit,
-        ):
-            yield visit
+    def visit(
+        flags: list[str], served: Served, path: str = "/", **wishes: Any
+    ) -> AbstractContextManager[Visit]:
+        return chromium(*flags).visit(served, path, **wishes)
 
     return visit

@@ -56,10 +56,10 @@ class Listening:
 
 
 @contextmanager
-def listening(served: Served, body: Any, patience: float = 30) -> Iterator[Listening]:
+def listening(served: Served, body: Any) -> Iterator[Listening]:
     """Ask for a streamed answer on a connection of its own; leaving hangs up."""
     with (
-        httpx.Client(base_url=served.url, timeout=patience, trust_env=False) as client,
+        served.connect() as client,
         client.stream("POST", "/inference", json=body, headers=STREAM) as response,
     ):
         assert response.status_code == httpx.codes.OK, response.read()

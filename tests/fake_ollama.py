@@ -104,7 +104,17 @@ class Handler(BaseHTTPRequestHandler):
 
     def wait_for_release(self) -> None:
         """Hold the connection until the test lets go or ends."""
-        self.server.fake.released.wait(self.timeout)
+        if not self.server.fake.released.wait(self.timeout) and self._is_connected():
+            self.server.fake.outwaited.append(self.path)
+
+    def _is_connected(self) -> bool:
+        try:
+            heard: bytes = self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return heard != b""
 
 
 class _Server(ThreadingHTTPServer):
@@ -125,6 +135,8 @@ class FakeOllama:
         self.behaviours: deque[Behaviour] = deque()
         self.requests: list[dict[str, Any]] = []
         self.released = threading.Event()
+        #: Calls that hung for as long as they could, with the client still waiting.
+        self.outwaited: list[str] = []
         self.lock = threading.Lock()
         self.default: Behaviour = says(answer())
         self.shown: object = {"details": {}, "model_info": {}}
@@ -157,6 +169,7 @@ class FakeOllama:
 
     def assert_all_used(self) -> None:
         assert not self.behaviours, f"{len(self.behaviours)} queued behaviours were never asked for"
+        assert self.outwaited == []
 
 
 def says(text: str, reason: str = "stop") -> Behaviour:

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -27,6 +28,8 @@ from moodflix.web.exchange import logging_config
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 60.0
+# Loading the system's certificates for each client takes longer than most requests.
+_NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def free_port() -> int:
@@ -50,7 +53,13 @@ class Served:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.log_path = log
-        self.http = httpx.Client(base_url=self.url, timeout=PATIENCE, trust_env=False)
+        self.http = self.connect()
+
+    def connect(self) -> httpx.Client:
+        """Return a client with connections of its own."""
+        return httpx.Client(
+            base_url=self.url, timeout=PATIENCE, trust_env=False, verify=_NO_CERTIFICATES
+        )
 
     @property
     def log(self) -> str:
@@ -71,9 +80,6 @@ class Served:
         self.http.close()
 
 
-Serve = Callable[..., Served]
-
-
 class _Handler(WSGIRequestHandler):
     # Streams come in chunks, as from gunicorn.
     protocol_version = "HTTP/1.1"
@@ -83,17 +89,20 @@ class _Handler(WSGIRequestHandler):
         with self.server.answering(self):
             super().run_wsgi()
 
+    def hang_up(self) -> None:
+        self.connection.shutdown(socket.SHUT_RDWR)
+
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
         """The station logs its requests itself."""
 
 
 class _Server(ThreadedWSGIServer):
     def __init__(self, host: str, port: int, app: Flask) -> None:
-        self._in_flight: set[object] = set()
+        self._in_flight: set[_Handler] = set()
         super().__init__(host, port, app, _Handler)
 
     @contextmanager
-    def answering(self, request: object) -> Iterator[None]:
+    def answering(self, request: _Handler) -> Iterator[None]:
         self._in_flight.add(request)
         try:
             yield
@@ -102,6 +111,13 @@ class _Server(ThreadedWSGIServer):
 
     def is_idle(self) -> bool:
         return not self._in_flight
+
+    def die(self) -> None:
+        """Answer nobody any more and hang up in the middle of what is being answered."""
+        self.shutdown()
+        self.socket.close()
+        for request in tuple(self._in_flight):
+            request.hang_up()
 
 
 class ThreadedServer(Served):
@@ -123,6 +139,7 @@ class ThreadedServer(Served):
         self._logger.setLevel(logging.INFO)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
+        self._stopped = False
         self._trainer.refresh()
 
     @property
@@ -130,11 +147,16 @@ class ThreadedServer(Served):
         trainer: Trainer = self._app.extensions["moodflix.trainer"]
         return trainer
 
+    def die(self) -> None:
+        """Look to clients as if the process had been killed; stop it nevertheless."""
+        self._server.die()
+
     def stop(self) -> None:
         """Answer what is in flight, and stop."""
         super().stop()
-        if not self._thread.is_alive():
+        if self._stopped:
             return
+        self._stopped = True
         self._server.shutdown()
         self._thread.join()
         await_condition(self._server.is_idle, "the last answer")
@@ -152,13 +174,7 @@ class ThreadedServer(Served):
 class GunicornServer(Served):
     """gunicorn as `make run` starts it, where the process is the point."""
 
-    def __init__(
-        self,
-        settings: Mapping[str, object],
-        log: Path,
-        *,
-        preexec: Callable[[], None] | None = None,
-    ) -> None:
+    def __init__(self, settings: Mapping[str, object], log: Path) -> None:
         chosen = {"host": "127.0.0.1", "port": free_port()} | dict(settings)
         super().__init__(int(str(chosen["port"])), log)
         env = os.environ | {variable(name): str(value) for name, value in chosen.items()}
@@ -170,7 +186,6 @@ class GunicornServer(Served):
                 env=env,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                preexec_fn=preexec,  # noqa: PLW1509 - only root's tests use it
             )
 
     @property
@@ -222,4 +237,5 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
     return cert, key
 
 
+Serve = Callable[..., ThreadedServer]
 ServeGunicorn = Callable[..., GunicornServer]

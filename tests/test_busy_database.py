@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +16,7 @@ from sqlalchemy import Connection, select
 from moodflix.errors import DatabaseBusyError, DatabaseUnavailableError
 from moodflix.store.database import Database
 from moodflix.store.models import Answer, Feedback, LogEntry
-from tests.server import PATIENCE, ServeGunicorn, await_condition
+from tests.server import PATIENCE, await_condition
 
 VISITOR = "a-visitor"
 
@@ -139,20 +138,6 @@ def test_of_too_many_answers_the_last_are_not_stored_and_counted(
         assert {row.id for row in session.query(Answer)} == set(kept)
     detail = client.get("/readyz").get_json()["database"]["detail"]
     assert detail == "2 answers were not stored"
-
-
-def test_a_stop_waits_for_what_is_to_be_stored(
-    serve_gunicorn: ServeGunicorn, instance: Path
-) -> None:
-    served = serve_gunicorn()
-    with locked(instance):
-        answer = served.post("/inference", {}).json()
-        served.process.send_signal(signal.SIGTERM)
-        await_condition(lambda: "Handling signal: term" in served.log, "the signal")
-    assert served.wait_until_ended() == 0
-    with sqlite3.connect(instance / "moodflix.sqlite3") as connection:
-        assert connection.execute("SELECT id FROM answers").fetchall() == [(answer["inferenceId"],)]
-    connection.close()
 
 
 def test_closing_does_not_wait_for_ever(

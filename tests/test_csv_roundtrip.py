@@ -36,7 +36,7 @@ ROWS = st.lists(
 
 
 @pytest.mark.parametrize("header", list(log_csv.HEADERS))
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS)
 @example(rows=[COLUMNS])
 @example(rows=[("\ufeffx", *[""] * 10, "Mother")])
@@ -87,7 +87,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(st.lists(PIECES | st.binary(max_size=6), max_size=20).map(b"".join) | st.binary())
 @example(b'"' + b"\n" * 30_000 + GOOD)
 @example(b"x" * 10_046)

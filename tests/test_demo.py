@@ -13,10 +13,7 @@ from flask.testing import FlaskCliRunner
 
 from moodflix import demo
 from moodflix.instance import Instance
-
-# A Monday night, when nobody is still to come.
-NOW = datetime(2026, 3, 2, 23, 59, 59).astimezone()
-DAYS = 31
+from tests.sample import DAYS, NOW
 
 
 def rows(file: Path, query: str) -> list[Any]:
@@ -33,13 +30,6 @@ def dump(file: Path) -> list[Any]:
         "trainings": "id",
     }
     return [rows(file, f"SELECT * FROM {name} ORDER BY {key}") for name, key in tables.items()]
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sample")
-    demo.load(Instance(folder), DAYS, 1, NOW)
-    return Instance(folder).sample
 
 
 def test_it_is_as_many_days_up_to_now_with_more_people_at_weekends(sample: Path) -> None:
@@ -110,13 +100,18 @@ def test_the_model_is_learned_every_fortnight_and_beats_popularity_in_the_end(sa
 
 def test_the_same_seed_makes_the_same(tmp_path: Path) -> None:
     made = []
+    # A whole day and most of another: tastes drift from one to the other.
+    until = NOW + timedelta(days=1, hours=19)
     for seed in (1, 1, 2):
-        demo.load(Instance(tmp_path), 2, seed, NOW)
+        demo.load(Instance(tmp_path), 2, seed, until)
         made.append(dump(Instance(tmp_path).sample))
     assert made[0] == made[1] != made[2]
 
 
-def test_the_commands_make_it_and_take_it_away(cli: FlaskCliRunner, instance: Path) -> None:
+def test_the_commands_make_it_and_take_it_away(
+    cli: FlaskCliRunner, instance: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "_PER_DAY", (3, 4))
     own = instance / "moodflix.sqlite3"
     before = own.read_bytes()
     done = cli.invoke(args=["demo", "load", "--days", "7"])

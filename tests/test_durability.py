@@ -1,19 +1,19 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.server import GunicornServer, Serve, ServeGunicorn, await_condition
+from tests.server import Serve, ServeGunicorn, await_condition
 
-_PR_CAPBSET_DROP = 24
-_CAP_DAC_OVERRIDE = 1
+_CAPABILITY_VERSION_3 = 0x20080522
+_CAP_DAC_OVERRIDE = 1 << 1
 
 
 def test_eight_threads_log_while_others_read(serve: Serve) -> None:
@@ -38,12 +38,14 @@ def test_eight_threads_log_while_others_read(serve: Serve) -> None:
     assert all(rows == final[: len(rows)] for rows in seen)
 
 
-def test_every_acknowledged_row_survives_kill_9_once(serve_gunicorn: ServeGunicorn) -> None:
+def test_every_acknowledged_row_survives_kill_9_once(
+    serve_gunicorn: ServeGunicorn, serve: Serve
+) -> None:
     served = serve_gunicorn(workers=2)
     acknowledged: list[str] = []
 
     def log_until_it_dies(writer: int) -> None:
-        with httpx.Client(base_url=served.url, timeout=30, trust_env=False) as http:
+        with served.connect() as http:
             for place in range(100_000):
                 title = f"Film {writer}-{place}"
                 try:
@@ -59,7 +61,7 @@ def test_every_acknowledged_row_survives_kill_9_once(serve_gunicorn: ServeGunico
         served.kill()
         for writer in writers:
             writer.result()
-    again = serve_gunicorn()
+    again = serve()
     rows = Counter(row["movieTitle"] for row in again.get("/inference/log?limit=10000").json())
     assert [title for title in acknowledged if rows[title] != 1] == []
     # At most the request each writer had in flight was saved without being acknowledged.
@@ -67,43 +69,52 @@ def test_every_acknowledged_row_survives_kill_9_once(serve_gunicorn: ServeGunico
     assert max(rows.values()) == 1
 
 
-def obey_permissions() -> None:
-    """Let root obey file permissions, as everybody else does: run before exec."""
-    if ctypes.CDLL(None).prctl(_PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE, 0, 0, 0):
-        raise OSError("CAP_DAC_OVERRIDE can't be dropped")
+@contextmanager
+def obeying_permissions() -> Iterator[None]:
+    """Let root obey file permissions as everybody else does, in threads started meanwhile too."""
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    # Effective, permitted and inheritable, the low half of each and then the high one.
+    before = (ctypes.c_uint32 * 6)()
+    _call("capget", header, before)
+    _call("capset", header, (ctypes.c_uint32 * 6)(before[0] & ~_CAP_DAC_OVERRIDE, *before[1:]))
+    try:
+        yield
+    finally:
+        _call("capset", header, before)
+
+
+def _call(name: str, *arguments: object) -> None:
+    if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments):
+        raise OSError(ctypes.get_errno(), name)
 
 
 @pytest.mark.parametrize("what", ["file", "folder"])
 def test_a_read_only_database_is_a_500_until_the_cause_goes(
-    instance: Path, tmp_path: Path, what: str
+    instance: Path, serve: Serve, tmp_path: Path, what: str
 ) -> None:
     if what == "folder":
         instance.chmod(0o555)
     else:
         (instance / "moodflix.sqlite3").chmod(0o444)
-    served = GunicornServer(
-        {"instance": instance, "llm": "embedded"}, tmp_path / "log", preexec=as_anybody()
-    )
-    try:
-        served.wait_until_alive()
-        for _ in range(3):
-            refused = served.post("/inference/log", {"movieTitle": "Mother"})
-            assert refused.status_code == 500
-            assert "read-only" in refused.text or "not writable" in refused.text
-            assert str(tmp_path) not in refused.text
-            assert refused.headers["Access-Control-Allow-Origin"] == "*"
-        given = served.post("/inference", {})
-        mend(instance)
+    with obeying_permissions():
+        served = serve()
+        try:
+            for _ in range(3):
+                refused = served.post("/inference/log", {"movieTitle": "Mother"})
+                assert refused.status_code == 500
+                assert "read-only" in refused.text or "not writable" in refused.text
+                assert str(tmp_path) not in refused.text
+                assert refused.headers["Access-Control-Allow-Origin"] == "*"
+            answered = served.post("/inference", {})
+        finally:
+            mend(instance)
         saved = served.post("/inference/log", {"movieTitle": "Mother"})
         assert saved.json() == {"status": "ok", "message": "log saved"}
         assert len(served.get("/inference/log").json()) == 1
-        # Whether it can be read meanwhile or not, people are answered.
-        assert given.status_code == 200
-        assert given.json()["inferenceId"] is None
-        assert any("was not stored" in line for line in given.json()["warnings"])
-    finally:
-        mend(instance)
-        served.stop()
+    # Whether it can be read meanwhile or not, people are answered.
+    assert answered.status_code == 200
+    assert answered.json()["inferenceId"] is None
+    assert any("was not stored" in line for line in answered.json()["warnings"])
 
 
 def mend(instance: Path) -> None:
@@ -111,7 +122,3 @@ def mend(instance: Path) -> None:
     instance.chmod(0o755)
     for file in instance.iterdir():
         file.chmod(0o644)
-
-
-def as_anybody() -> Callable[[], None] | None:
-    return obey_permissions if os.geteuid() == 0 else None

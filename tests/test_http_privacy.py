@@ -13,8 +13,8 @@ from moodflix.store import answers
 from tests import faces, voices
 from tests.conftest import MakeApp
 from tests.fake_ollama import FakeOllama
-from tests.perceiving import text
-from tests.server import ServeGunicorn
+from tests.perceiving import end_reader, text
+from tests.server import Serve
 
 WORDS = "Yesterday my zebra Ottokar left me and I feel lonely"
 FRAME = base64.b64encode(b"\xff\xd8\xff\xe0" + b"a face that nobody may keep" * 20).decode()
@@ -98,10 +98,13 @@ def numbers(value: Any) -> Iterator[float]:
 
 @faces.needs_npm
 def test_nothing_that_was_read_of_a_person_is_kept_or_logged(
-    serve_gunicorn: ServeGunicorn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Whatever is written in passing would be found as well, by the process that reads, too.
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    served = serve_gunicorn(log_format="json")
+    monkeypatch.setattr("tempfile.tempdir", None)
+    end_reader()
+    served = serve(log_format="json")
     frame, broken = faces.frame(faces.SMILING), faces.frame(faces.CALM)[:9_000]
     clip = voices.recorded("chrome", voices.speech(voices.LIVELY))
     body = BODY | {"images": [text(frame)] * 8 + [text(broken)], "audio": text(clip)}
@@ -115,6 +118,7 @@ def test_nothing_that_was_read_of_a_person_is_kept_or_logged(
     saved = served.post("/inference/log", {"movieTitle": got["movies"][0], "mood": "happy"})
     assert saved.status_code == 200
     served.stop()
+    end_reader()
     disk = kept(tmp_path)
     # The search finds what is there: the words for mood, tone and where they came from, the log.
     for stored in (b"happy", b"face", b"Jeonju", b"POST /inference", got["inferenceId"].encode()):

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+import select
 import socket
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from tests.fake_ollama import (
     FILMS,
     Behaviour,
     FakeOllama,
+    Handler,
     answer,
     begins,
     closes_early,
@@ -40,7 +41,6 @@ ASK = {"mood": "sad", "limit": 10}
 # Enough of the answer for two films, and for half of the third.
 TWO_FILMS = answer()[: answer().index("Sharp")]
 NO_FILM = answer()[: answer().index("2016")]
-SPARE = 2.0
 
 CUT = "the LLM's answer was cut short or malformed"
 EMPTY = "the LLM's answer was empty"
@@ -144,11 +144,10 @@ def test_in_auto_a_failure_leaves_the_stations_own_films_and_a_reason(
     make_app: MakeApp, ollama: FakeOllama, failure: Failure
 ) -> None:
     ollama.then(*[failure.behave] * failure.tries)
-    started = time.monotonic()
     body = _post(make_app(llm="auto", llm_timeout=failure.timeout).test_client())
-    assert time.monotonic() - started < failure.timeout + SPARE
     _is_without_llm(body)
-    assert body["llm"].pop("seconds") < failure.timeout + SPARE
+    # Long before a call that hangs would end by itself.
+    assert 0 <= body["llm"].pop("seconds") < Handler.timeout
     assert body["llm"] == {"status": "unavailable", "model": MODEL, "detail": failure.detail}
     assert len(ollama.requests) == failure.tries
 
@@ -158,9 +157,7 @@ def test_in_ollama_mode_a_failure_is_the_documented_500_with_a_safe_reason(
     make_app: MakeApp, ollama: FakeOllama, failure: Failure
 ) -> None:
     ollama.then(*[failure.behave] * failure.tries)
-    started = time.monotonic()
     body = _post(make_app(llm="ollama", llm_timeout=failure.timeout).test_client(), 500)
-    assert time.monotonic() - started < failure.timeout + SPARE
     assert body == {"error": f"Ollama failed: {failure.detail}"}
     assert len(ollama.requests) == failure.tries
 
@@ -264,9 +261,9 @@ def test_a_host_that_never_lets_in_is_not_reachable_within_the_deadline(
             client.setblocking(False)
             client.connect_ex(full.getsockname())
         monkeypatch.setenv("OLLAMA_HOST", f"http://127.0.0.1:{full.getsockname()[1]}")
-        started = time.monotonic()
         body = _post(make_app(llm="auto", llm_timeout=1).test_client())
-        assert time.monotonic() - started < 1 + SPARE
+        # While who came before is still not let in.
+        assert select.select([], [second], [], 0) == ([], [], [])
     _is_without_llm(body)
     assert body["llm"]["status"] == "unavailable"
     assert body["llm"]["detail"] == REFUSED

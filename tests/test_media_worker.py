@@ -45,15 +45,11 @@ def test_it_runs_one_thread_that_does_not_spin(serve: Serve) -> None:
     assert len(list(Path(f"/proc/{reader(served)}/task").iterdir())) == 1
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_it_ends_with_the_station(serve_gunicorn: ServeGunicorn, how: signal.Signals) -> None:
+def test_it_ends_with_a_station_that_is_killed(serve_gunicorn: ServeGunicorn) -> None:
     served = serve_gunicorn()
     perceived(served, CLIP)
     pid = reader(served)
-    if how == signal.SIGKILL:
-        served.kill()
-    else:
-        served.stop()
+    served.kill()
     await_condition(lambda: not Path(f"/proc/{pid}").exists(), "the process to end")
     assert "Traceback" not in served.log
 

@@ -14,7 +14,6 @@ from moodflix.store import feedback, migration
 from moodflix.store.database import Database
 from moodflix.store.models import Base, Film
 from tests.conftest import MakeApp
-from tests.server import GunicornServer
 
 
 def test_models_and_migrations_agree(database: Database) -> None:
@@ -96,25 +95,6 @@ def test_an_unmigrated_database_is_not_ready(make_app: MakeApp, tmp_path: Path) 
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert "flask db upgrade" in answer.get_json()["database"]["detail"]
-
-
-@pytest.mark.parametrize("revision", [None, "9999"])
-def test_the_server_refuses_a_database_that_does_not_fit(
-    database: Database, instance: Path, tmp_path: Path, revision: str | None
-) -> None:
-    with database.engine.begin() as connection:
-        connection.execute(text("DELETE FROM alembic_version"))
-        if revision:
-            connection.execute(text(f"INSERT INTO alembic_version VALUES ('{revision}')"))
-    served = GunicornServer({"instance": instance}, tmp_path / "log")
-    try:
-        assert served.wait_until_ended() == 1
-        last = served.log.splitlines()[-1]
-        assert last.startswith("moodflix: the database is")
-        assert ("flask db upgrade" if revision is None else "9999") in last
-        assert "Traceback" not in served.log
-    finally:
-        served.stop()
 
 
 def test_films_are_unique_on_title_and_year(database: Database) -> None:

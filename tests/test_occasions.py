@@ -61,8 +61,11 @@ def test_counting_on_is_counting_anew(database: Database, parts: list[list[Row]]
                 assert logs.ChoiceCounts().of(session, keys) == expected
 
 
-@pytest.mark.parametrize("rows", [3, 5_000])
-def test_it_follows_a_few_rows_and_many(database: Database, rows: int) -> None:
+@pytest.mark.parametrize("rows", [3, 60])
+def test_it_follows_a_few_rows_and_more_than_a_batch(
+    database: Database, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    monkeypatch.setattr(logs, "_BATCH", 50)
     occasions = logs.ChoiceCounts()
     for times in (1, 2):
         add(database, [("A", "sad", "rain", "Friday")] * rows)

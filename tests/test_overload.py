@@ -81,7 +81,8 @@ def single(ollama: FakeOllama) -> Iterator[OneAtATime]:
 
 def ask(served: Served) -> httpx.Response:
     """Ask on a connection of its own."""
-    return httpx.post(f"{served.url}/inference", json={}, timeout=PATIENCE, trust_env=False)
+    with served.connect() as http:
+        return http.post("/inference", json={})
 
 
 def turned_away(people: list[Future[Any]]) -> list[Any]:

@@ -169,21 +169,3 @@ def test_it_serves_https_with_a_certificate(instance: Path, tmp_path: Path) -> N
             assert "MoodFlix" in secure.get("/").text
     finally:
         served.stop()
-
-
-@pytest.mark.parametrize("given", [("tls_cert",), ("tls_key",), ("tls_cert", "tls_key")])
-def test_a_certificate_that_cannot_be_used_ends_the_start_with_one_line(
-    instance: Path, tmp_path: Path, given: tuple[str, ...]
-) -> None:
-    paths = dict.fromkeys(given, tmp_path / "nowhere.pem")
-    served = GunicornServer(
-        {"instance": instance, "llm": "embedded"} | paths, tmp_path / "server.log"
-    )
-    try:
-        assert served.wait_until_ended() != 0
-        last = served.log.strip().splitlines()[-1]
-        assert last.startswith("moodflix: ")
-        assert "MOODFLIX_TLS_CERT" in last
-        assert "Traceback" not in served.log
-    finally:
-        served.stop()

@@ -19,7 +19,7 @@ from tests.fake_ollama import (
     resets,
     says,
 )
-from tests.server import Serve, ServeGunicorn, await_condition
+from tests.server import Serve, await_condition
 
 TITLES = ["Paterson", "Mother", "Parasite"]
 # The words of a good answer, cut right behind each of its films.
@@ -119,16 +119,16 @@ def test_a_required_llm_that_fails_leaves_the_stations_picks(
 
 
 def test_a_station_that_dies_in_the_middle_leaves_its_picks(
-    serve_gunicorn: ServeGunicorn, visiting: Visiting, ollama: FakeOllama
+    serve: Serve, visiting: Visiting, ollama: FakeOllama
 ) -> None:
     ollama.then(once_released(says(answer())))
-    served = serve_gunicorn(llm="auto")
+    served = serve(llm="auto")
     with visiting(served) as visit:
         visit.expected = ("ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION")
         visit.say(WORDS)
         visit.wait_for_answer("thinking")
         await_condition(lambda: len(ollama.requests) == 1, "the call")
-        served.kill()
+        served.die()
         assert len(visit.wait_for_answer("The rest did not arrive")) == 6
         visit.page.get_by_role("button", name="Show me others").click()
         expect(visit.page.get_by_role("alert")).to_contain_text("can't answer just now")

@@ -165,7 +165,7 @@ def test_korean_films_are_called_so_in_korean_and_logged_as_ever(
 
 
 def test_a_kiosk_left_alone_starts_again_as_nobody(serve: Serve, visiting: Visiting) -> None:
-    with visiting(serve(), "/?kiosk=1", viewport=KIOSK) as visit:
+    with visiting(serve(), "/?kiosk=1", viewport=KIOSK, own_context=True) as visit:
         page = visit.page
         page.clock.install()
         visit.goto("/?kiosk=1&lang=ko")

@@ -214,7 +214,7 @@ def test_the_history_is_newest_first_each_film_once_with_its_own_poster(
 
 
 def test_the_evening_is_edited_and_remembered(serve: Serve, visiting: Visiting) -> None:
-    with visiting(serve(city="Jeonju"), timezone_id="Asia/Seoul") as visit:
+    with visiting(serve(city="Jeonju"), timezone_id="Asia/Seoul", own_context=True) as visit:
         page = visit.page
         page.clock.set_fixed_time("2026-05-15T20:00:00+09:00")
         visit.goto()

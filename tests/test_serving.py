@@ -1,19 +1,47 @@
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import signal
 import socket
-import threading
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
-import httpx
 import pytest
+from sqlalchemy import text
 
+from moodflix.store.database import Database
+from tests.conftest import MakeApp
 from tests.fake_ollama import FakeOllama, Handler, answer, says
-from tests.server import PATIENCE, GunicornServer, Serve, ServeGunicorn, await_condition
+from tests.server import GunicornServer, Serve, ServeGunicorn, await_condition
+
+TOKEN = "open sesame"
+
+
+@pytest.fixture(scope="module")
+def shared(serve_shared_gunicorn: ServeGunicorn) -> GunicornServer:
+    """Two workers that several tests use."""
+    return serve_shared_gunicorn(workers=2, api_token=TOKEN)
+
+
+@pytest.fixture
+def hooks(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """gunicorn's settings and hooks; they read the environment when first imported."""
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+    return importlib.import_module("moodflix.serving")
+
+
+def start_with(hooks: ModuleType, app: Any) -> None:
+    """What gunicorn does first with an app; no address is looked at."""
+    hooks.on_starting(
+        SimpleNamespace(app=SimpleNamespace(wsgi=lambda: app), cfg=SimpleNamespace(address=[]))
+    )
 
 
 @pytest.fixture
@@ -53,20 +81,29 @@ def test_a_slow_llm_delays_neither_logs_nor_reads(
     assert all(each["movies"] for each in got)
 
 
-def test_a_graceful_stop_finishes_what_is_in_flight(
-    serve_gunicorn: ServeGunicorn, slow: FakeOllama
+def test_a_graceful_stop_finishes_what_is_in_flight_and_what_is_to_be_stored(
+    serve_gunicorn: ServeGunicorn, slow: FakeOllama, instance: Path
 ) -> None:
     served = serve_gunicorn(llm="ollama")
-    with ThreadPoolExecutor(1) as pool:
+    database = instance / "moodflix.sqlite3"
+    with (
+        closing(sqlite3.connect(database, isolation_level=None)) as connection,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        connection.execute("BEGIN IMMEDIATE")
         answering = pool.submit(served.post, "/inference", {})
         await_calls(slow, 1)
         served.process.send_signal(signal.SIGTERM)
         await_condition(lambda: "Handling signal: term" in served.log, "the signal")
         slow.released.set()
         got = answering.result()
+        connection.execute("ROLLBACK")
     assert got.status_code == 200
     assert got.json()["primary_llm"]
     assert served.wait_until_ended() == 0
+    with closing(sqlite3.connect(database)) as connection:
+        stored = connection.execute("SELECT id FROM answers").fetchall()
+    assert stored == [(got.json()["inferenceId"],)]
 
 
 def test_it_stops_after_the_idle_timeout_with_status_0(serve_gunicorn: ServeGunicorn) -> None:
@@ -76,18 +113,54 @@ def test_it_stops_after_the_idle_timeout_with_status_0(serve_gunicorn: ServeGuni
 
 
 def test_an_answer_in_flight_is_not_idleness(
-    serve_gunicorn: ServeGunicorn, slow: FakeOllama
+    hooks: ModuleType, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    served = serve_gunicorn(llm="auto", idle_timeout=1)
-    with ThreadPoolExecutor(1) as pool:
-        answering = pool.submit(served.post, "/inference", {})
-        await_calls(slow, 1)
-        # Longer than the idle timeout: the event never comes, the wait is the point.
-        assert not threading.Event().wait(3)
-        assert "No Request" not in served.log
-        slow.released.set()
-        assert answering.result().json()["llm"]["status"] == "used"
-    assert served.wait_until_ended() == 0
+    caplog.set_level("INFO")
+    now = 100.0
+    stopped: list[tuple[float, int]] = []
+
+    def sleep(seconds: float) -> None:
+        """The request takes three times the idle timeout."""
+        nonlocal now
+        now += seconds
+        assert "No Request" not in caplog.text
+        if now == 103:
+            hooks.post_request(None, hooks, None, None)
+
+    monkeypatch.setattr(hooks, "time", SimpleNamespace(monotonic=lambda: now, sleep=sleep))
+    monkeypatch.setattr(hooks, "_settings", SimpleNamespace(idle_timeout=1))
+    monkeypatch.setattr(hooks.os, "kill", lambda _, number: stopped.append((now, number)))
+    hooks.pre_request(None, hooks)
+    hooks._stop_when_idle()  # noqa: SLF001 - the thread that a worker starts
+    assert stopped == [(104, signal.SIGTERM)]
+    assert "No Request, exiting..." in caplog.text
+
+
+@pytest.mark.parametrize("revision", [None, "9999"])
+def test_a_database_that_does_not_fit_ends_the_start_with_one_line(
+    hooks: ModuleType, make_app: MakeApp, database: Database, revision: str | None
+) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(text("DELETE FROM alembic_version"))
+        if revision:
+            connection.execute(text(f"INSERT INTO alembic_version VALUES ('{revision}')"))
+    with pytest.raises(SystemExit, match=r"^moodflix: the database is[^\n]*$") as ended:
+        start_with(hooks, make_app())
+    assert ("flask db upgrade" if revision is None else "9999") in str(ended.value)
+
+
+@pytest.mark.parametrize("named", [("certfile",), ("keyfile",), ("certfile", "keyfile")])
+def test_a_certificate_that_cannot_be_used_ends_the_start_with_one_line(
+    hooks: ModuleType,
+    make_app: MakeApp,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    named: tuple[str, ...],
+) -> None:
+    for each in named:
+        monkeypatch.setattr(hooks, each, str(tmp_path / "nowhere.pem"))
+    with pytest.raises(SystemExit, match=r"^moodflix: [^\n]*MOODFLIX_TLS_CERT[^\n]*$"):
+        start_with(hooks, make_app())
 
 
 def test_a_taken_port_is_one_line_with_the_remedy(instance: Path, tmp_path: Path) -> None:
@@ -130,19 +203,22 @@ LINE = re.compile(
 )
 
 
-def test_it_writes_one_readable_line_a_request_and_no_body(serve_gunicorn: ServeGunicorn) -> None:
-    served = serve_gunicorn()
+def test_it_writes_one_readable_line_a_request_and_no_body(shared: GunicornServer) -> None:
     secret = "a-secret-nobody-may-read"
-    answered = served.post("/inference", {"text": secret, "images": [secret], "audio": secret})
-    served.get(f"/{secret}")
-    served.get(f"/inference/log?limit={secret}")
-    served.stop()
-    lines = {found["id"]: found for found in LINE.finditer(served.log)}
-    line = lines[answered.headers["X-Request-ID"]]
+    body = {"text": secret, "images": [secret], "audio": secret}
+    answered = [
+        shared.post("/inference", body),
+        shared.get(f"/{secret}"),
+        shared.get(f"/inference/log?limit={secret}"),
+    ]
+    ids = [each.headers["X-Request-ID"] for each in answered]
+    await_condition(lambda: all(each in shared.log for each in ids), "the lines")
+    lines = {found["id"]: found for found in LINE.finditer(shared.log)}
+    line = lines[ids[0]]
     assert (line["method"], line["route"]) == ("POST", "/inference")
     assert (line["status"], line["llm"]) == ("200", "off")
-    assert [each["route"] for each in lines.values()].count("-") == 1
-    assert secret not in served.log
+    assert [lines[each]["route"] for each in ids].count("-") == 1
+    assert secret not in shared.log
 
 
 def test_it_writes_json_lines_when_asked(serve: Serve) -> None:
@@ -157,38 +233,47 @@ def test_it_writes_json_lines_when_asked(serve: Serve) -> None:
     assert line["seconds"] >= 0
 
 
-def test_two_workers_serve_one_database(serve_gunicorn: ServeGunicorn) -> None:
-    served = serve_gunicorn(workers=2)
+def test_two_workers_serve_one_database(shared: GunicornServer) -> None:
     titles = [f"Film {place}" for place in range(40)]
     with ThreadPoolExecutor(8) as pool:
-        done = pool.map(lambda title: served.post("/inference/log", {"movieTitle": title}), titles)
+        done = pool.map(lambda title: shared.post("/inference/log", {"movieTitle": title}), titles)
         assert all(each.is_success for each in done)
-    rows = served.get("/inference/log?limit=100").json()
-    assert sorted(row["movieTitle"] for row in rows) == sorted(titles)
+    rows = [row["movieTitle"] for row in shared.get("/inference/log?limit=100").json()]
+    assert sorted(title for title in rows if title.startswith("Film ")) == sorted(titles)
 
 
-def test_a_body_past_the_bound_gets_its_413(serve_gunicorn: ServeGunicorn) -> None:
-    served = serve_gunicorn()
-    answered = served.http.post("/inference", content=b" " * (17 * 1024 * 1024))
-    assert answered.status_code == 413
-    assert answered.json()["error"] == "Request Entity Too Large"
-    assert answered.headers["Access-Control-Allow-Origin"] == "*"
+def test_workers_share_the_key_of_logins(shared: GunicornServer) -> None:
+    with shared.connect() as http:
+        assert http.post("/dashboard/login", data={"token": TOKEN}).status_code == 303
+        cookies = http.cookies
+    for _ in range(12):
+        # A connection each, so that every worker is asked.
+        with shared.connect() as http:
+            http.cookies = cookies
+            assert http.get("/dashboard/data/choices").status_code == 200
+
+
+def test_a_body_past_the_bound_gets_its_413(shared: GunicornServer) -> None:
+    refused = shared.http.post("/inference", content=b" " * (17 * 1024 * 1024))
+    assert refused.status_code == 413
+    assert refused.json()["error"] == "Request Entity Too Large"
+    assert refused.headers["Access-Control-Allow-Origin"] == "*"
 
     def chunks() -> Iterator[bytes]:
         for _ in range(17):
             yield b" " * 1024 * 1024
 
-    assert served.http.post("/inference", content=chunks()).status_code == 413
+    assert shared.http.post("/inference", content=chunks()).status_code == 413
     # gunicorn closes a connection whose body it did not read to the end.
-    assert httpx.post(
-        f"{served.url}/inference", json={}, timeout=PATIENCE, trust_env=False
-    ).is_success
+    with shared.connect() as http:
+        assert http.post("/inference", json={}).is_success
 
 
-def test_nothing_crosses_the_fork(serve_gunicorn: ServeGunicorn, instance: Path) -> None:
-    served = serve_gunicorn()
-    assert served.post("/inference/log", {"movieTitle": "Mother"}).is_success
-    arbiter = Path(f"/proc/{served.pid}")
+def test_nothing_crosses_the_fork(shared: GunicornServer) -> None:
+    assert shared.post("/inference/log", {"movieTitle": "Mother"}).is_success
+    arbiter = Path(f"/proc/{shared.pid}")
     assert len(list((arbiter / "task").iterdir())) == 1
     opened = {str(each.readlink()) for each in (arbiter / "fd").iterdir()}
-    assert [name for name in opened if name.startswith(str(instance))] == []
+    # The log stands in the instance folder and is the arbiter's own.
+    opened.remove(str(shared.log_path))
+    assert [name for name in opened if name.startswith(str(shared.log_path.parent))] == []

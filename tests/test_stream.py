@@ -6,7 +6,6 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -23,13 +22,12 @@ from tests.fake_ollama import (
     replies,
     says,
 )
-from tests.server import Serve, ServeGunicorn, await_condition
+from tests.server import GunicornServer, Serve, ServeGunicorn, await_condition
 
+Shared = tuple[GunicornServer, FakeOllama]
 TITLES = ["Paterson", "Mother", "Parasite"]
 # The words of a good answer, cut right behind each of its films.
 FILMS = re.findall(r".*?\}(?=, \{|\])|.+", answer())
-# Three seconds, and two to spare.
-GONE_SECONDS = 3 + 2
 MFNP = {"protocol": "MFNP", "version": 1, "sender": "client", "message_type": "inference"}
 CROWD = "too many people are asking at once; try again in 1 s"
 
@@ -96,18 +94,25 @@ def shape(value: Any) -> Any:
     return type(value)
 
 
-def _answers(instance: Path) -> int:
-    with closing(sqlite3.connect(instance / "moodflix.sqlite3")) as connection:
-        [[count]] = connection.execute("SELECT count(*) FROM answers").fetchall()
-    return int(count)
+def _answers(served: GunicornServer) -> int:
+    """How many answers are stored in the instance folder, where the log is too."""
+    with closing(sqlite3.connect(served.log_path.parent / "moodflix.sqlite3")) as connection:
+        return len(connection.execute("SELECT id FROM answers").fetchall())
 
 
-def test_each_piece_comes_as_soon_as_it_is_known(
-    serve_gunicorn: ServeGunicorn, ollama: FakeOllama
-) -> None:
+@pytest.fixture(scope="module")
+def gunicorn_and_llm(serve_shared_gunicorn: ServeGunicorn) -> Iterator[Shared]:
+    """A real gunicorn, with an LLM that serves one person at a time."""
+    with FakeOllama() as llm, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OLLAMA_HOST", llm.url)
+        yield serve_shared_gunicorn(llm="auto", llm_queue=0), llm
+        llm.assert_all_used()
+
+
+def test_each_piece_comes_as_soon_as_it_is_known(gunicorn_and_llm: Shared) -> None:
+    served, llm = gunicorn_and_llm
     steps = Steps(*FILMS)
-    ollama.then(steps)
-    served = serve_gunicorn(llm="auto")
+    llm.then(steps)
     with listening(served, {"mood": "happy", "limit": 5}) as stream:
         name, perceived = stream.next()
         assert name == "perceived"
@@ -315,20 +320,21 @@ def test_films_complete_at_the_deadline_are_kept(serve: Serve, ollama: FakeOllam
 
 
 def test_a_client_that_goes_away_ends_the_call_and_frees_its_place(
-    serve_gunicorn: ServeGunicorn, ollama: FakeOllama, instance: Path
+    gunicorn_and_llm: Shared,
 ) -> None:
+    served, llm = gunicorn_and_llm
+    stored = _answers(served)
     watch = Watch(FILMS[0])
-    ollama.then(watch)
-    served = serve_gunicorn(llm="ollama", llm_queue=0)
+    llm.then(watch)
     with listening(served, {}) as stream:
         stream.until("pick")
         assert not watch.gone.is_set()
         gone = stream.response.headers["X-Request-ID"]
-    assert watch.gone.wait(GONE_SECONDS)
+    await_condition(watch.gone.is_set, "the end of the call")
     await_condition(lambda: gone in served.log, "the end of the request")
     assert served.post("/inference", {}).json()["primary_llm"] == TITLES
     # What nobody saw is no answer of the station's.
-    assert _answers(instance) == 1
+    assert _answers(served) == stored + 1
 
 
 @pytest.mark.usefixtures("let_go")
@@ -341,7 +347,7 @@ def test_a_client_that_goes_away_leaves_the_line(serve: Serve, ollama: FakeOllam
         with listening(served, {}) as waiting:
             assert waiting.until("queue") == {"position": 1}
             gone = waiting.response.headers["X-Request-ID"]
-        await_condition(lambda: gone in served.log, "the end of the request", GONE_SECONDS)
+        await_condition(lambda: gone in served.log, "the end of the request")
         with listening(served, {}) as following:
             assert following.until("queue") == {"position": 1}
             ollama.released.set()

@@ -36,6 +36,16 @@ def test_choices_are_counted_long_before_they_are_learned_from(
     assert store.numbers() == []
 
 
+@pytest.mark.usefixtures("training_process")
+def test_a_process_of_its_own_learns(make_app: MakeApp, store: ModelStore) -> None:
+    app = make_app(retrain_rows=3)
+    fill(app, 3)
+    newest = store.newest()
+    assert newest is not None
+    assert newest.last_id == 3
+    assert model_of(app).rows == 3
+
+
 def test_it_learns_after_retrain_rows_choices_and_not_before(
     make_app: MakeApp, store: ModelStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,6 +132,7 @@ def test_one_learns_at_a_time_and_counting_goes_on(make_app: MakeApp, store: Mod
     assert store.numbers() == [1]
 
 
+@pytest.mark.usefixtures("training_process")
 def test_a_trainer_that_fails_says_why_once_and_is_given_time(
     make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
