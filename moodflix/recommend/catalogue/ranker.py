@@ -83,6 +83,8 @@ class Catalogue:
         self._likeness = self._table.likeness(LIKENESS, LIKENESS_ELSE)
         self._space = space.places(self._table, self._likeness)
         wishes.lexicon()
+        self._runtimes = np.array([film.runtime for film in films])
+        self._families = np.array([film.family for film in films])
         self._groups = {
             kind: np.unique(names, return_inverse=True)[1]
             for kind, names in (
@@ -138,7 +140,10 @@ class Catalogue:
                 scores += weight * np.minimum(likeness / nearest, _MOST_LIKED)
                 scores[films] = -np.inf
         if query.is_limited:
-            scores[[not query.admits(film) for film in self._films]] = -np.inf
+            # As `Query.admits` does, which would take as long as all the rest of the ranking.
+            longest = np.inf if query.max_minutes is None else query.max_minutes
+            suitable = np.isin(self._families, query.families)
+            scores[(self._runtimes > longest) | ~suitable] = -np.inf
         return scores
 
     def _likeness_to(self, films: Sequence[int]) -> Array:
