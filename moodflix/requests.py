@@ -203,11 +203,9 @@ class FeedbackRequest(BaseModel):
 
 
 def _celsius(value: object) -> object:
-    return (
-        re.sub(r"\s*(°\s*c?|℃|c)\s*$", "", value, flags=re.IGNORECASE)
-        if isinstance(value, str)
-        else value
-    )
+    if not isinstance(value, str):
+        return value
+    return re.sub(r"(°\s*c?|℃|c)$", "", value.strip(), flags=re.IGNORECASE)
 
 
 def _known_weekday(text: str) -> str:

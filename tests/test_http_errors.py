@@ -40,7 +40,7 @@ SECRET = "SELECT secret FROM /home/somebody/moodflix.sqlite3"
         b'{"movieTitle": "x", "mood": 1e999}',
         b'{"movieTitle": "x", "mood": %s}' % (b"9" * 5000),
         b'{"movieTitle": "x", "mood": %s}' % (b"[" * 100 + b"]" * 100),
-        b"[" * 100_000,
+        b"[" * 60_000,
     ],
 )
 def test_what_is_not_json_is_invalid_json(client: FlaskClient, path: str, body: bytes) -> None:
@@ -86,7 +86,7 @@ def test_a_body_is_json_whatever_its_content_type(client: FlaskClient, content_t
         {"movieTitle": "x", "mood": ["zebra-crossing"]},
         {"movieTitle": "x", "mood": "zebra-crossing" * 20},
         {"movieTitle": "x", "mood": {"zebra-crossing": 1}},
-        {"movieTitle": "x", "zebra-crossing\0": 1},
+        {"movieTitle": "x", "tone": {"zebra-crossing\0": 1}},
         {"movieTitle": "x", "mood": "zebra-crossing\0"},
         {"protocol": "zebra-crossing", "version": "zebra-crossing"},
         {"protocol": "MFNP", "message_type": "zebra-crossing", "payload": "zebra-crossing"},
@@ -167,8 +167,9 @@ def test_a_body_past_16_mib_is_413(client: FlaskClient, path: str) -> None:
 
 
 def test_a_body_of_16_mib_is_read(client: FlaskClient) -> None:
-    body = b'{"movieTitle": "x"}'
-    assert client.post("/inference/log", data=body.ljust(TOO_LONG - 1)).status_code == 200
+    media = "A" * (TOO_LONG - 1 - len('{"audio":""}'))
+    body = f'{{"audio":"{media}"}}'
+    assert client.post("/inference/reading", data=body).status_code == 200
 
 
 @pytest.mark.parametrize("origin", [None, "http://localhost:5173", "null"])

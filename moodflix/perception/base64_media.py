@@ -6,7 +6,7 @@ import base64
 import re
 
 # data:audio/webm;codecs=opus;base64,GkXf...
-_DATA_URL = re.compile(r"\s*data:[^,]{0,200}?(;\s*base64\s*)?,", re.IGNORECASE)
+_DATA_URL = re.compile(r"\s{0,99}data:[^,]{0,200}?(;\s{0,9}base64\s{0,9})?,", re.IGNORECASE)
 _URL_SAFE = str.maketrans("-_", "+/")
 
 

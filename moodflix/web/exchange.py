@@ -9,11 +9,12 @@ import logging
 import re
 import time
 import uuid
-from typing import Any
+from typing import Any, Final
 
 from flask import Flask, Response, g, request
 from pydantic import BaseModel
 from pydantic_core import to_json
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from moodflix import strict_json
 from moodflix.config import Settings
@@ -22,6 +23,10 @@ from moodflix.requests import Envelope, fields, read
 
 logger = logging.getLogger("moodflix.request")
 _PROTOCOL = "protocol"
+#: Bytes of a body, without frames and clip.
+MAX_FIELDS: Final = 64 * 1024
+# Base64, or a data URL of it; anything else so long is refused as a field, or is an unknown one.
+_MEDIA = re.compile(rb'"(?:data:[^",\[\]{}]{0,200},)?[^",:\[\]{}]{512,}"')
 # Paths that any origin may call: all but the pages, their data and their static files.
 _CROSS_ORIGIN = re.compile(r"/(?!$|static/|dashboard(?:/|$))")
 
@@ -41,11 +46,10 @@ def read_payload(message_type: str, shape: type[BaseModel]) -> dict[str, Any]:
 
     Raises:
         InvalidInputError: not JSON, or an envelope that doesn't fit.
+        RequestEntityTooLarge: more than ``MAX_FIELDS`` bytes beside frames and clip.
+        UnsupportedMediaType: the body is compressed.
     """
-    data = request.get_data(cache=False)
-    # A chunked body over the limit is only truncated so far; reading on raises the 413.
-    request.stream.read(1)
-    body = strict_json.parse(data)
+    body = strict_json.parse(_body(has_media="images" in shape.model_fields))
     if _PROTOCOL not in body:
         strict_json.check(body, fields(shape))
         return body
@@ -56,6 +60,21 @@ def read_payload(message_type: str, shape: type[BaseModel]) -> dict[str, Any]:
         problem = FieldProblem("message_type", f"must be {message_type!r} here")
         raise InvalidInputError(f"{problem.field}: {problem.message}", [problem])
     return envelope.payload
+
+
+def _body(*, has_media: bool) -> bytes:
+    """Return the body; its size is checked before anything looks at a value."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType
+    if not has_media:
+        request.max_content_length = MAX_FIELDS
+    data = request.get_data(cache=False)
+    # A chunked body over the limit is only truncated so far; reading on raises the 413.
+    request.stream.read(1)
+    media = sum(len(each[0]) for each in _MEDIA.finditer(data)) if has_media else 0
+    if len(data) - media > MAX_FIELDS:
+        raise RequestEntityTooLarge
+    return data
 
 
 def answer_enveloped() -> None:
