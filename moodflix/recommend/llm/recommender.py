@@ -155,6 +155,8 @@ class _Call:
         # Whether it named any film, even one that can't be used: then it works.
         self.named = False
         self._model = model
+        self._question: prompt.Prompt
+        self._text = ""
         self._announced = 0
 
     def run(self, question: prompt.Prompt) -> Generator[LlmEvent, None, LlmAnswer]:
@@ -163,52 +165,47 @@ class _Call:
         Raises:
             LlmError: nothing can be used.
         """
-        self.started = True
+        self.started, self._question = True, question
         try:
-            return (yield from self._try(question, _TEMPERATURE))
+            return (yield from self._try(_TEMPERATURE))
         except LlmError as error:
             # A passed deadline, a rejection or a missing model would be the same again.
             hopeless = isinstance(error, OllamaError) and not error.broke
             if hopeless or self.deadline.left() < _MIN_RETRY_SECONDS:
                 raise
-        return (yield from self._try(question, _RETRY_TEMPERATURE))
+        return (yield from self._try(_RETRY_TEMPERATURE))
 
-    def _try(
-        self, question: prompt.Prompt, temperature: float
-    ) -> Generator[LlmEvent, None, LlmAnswer]:
-        text: list[str] = []
+    def _try(self, temperature: float) -> Generator[LlmEvent, None, LlmAnswer]:
+        finished = False
         failure: LlmError | None = None
         try:
-            finished = yield from self._stream(question, temperature, text)
+            finished = yield from self._stream(temperature)
         except OllamaError as error:
-            finished, failure = False, error
-        reply = self._parse(text, question)
+            failure = error
+        reply, picks = self._read()
         if failure is None and not (finished and reply.whole):
-            problem = "was cut short or malformed" if text else "was empty"
+            problem = "was cut short or malformed" if self._text else "was empty"
             failure = LlmError(f"the LLM's answer {problem}")
-        picks = self._picks(reply, question)
         if not picks:
             raise failure or LlmError("the LLM named no film that can be used")
         self.numbers.total = self.deadline.passed()
         status, detail = (PARTIAL, str(failure)) if failure else (USED, "")
         return LlmAnswer(status, self._model, detail, picks, reply.mood, reply.tone, self.numbers)
 
-    def _stream(
-        self, question: prompt.Prompt, temperature: float, text: list[str]
-    ) -> Generator[LlmEvent, None, bool]:
-        """Append the answer to ``text`` as it comes; return whether the model finished it."""
+    def _stream(self, temperature: float) -> Generator[LlmEvent, None, bool]:
+        """Collect the answer as it comes; return whether the model finished it."""
 
         async def chat(it: ollama.AsyncClient) -> AsyncIterator[ollama.ChatResponse]:
             chunks = await it.chat(
                 model=self._model,
-                messages=question.messages,
+                messages=self._question.messages,
                 stream=True,
                 think=False,
-                format=question.schema,
+                format=self._question.schema,
                 keep_alive=KEEP_ALIVE,
                 options={
                     "num_ctx": prompt.NUM_CTX,
-                    "num_predict": question.num_predict,
+                    "num_predict": self._question.num_predict,
                     "temperature": temperature,
                 },
             )
@@ -216,36 +213,32 @@ class _Call:
                 if chunk.message.content or chunk.done:
                     yield chunk
 
-        size = 0
+        self._text = ""
         with closing(client.stream(chat, self._model, self.deadline)) as chunks:
             for chunk in chunks:
                 if chunk is None:
                     yield Waiting()
                     continue
                 content = chunk.message.content or ""
-                if content:
-                    text.append(content)
-                size += len(content)
+                self._text += content
                 if "}" in content:
-                    yield from self._new_films(text, question)
+                    yield from self._new_films()
                 if chunk.done:
                     self._count(chunk)
                     return chunk.done_reason == "stop"
-                if size > _MAX_REPLY:
-                    return False
+                if len(self._text) > _MAX_REPLY:
+                    break
         return False
 
-    def _parse(self, text: list[str], question: prompt.Prompt) -> Reply:
-        reply = parse("".join(text), question.candidates)
+    def _read(self) -> tuple[Reply, list[Pick]]:
+        """Return what came so far, and those of its films that may be shown."""
+        reply = parse(self._text, self._question.candidates)
         self.named = self.named or bool(reply.films)
-        return reply
+        return reply, list(islice(admissible(reply.films, self.query), self._question.films))
 
-    def _picks(self, reply: Reply, question: prompt.Prompt) -> list[Pick]:
-        return list(islice(admissible(reply.films, self.query), question.films))
-
-    def _new_films(self, text: list[str], question: prompt.Prompt) -> Iterator[Named]:
+    def _new_films(self) -> Iterator[Named]:
         """Yield the films that have become complete."""
-        picks = self._picks(self._parse(text, question), question)
+        _, picks = self._read()
         if picks and self.numbers.first_film is None:
             self.numbers.first_film = self.deadline.passed()
         new = picks[self._announced :]
