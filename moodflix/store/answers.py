@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from operator import attrgetter
 
 from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select
@@ -15,32 +16,32 @@ from moodflix.films import titles
 from moodflix.requests import LogRow
 from moodflix.store import films, logs, sums
 from moodflix.store.models import Answer, AnswerPick, Base, LogEntry
+from moodflix.store.statements import Prepared
 from moodflix.vocabulary import HAND, NONE
 
 # Old front-ends don't send the answer's id: a choice belongs to the newest answer within this time
 # that listed the film.
 LINK_WINDOW = timedelta(minutes=30)
 _answers, _picks = Base.metadata.tables["answers"].c, Base.metadata.tables["answer_picks"].c
-# Built once: building a statement takes SQLAlchemy longer than SQLite takes to run it.
-_NAMED = select(_answers.id).where(_answers.id == bindparam("id"))
-_LISTED = (
-    select(_picks.answer_id, _picks.film_key)
-    .join_from(_answers.id.table, _picks.film_key.table)
-    .where(
-        or_(
-            _picks.film_key.in_(bindparam("keys", expanding=True)),
-            # A film not in the table may have been recommended with a year.
-            and_(
-                _picks.film_id.is_(None),
-                _picks.film_key.between(bindparam("from"), bindparam("to")),
-            ),
-        )
+_NAMED = Prepared(select(_answers.id).where(_answers.id == bindparam("id")))
+
+
+@cache
+def _listed(keys: int, *, in_named: bool) -> Prepared:
+    """Return the query for the newest answer that listed a film with one of so many keys."""
+    is_meant = _picks.film_key.in_([bindparam(f"key_{place}") for place in range(keys)])
+    # A film not in the table may have been recommended with a year.
+    in_range = _picks.film_key.between(bindparam("from"), bindparam("to"))
+    is_other = _picks.film_key != bindparam("key_0")
+    since = _answers.answered_at.between(bindparam("since"), bindparam("now"))
+    return Prepared(
+        select(_picks.answer_id, _picks.film_key)
+        .join_from(_answers.id.table, _picks.film_key.table)
+        .where(_answers.id == bindparam("id") if in_named else since)
+        .where(or_(is_meant, and_(_picks.film_id.is_(None), in_range)))
+        .order_by(_answers.answered_at.desc(), is_other, _picks.position)
+        .limit(1)
     )
-    .order_by(_answers.answered_at.desc(), _picks.film_key != bindparam("key"), _picks.position)
-    .limit(1)
-)
-_IN_ANSWER = _LISTED.where(_answers.id == bindparam("id"))
-_IN_RECENT = _LISTED.where(_answers.answered_at.between(bindparam("since"), bindparam("now")))
 
 
 @dataclass(frozen=True)
@@ -123,14 +124,15 @@ def origin(
     The answer is the one named by ``inference_id``, else the newest of the last 30 minutes that
     listed the film. If the title means several films equally well, it is the one listed.
     """
-    [meant] = films.meant(connection, [(title, year)])
+    [likely] = films.meant(connection, [(title, year)])
     spelled = titles.film_key(title, year)
-    keys = list(map(attrgetter("film_key"), meant)) or [spelled]
-    named = inference_id and connection.scalar(_NAMED, {"id": inference_id})
-    within = {"id": named} if named else {"since": now - LINK_WINDOW, "now": now}
-    key = {"keys": keys, "key": keys[0], "from": f"{spelled} (0", "to": f"{spelled} (9999)"}
-    found = connection.execute(_IN_ANSWER if named else _IN_RECENT, {**within, **key}).first()
-    return (found[0], found[1]) if found else (named or None, keys[0])
+    keys = list(map(attrgetter("film_key"), likely)) or [spelled]
+    named = inference_id and _NAMED.run(connection, {"id": inference_id}).fetchone()
+    within = {"id": inference_id} if named else {"since": now - LINK_WINDOW, "now": now}
+    key = {f"key_{place}": each for place, each in enumerate(keys)}
+    meant = {**within, **key, "from": f"{spelled} (0", "to": f"{spelled} (9999)"}
+    found = _listed(len(keys), in_named=bool(named)).run(connection, meant).fetchone()
+    return (found[0], found[1]) if found else (inference_id if named else None, keys[0])
 
 
 def choice_sets(session: Session, n: int) -> Sequence[tuple[Sequence[Mapping[str, int]], int]]:

@@ -9,13 +9,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import tzinfo
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from flask import Flask, current_app
-from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, text
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Table,
+    create_engine,
+    event,
+    insert,
+    text,
+)
 from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -263,20 +269,6 @@ def zone_of(connection: Connection) -> tzinfo | None:
     """Return the station's time zone, ``None`` for the system's."""
     zone: tzinfo | None = connection.get_execution_options()["zone"]
     return zone
-
-
-def add_up(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Add rows of sums to those with the same key, or insert them where there are none."""
-    if rows:
-        connection.execute(_adding(table, connection.dialect.name), rows)
-
-
-@lru_cache
-def _adding(table: Table, dialect: str) -> Any:
-    new: Any = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[dialect](table)
-    keys = table.primary_key.columns
-    sums = {each.name: each + new.excluded[each.name] for each in table.c if each not in set(keys)}
-    return new.on_conflict_do_update(index_elements=[*keys], set_=sums)
 
 
 @contextmanager

@@ -32,6 +32,7 @@ from moodflix.films import fuzzy, shipped, titles
 from moodflix.films.film_lists import Listed
 from moodflix.store.database import staged
 from moodflix.store.models import Base, Film, FilmName, blocks
+from moodflix.store.statements import Prepared
 
 # The LLM's year may be this wrong if no other film has the title; remakes are further apart.
 _MAX_YEARS_WRONG: Final = 5
@@ -70,8 +71,7 @@ _NAME: Final = Base.metadata.tables["film_names"].c
 _NAMES: Final = select(_NAME.key, _NAME.spelling, *_FILM).join_from(
     _NAME.key.table, _FILM[0].table, _FILM[0] == _NAME.film_id
 )
-# Built once: building a statement takes SQLAlchemy longer than SQLite takes to run it.
-_NAMED: Final = _NAMES.where(_NAME.key.in_(bindparam("keys", expanding=True)))
+_NAMED: Final = Prepared(_NAMES.where(_NAME.key == bindparam("key")))
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,11 @@ def meant(
     """Return the films that each title, with its year if known, means: see ``titles.meant``."""
     keys = [titles.key(title) for title, _ in titled]
     named: defaultdict[str, list[tuple[str, FoundFilm]]] = defaultdict(list)
-    for key, spelling, *film in session.execute(_NAMED, {"keys": list(set(keys))}):
+    if len(keys) == 1:
+        rows = _NAMED.run(session, {"key": keys[0]})
+    else:
+        rows = session.execute(_NAMES.where(_NAME.key.in_(set(keys))))
+    for key, spelling, *film in rows:
         named[key].append((spelling, FoundFilm(*film)))
     return [
         titles.meant(named[key], title, year)

@@ -39,6 +39,7 @@ from moodflix.requests import CONTEXT, FIELDS, LogRow
 from moodflix.store import films, sums
 from moodflix.store.database import staged
 from moodflix.store.models import Answer, Base, Film, FilmName, LogEntry, UtcDateTime
+from moodflix.store.statements import Prepared
 
 _COLUMNS = tuple(getattr(LogEntry, field) for field in FIELDS)
 _LEARNED = (
@@ -61,7 +62,12 @@ _MOMENT = TypeAdapter(datetime)
 _LOGS = Base.metadata.tables["logs"]
 # Built once: building a statement takes SQLAlchemy longer than SQLite takes to run it.
 _ADD = insert(_LOGS)
-_ADD_OF_FILM = _ADD.values(film_id=films.id_of(bindparam("of_film")))
+_SENT = (*FIELDS, "received_at", "event_at", "film_key", "answer_id")
+_ADD_OF_FILM = Prepared(
+    _ADD.values(
+        {name: bindparam(name) for name in _SENT} | {"film_id": films.id_of(bindparam("of_film"))}
+    )
+)
 _NEWEST = (
     select(*(_LOGS.c[field] for field in FIELDS))
     .order_by(_LOGS.c.id.desc())
@@ -116,8 +122,8 @@ def add(
     key = film_key or films.keys(connection, [row.movie_title])[row.movie_title]
     source = {"received_at": received_at, "answer_id": answer_id, "film_key": key}
     choice = {**_values(row, received_at), **source}
-    added = connection.execute(_ADD_OF_FILM, {**choice, "of_film": key})
-    sums.count_choice(connection, added.inserted_primary_key[0], choice)  # type: ignore[index]
+    _ADD_OF_FILM.run(connection, {**choice, "of_film": key})
+    sums.count_choice(connection, choice)
 
 
 def recent(session: Session | Connection, limit: int) -> list[Sequence[str]]:

@@ -11,12 +11,13 @@ from datetime import datetime
 from itertools import accumulate, groupby
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Executable, and_, delete, select
+from sqlalchemy import ColumnElement, Connection, Executable, and_, delete, func, select
 from sqlalchemy.orm import Session
 
 from moodflix import clock, vocabulary
-from moodflix.store.database import add_up, zone_of
+from moodflix.store.database import zone_of
 from moodflix.store.models import THIRDS, Answer, AnswerPick, LogEntry, film_tallies, tallies
+from moodflix.store.statements import add_up
 
 # Sources of a mood that was not read by machine.
 _NOT_READ: Final = (vocabulary.HAND, vocabulary.NONE)
@@ -120,11 +121,12 @@ class Sums:
         self._films.clear()
 
 
-def count_choice(connection: Connection, log_id: int, choice: Mapping[str, Any]) -> None:
+def count_choice(connection: Connection, choice: Mapping[str, Any]) -> None:
     """Count a choice that was just added."""
     sums, event_at, answer_id = Sums(connection), choice["event_at"], choice["answer_id"]
     sums.choice(choice["mood"], choice["film_key"], event_at)
     if answer_id is not None:
+        log_id = connection.scalar(select(func.max(LogEntry.id)))
         found = connection.execute(
             select(LogEntry.id, Answer.answered_at, AnswerPick.position, AnswerPick.sources)
             .join_from(LogEntry, AnswerPick, _IS_PICK)
