@@ -72,6 +72,10 @@ def names(*films_named: tuple[str, int]) -> Behaviour:
         ("the parasite", 2019, ("Parasite", 2019)),
         ("Parasite (2019)", None, ("Parasite", 2019)),
         ("Parasite", 2017, ("Parasite", 2019)),
+        ("Parasite", 2013, None),
+        # Four films have that title.
+        ("Little Women", 2016, None),
+        ("Little Women", 2018, ("Little Women", 2019)),
         ("Beauty and the Beast", 1946, ("Beauty and the Beast", 1946)),
         ("Beauty and the Beast", 1992, ("Beauty and the Beast", 1991)),
         ("Beauty and the Beast", None, ("Beauty and the Beast", 1991)),

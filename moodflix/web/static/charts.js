@@ -10,7 +10,7 @@ if (library) {
   Object.assign(library.defaults.font, { family: fontFamily, size: 0.75 * parseFloat(fontSize) });
 }
 
-/** A colour of dashboard.css, as the page shows it now. */
+/** A colour of the style sheets, as the page shows it now. */
 const colour = (name) => getComputedStyle(document.body).getPropertyValue(`--${name}`).trim();
 
 /**
