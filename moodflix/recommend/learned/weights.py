@@ -24,8 +24,8 @@ import numpy as np
 
 from moodflix.recommend.learned.counts import ALL_TIME, POPULARITIES, Array, Counts, Field
 
-ALPHA: Final = np.float32(10)
-KAPPA: Final = np.float32(3)
+ALPHA: Final = np.float32(40)
+KAPPA: Final = np.float32(6)
 
 
 def smoothed(of_film: Array, of_value: Array, popularity: Array) -> Array:
