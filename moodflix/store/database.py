@@ -6,11 +6,11 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import tzinfo
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from flask import Flask, current_app
 from sqlalchemy import (
@@ -34,7 +34,6 @@ from moodflix.errors import ConfigError, DatabaseBusyError, DatabaseUnavailableE
 from moodflix.store.writer import Work, Writer
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
 # How long a command waits for the write lock; an import holds it for a minute.
 BUSY_SECONDS = 120
 # How long a request that saves something waits, for the lock and for deferred writes before it.
@@ -224,23 +223,6 @@ class Database:
             # The journal mode changes only outside a transaction.
             connection.execution_options(sqlite_begin=None)
             connection.execute(text(f"PRAGMA journal_mode = {mode}"))
-
-
-def unchanged(connection: Connection, name: str, read: Callable[[], T]) -> T:
-    """Return what ``read`` returned before, if nothing was committed since by any process.
-
-    It is remembered with each of the pool's connections, which notice other connections' commits.
-    """
-    if connection.dialect.name != "sqlite":
-        return read()
-    driver: Any = connection.connection.driver_connection
-    # Of other connections, and of its own.
-    state = connection.exec_driver_sql("PRAGMA data_version").scalar(), driver.total_changes
-    before, value = connection.info.get(name, (None, None))
-    if before != state:
-        value = read()
-        connection.info[name] = state, value
-    return cast(T, value)
 
 
 @contextmanager

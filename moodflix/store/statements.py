@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import ClauseElement, Connection, Dialect, Table
+from sqlalchemy import ClauseElement, Connection, Dialect, Table, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
+
+T = TypeVar("T")
 
 
 class Prepared:
@@ -54,6 +56,26 @@ class Prepared:
             return [values[name] for name in names] if compiled.positional else values
 
         return str(compiled), bound
+
+
+_OF_OTHERS = Prepared(text("PRAGMA data_version"))
+
+
+def unchanged(connection: Connection, name: str, read: Callable[[], T]) -> T:
+    """Return what ``read`` returned before, if nothing was committed since by any process.
+
+    It is remembered with each of the pool's connections, which notice other connections' commits.
+    """
+    if connection.dialect.name != "sqlite":
+        return read()
+    driver: Any = connection.connection.driver_connection
+    # Of other connections, and of its own.
+    state = _OF_OTHERS.run(connection, {}).fetchone()[0], driver.total_changes
+    before, value = connection.info.get(name, (None, None))
+    if before != state:
+        value = read()
+        connection.info[name] = state, value
+    return cast(T, value)
 
 
 def add_up(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:

@@ -26,7 +26,8 @@ from moodflix.requests import (
 )
 from moodflix.station import Station
 from moodflix.store import logs
-from moodflix.store.database import current_database, unchanged
+from moodflix.store.database import current_database
+from moodflix.store.statements import unchanged
 from moodflix.web import exchange
 from moodflix.web.exchange import answer_enveloped, enveloped, read_payload, reply
 
