@@ -159,10 +159,17 @@ class Chromium:
     @contextmanager
     def visit(self, served: Served, path: str, **wishes: Any) -> Iterator[Visit]:
         own_context = wishes.pop("own_context", False)
-        options = {"viewport": DESK, "locale": "en-US", "reduced_motion": "reduce"} | wishes
+        # What a page may have for itself needs no context of its own.
+        viewport = wishes.pop("viewport", DESK)
+        media: dict[str, Any] = {"reduced_motion": wishes.pop("reduced_motion", "reduce")}
+        if "color_scheme" in wishes:
+            media["color_scheme"] = wishes.pop("color_scheme")
+        options = {"locale": "en-US"} | wishes
         context = self._new(options) if own_context else self._context(options)
         page = context.new_page()
         try:
+            page.set_viewport_size(viewport)
+            page.emulate_media(**media)
             visit = Visit(page, served)
             visit.goto(path)
             yield visit
@@ -182,7 +189,7 @@ class Chromium:
         return self._kept[name]
 
     def _new(self, options: dict[str, Any]) -> BrowserContext:
-        context = self._browser.new_context(**options)
+        context = self._browser.new_context(**options | {"viewport": DESK})
         context.set_default_timeout(1000 * PATIENCE)
         return context
 

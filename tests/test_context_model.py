@@ -217,7 +217,7 @@ def test_a_value_first_met_while_counting_on_is_told_apart_from_then_on() -> Non
     ),
     st.dictionaries(st.sampled_from(CONTEXT), st.text(max_size=8)),
 )
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_any_text_can_be_learned_and_asked_about(rows: list[Row], context: dict[str, str]) -> None:
     model = learned(rows)
     ranked = model.top(context, 100)

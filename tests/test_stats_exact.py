@@ -201,7 +201,7 @@ def check(session: Session, first: date, last: date) -> None:
         assert took[0] * 0.9 - 0.001 <= median <= high <= took[-1] * 1.1 + 0.001
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=35, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     evening=evenings(),
     ranges=st.lists(st.tuples(days, days), min_size=2, max_size=4),

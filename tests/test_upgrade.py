@@ -22,12 +22,14 @@ from alembic import command
 from flask import Flask
 from sqlalchemy import select
 
+from moodflix import create_app
+from moodflix.config import Settings
 from moodflix.errors import SchemaError
 from moodflix.films import shipped, titles
 from moodflix.store import migration, stats, sums
 from moodflix.store.database import Database
 from moodflix.store.models import Film, LogEntry
-from tests.conftest import MakeApp
+from tests.conftest import MakeApp, OncePerRun
 from tests.server import ROOT
 
 MADE = ROOT / "tests" / "data" / "at_0007"
@@ -44,24 +46,40 @@ def rows(path: Path, columns: dict[str, str]) -> dict[str, Counter[tuple[Any, ..
         }
 
 
-@pytest.fixture
-def old(tmp_path: Path) -> Path:
-    """An instance folder of revision 0007."""
-    folder = tmp_path / "old"
+def unpack(folder: Path) -> None:
+    """Make an instance folder of revision 0007."""
     shutil.copytree(MADE / "models", folder / "models")
     (folder / "moodflix.sqlite3").write_bytes(
         lzma.decompress((MADE / "moodflix.sqlite3.xz").read_bytes())
     )
-    return folder
 
 
 @pytest.fixture
-def upgraded(old: Path, make_app: MakeApp) -> Flask:
-    app = make_app(instance=old, timezone="Asia/Seoul")
-    done = app.test_cli_runner().invoke(args=["db", "upgrade"])
-    assert done.exit_code == 0, done.output
-    assert app.test_cli_runner().invoke(args=["db", "check"]).exit_code == 0
-    return app
+def old(tmp_path: Path) -> Path:
+    """An instance folder of revision 0007."""
+    unpack(tmp_path / "old")
+    return tmp_path / "old"
+
+
+@pytest.fixture(scope="module")
+def at_head(once_per_run: OncePerRun) -> Path:
+    """The instance folder after the commands of an upgrade."""
+
+    def make(folder: Path) -> None:
+        unpack(folder)
+        app = create_app(Settings(instance=folder, llm="embedded", timezone="Asia/Seoul"))
+        for word in ("upgrade", "check"):
+            done = app.test_cli_runner().invoke(args=["db", word])
+            assert done.exit_code == 0, done.output
+        app.extensions["moodflix.db"].engine.dispose()
+
+    return once_per_run("upgraded", make)
+
+
+@pytest.fixture
+def upgraded(at_head: Path, tmp_path: Path, make_app: MakeApp) -> Flask:
+    shutil.copytree(at_head, tmp_path / "upgraded")
+    return make_app(instance=tmp_path / "upgraded", timezone="Asia/Seoul")
 
 
 def test_no_row_is_lost(old: Path, make_app: MakeApp) -> None:
