@@ -26,7 +26,7 @@ _PROTOCOL = "protocol"
 #: Bytes of a body, without frames and clip.
 MAX_FIELDS: Final = 64 * 1024
 # Base64, or a data URL of it; anything else so long is refused as a field, or is an unknown one.
-_MEDIA = re.compile(rb'"(?:data:[^",\[\]{}]{0,200},)?[^",:\[\]{}]{512,}"')
+_MEDIA = re.compile(rb'"(?:data:(?:\\.|[^"\\,\[\]{}]){0,200},)?[^",:\[\]{}]{512,}"')
 # Paths that any origin may call: all but the pages, their data and their static files.
 _CROSS_ORIGIN = re.compile(r"/(?!$|static/|dashboard(?:/|$))")
 
