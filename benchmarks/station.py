@@ -22,7 +22,9 @@ def migrate(folder: Path) -> None:
 @contextmanager
 def serving(folder: Path, **settings: object) -> Iterator[GunicornServer]:
     """Serve the database of a folder."""
-    station = GunicornServer({"instance": folder} | settings, folder / "server.log")
+    station = GunicornServer(
+        {"instance": folder, "rate_limit_enabled": 0} | settings, folder / "server.log"
+    )
     try:
         station.wait_until_alive()
         yield station

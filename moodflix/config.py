@@ -100,6 +100,21 @@ class Settings(BaseSettings):
         description="what the operator logs in to `/dashboard` with; unset: it answers only on the "
         "station itself",
     )
+    rate_limit_enabled: bool = Field(
+        default=True, description="whether a client may ask only so often"
+    )
+    rate_limit_questions: Annotated[int, Ge(0)] = Field(
+        30, description="questions a client may ask in a minute, and readings; 0 is any number"
+    )
+    rate_limit_logs: Annotated[int, Ge(0)] = Field(
+        120, description="choices a client may log in a minute; 0 is any number"
+    )
+    rate_limit_feedbacks: Annotated[int, Ge(0)] = Field(
+        120, description="verdicts a client may send in a minute; 0 is any number"
+    )
+    rate_limit_logins: Annotated[int, Ge(0)] = Field(
+        10, description="log-ins a client may try in a minute; 0 is any number"
+    )
     timezone: Annotated[str, AfterValidator(_known_zone)] | None = Field(
         None,
         examples=["Asia/Seoul"],

@@ -16,7 +16,7 @@ from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 
 from moodflix import create_app, demo
-from moodflix.config import PREFIX, Settings
+from moodflix.config import PREFIX, Settings, variable
 from moodflix.films import shipped
 from moodflix.films.shipped import ShippedFilm
 from moodflix.instance import Instance
@@ -57,6 +57,7 @@ def clean_environment() -> Iterator[None]:
             # What `make test` was started with must not reach a make that a test starts.
             if name.startswith((PREFIX, "OLLAMA_", "MAKE", "MFLAGS")) or name in ("PYTHON", "VENV"):
                 patch.delenv(name)
+        patch.setenv(variable("rate_limit_enabled"), "0")
         patch.setenv("OLLAMA_HOST", "http://127.0.0.1:9")
         yield
 

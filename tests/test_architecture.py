@@ -31,7 +31,7 @@ station
 simulation
 doctor demo
 web.exchange web.rendering cli.common
-web.auth web.errors web.health web.inference web.pages
+web.auth web.errors web.health web.inference web.limits web.pages
 web.dashboard cli.catalogue cli.database cli.demo cli.doctor cli.feedback cli.logs cli.model \
     cli.recommend cli.stats
 web cli
@@ -42,6 +42,7 @@ serving
 OWNERS = {
     "flask": "web cli store.database instance serving __init__",
     "itsdangerous": "web",
+    "limits": "web.limits",
     "ollama": "recommend.llm",
     "httpx": "recommend.llm",
     "sklearn": "recommend.catalogue.space recommend.learned.model recommend.learned.encoding "

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from flask import Flask
 
-from moodflix.web import dashboard, errors, exchange, health, inference, pages
+from moodflix.web import dashboard, errors, exchange, health, inference, limits, pages
 
 _MAX_BODY = 16 * 1024 * 1024
 
 
 def init_app(app: Flask) -> None:
-    """Register the blueprints, error handlers and request log."""
+    """Register the blueprints, error handlers, rate limits and request log."""
     app.config["MAX_CONTENT_LENGTH"] = _MAX_BODY
     # A CORS preflight fails on a redirect.
     app.url_map.strict_slashes = False
@@ -23,3 +23,4 @@ def init_app(app: Flask) -> None:
     errors.init_app(app)
     for part in (inference, health, pages, dashboard):
         app.register_blueprint(part.blueprint)
+    limits.init_app(app)

@@ -82,6 +82,12 @@ def answer_enveloped() -> None:
     g.enveloped = True
 
 
+def answer_in_kind() -> None:
+    """Answer a request whose body was not read in the form it came in."""
+    if b'"MFNP"' in request.get_data():
+        answer_enveloped()
+
+
 def enveloped(payload: object, message_type: str) -> object:
     """Return ``payload``, in an envelope if the request came in one."""
     if not g.get("enveloped", False):

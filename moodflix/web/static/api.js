@@ -1,7 +1,12 @@
 // The station's own endpoints; nothing else is ever asked.
 
 /** The station didn't answer, or said that it can't. */
-export class Failed extends Error {}
+export class Failed extends Error {
+  /** Whether it was asked too often. */
+  get isTooOften() {
+    return this.message === "429";
+  }
+}
 
 async function send(path, body, options = {}) {
   const request = { method: "POST", body: JSON.stringify(body) };

@@ -83,7 +83,7 @@ async function ask({ others = false, shown = {} } = {}) {
   } catch (error) {
     if (mine.signal.aborted) return;
     if (!(error instanceof api.Failed)) console.error(error);
-    fail(has.picks);
+    fail(error, has.picks);
   }
   if (mine === asking) by("others").disabled = false;
 }
@@ -139,11 +139,11 @@ function status(text, spoken = text) {
   announce(spoken);
 }
 
-function fail(hasPicks) {
+function fail(error, hasPicks) {
   camera.done();
   if (hasPicks) return status(t("failed-late"));
   status("");
-  by("trouble").querySelector("p").textContent = t("failed");
+  by("trouble").querySelector("p").textContent = t(error.isTooOften ? "too-often" : "failed");
   by("trouble").hidden = false;
 }
 
@@ -187,8 +187,8 @@ async function watch(pick) {
       await api.log(choice);
       note.textContent = t("thanks-saved");
       history.add(pick);
-    } catch {
-      note.textContent = t("save-failed");
+    } catch (error) {
+      note.textContent = t(error.isTooOften ? "too-often" : "save-failed");
       by("retry-save").hidden = false;
     }
   };
