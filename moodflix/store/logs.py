@@ -38,8 +38,8 @@ from moodflix.films import shipped
 from moodflix.requests import CONTEXT, FIELDS, LogRow
 from moodflix.store import films, sums
 from moodflix.store.database import staged
-from moodflix.store.models import Answer, Base, Film, FilmName, LogEntry, UtcDateTime
-from moodflix.store.statements import Prepared
+from moodflix.store.models import Answer, Base, Film, FilmName, LogEntry
+from moodflix.store.statements import Prepared, UtcDateTime
 
 _COLUMNS = tuple(getattr(LogEntry, field) for field in FIELDS)
 _LEARNED = (

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
-from typing import Any
+from datetime import datetime
 
 from sqlalchemy import (
     JSON,
     Column,
-    DateTime,
-    Dialect,
     Double,
     ForeignKey,
     Index,
@@ -17,7 +14,6 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    TypeDecorator,
     UniqueConstraint,
     text,
 )
@@ -25,6 +21,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from moodflix import strict_json
 from moodflix.films import titles
+from moodflix.store.statements import UtcDateTime
 
 _BLOCK = 3
 _KNOWN = text("corrects IS NOT NULL")
@@ -33,23 +30,6 @@ _KNOWN = text("corrects IS NOT NULL")
 def blocks(key: str) -> tuple[str, str]:
     """Return the beginning and the end of a spelling key, by which misspelt ones are found."""
     return key[:_BLOCK], key[-_BLOCK:]
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware moment, stored as UTC without its zone (SQLite knows no zones)."""
-
-    impl = DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Store UTC."""
-        del dialect
-        return None if value is None else value.astimezone(timezone.utc).replace(tzinfo=None)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """Add the zone."""
-        del dialect
-        return None if value is None else value.replace(tzinfo=timezone.utc)
 
 
 class Base(DeclarativeBase):

@@ -1,17 +1,35 @@
-"""Statements that run often: compiled once, and run by the database's driver."""
+"""How moments are stored, and statements that run often: compiled once, run by the driver."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timezone
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import ClauseElement, Connection, Dialect, Table, text
+from sqlalchemy import ClauseElement, Connection, DateTime, Dialect, Table, TypeDecorator, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 T = TypeVar("T")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware moment, stored as UTC without its zone (SQLite knows no zones)."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Store UTC."""
+        del dialect
+        return None if value is None else value.astimezone(timezone.utc).replace(tzinfo=None)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Add the zone."""
+        del dialect
+        return None if value is None else value.replace(tzinfo=timezone.utc)
 
 
 class Prepared:
