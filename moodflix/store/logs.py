@@ -73,9 +73,6 @@ _NEWEST = (
     .order_by(_LOGS.c.id.desc())
     .limit(bindparam("limit"))
 )
-_NEWEST_IDS = select(
-    *(select(func.max(each)).scalar_subquery() for each in (LogEntry.id, FilmName.id))
-)
 # A clock that is ahead by more is wrong: the choice counts by when it was received.
 _MAX_AHEAD = timedelta(days=1)
 
@@ -171,7 +168,8 @@ class ChoiceCounts:
         Films never chosen are left out, and so is a neutral mood.
         """
         before, names_before, films = self._counted
-        newest, names = (id_ or 0 for id_ in session.execute(_NEWEST_IDS).one())
+        newest = session.scalar(select(func.max(LogEntry.id))) or 0
+        names = session.scalar(select(func.max(FilmName.id))) or 0
         # With a film's new name, earlier choices may have become choices of that film.
         is_stale = names != names_before or len(films) > _FILMS_COUNTED
         if is_stale or not 0 <= newest - before <= _BATCH:
