@@ -49,7 +49,7 @@ def train_here(patch: pytest.MonkeyPatch) -> None:
 
     def start(trainer: Any, lock: int) -> None:
         del lock
-        trainer._child = TrainedHere(trainer._database, trainer._instance)  # noqa: SLF001
+        trainer._process = TrainedHere(trainer._database, trainer._instance)  # noqa: SLF001
 
     patch.setattr(Trainer, "_start", start)
 
