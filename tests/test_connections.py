@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import socket
 import ssl
@@ -13,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.server import PATIENCE, GunicornServer, await_condition, make_certificate
+from tests.server import PATIENCE, GunicornServer, ServeGunicorn, await_condition, make_certificate
 
 # The server has fewer threads than are held.
 THREADS, HELD = 4, 200
@@ -213,3 +214,20 @@ def connections(station: Station) -> int:
     port = f":{station.server.port:04X}"
     # 0A listens; a connection that no process holds has no inode.
     return sum(row[1].endswith(port) and row[3] != "0A" and row[9] != "0" for row in table)
+
+
+def test_a_worker_out_of_descriptors_refuses_and_lives_on(serve_gunicorn: ServeGunicorn) -> None:
+    served = serve_gunicorn()
+    [worker] = served.children()
+    assert served.post("/inference/log", {"movieTitle": "Mother"}).is_success
+    resource.prlimit(worker, resource.RLIMIT_NOFILE, (64, 64))
+    with ExitStack() as stack:
+        address = ("127.0.0.1", served.port)
+        clients = [stack.enter_context(socket.create_connection(address)) for _ in range(100)]
+        for client in clients[-20:]:
+            client.settimeout(PATIENCE)
+            assert client.recv(1) == b""  # refused at once
+    await_condition(lambda: served.get("/inference/log").is_success, "an answer")
+    assert served.post("/inference/log", {"movieTitle": "Mother"}).is_success
+    assert served.children() == [worker]
+    assert "Traceback" not in served.log
