@@ -101,7 +101,8 @@ def as_row(number: int, about: ModelInfo) -> Training:
         number=number,
         made_at=about.made_at,
         rows=about.rows,
-        held_out=int(figures["rows"]) if figures else None,
+        # A row may be held out twice and is then measured twice.
+        held_out=min(int(figures["rows"]), about.rows) if figures else None,
         hit10=figures.get("hit10"),
         popularity_hit10=figures.get("popularity_hit10"),
         below_baseline=about.below_baseline,

@@ -27,6 +27,8 @@ from moodflix.recommend.learned.counts import (
 from moodflix.recommend.learned.likelihood import em, fit_exponents, metrics
 from moodflix.recommend.learned.weights import Weights, log_lift, smoothed
 
+_FEW_ROWS: Final = 1_000
+_FOLDS: Final = 5
 _MAX_FOLDED_ROWS: Final = 5_000  # with more, one fold is enough
 _MAX_HELD_OUT: Final = 4_000  # rows of a fold
 _MIN_HELD_OUT: Final = 20  # in all, to learn anything from
@@ -111,17 +113,25 @@ def fit_weights(plan: Plan, rows: Rows, seed: int) -> tuple[Weights, dict[str, f
 
 
 def _splits(rows: Rows, rng: np.random.Generator) -> Iterator[tuple[Rows, Rows]]:
-    """Yield earlier rows to count, and later ones whose films are predicted from them."""
+    """Yield earlier rows to count, and later ones whose films are predicted from them.
+
+    Few rows are held out at random as well, each once, to have enough.
+    """
     count = len(rows.films)
     shares = (0.9, 1.0) if count > _MAX_FOLDED_ROWS else (0.4, 0.6, 0.8, 1.0)
-    for first, last in pairwise(int(count * share) for share in shares):
-        counted, later = rows.take(slice(first)), rows.take(slice(first, last))
+    bounds = pairwise(int(count * share) for share in shares)
+    splits = [(rows.take(slice(first)), rows.take(slice(first, last))) for first, last in bounds]
+    if count <= _FEW_ROWS:
+        fold_of = rng.integers(_FOLDS, size=count)
+        folds = (fold_of == fold for fold in range(_FOLDS))
+        splits += [(rows.take(~fold), rows.take(fold)) for fold in folds]
+    for counted, held_out in splits:
         # A film without counts is unlikely under any weights.
-        kept = np.flatnonzero(np.isin(later.films, counted.films[counted.weights > 0]))
+        kept = np.flatnonzero(np.isin(held_out.films, counted.films[counted.weights > 0]))
         if len(kept) > _MAX_HELD_OUT:
             kept = rng.choice(kept, _MAX_HELD_OUT, replace=False)
         if len(kept):
-            yield counted, later.take(kept)
+            yield counted, held_out.take(kept)
 
 
 def _varied(codes: Array) -> list[Field]:
