@@ -43,8 +43,10 @@ def log_likelihood(
 ) -> tuple[float, Array]:
     """Return the weighted sum of the rows' log-likelihoods, and its gradient."""
     candidates, own = features[:, :-1], features[:, -1]
-    sums, shares = _softmax(offset + candidates @ exponents.astype(np.float32))
-    mean = (shares[:, None] @ candidates)[:, 0]
+    # Some BLAS set the flag of an invalid value though all values going in and out are finite.
+    with np.errstate(invalid="ignore"):
+        sums, shares = _softmax(offset + candidates @ exponents.astype(np.float32))
+        mean = (shares[:, None] @ candidates)[:, 0]
     return float(weights @ (own @ exponents - sums)), weights @ (own - mean).astype(float)
 
 
