@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +78,15 @@ def test_a_missing_database_is_not_ready_and_is_not_made(
     assert got["database"]["status"] == "down"
     assert not (instance / "moodflix.sqlite3").exists()
     assert str(instance) not in str(got)
+
+
+@pytest.mark.parametrize("sent", ["a", "f" * 64, "x-1_2.3"])
+def test_a_request_keeps_the_id_that_a_proxy_gave_it(client: FlaskClient, sent: str) -> None:
+    answered = client.get("/healthz", headers={"X-Request-ID": sent})
+    assert answered.headers["X-Request-ID"] == sent
+
+
+@pytest.mark.parametrize("sent", ["", " ", "f" * 65, "a b", "a\u00e9", '"', "%0a", "{}"])
+def test_another_id_is_replaced(client: FlaskClient, sent: str) -> None:
+    answered = client.get("/healthz", headers={"X-Request-ID": sent})
+    assert re.fullmatch("[0-9a-f]{32}", answered.headers["X-Request-ID"])

@@ -23,6 +23,8 @@ from moodflix.requests import Envelope, fields, read
 
 logger = logging.getLogger("moodflix.request")
 _PROTOCOL = "protocol"
+# One that a proxy made; anything else could forge lines of the log.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 #: Bytes of a body, without frames and clip.
 MAX_FIELDS: Final = 64 * 1024
 # Base64, or a data URL of it; anything else so long is refused as a field, or is an unknown one.
@@ -32,7 +34,7 @@ _CROSS_ORIGIN = re.compile(r"/(?!$|static/|dashboard(?:/|$))")
 
 
 def init_app(app: Flask) -> None:
-    """Log each request under an id that is sent as ``X-Request-ID``; allow other origins."""
+    """Log each request under its ``X-Request-ID``, or a new one; allow other origins."""
     app.before_request(_begin)
     app.after_request(_end)
     app.after_request(_allow_cross_origin)
@@ -140,7 +142,8 @@ def note(**outcome: object) -> None:
 
 
 def _begin() -> None:
-    g.request_id = uuid.uuid4().hex
+    sent = request.headers.get("X-Request-ID", "")
+    g.request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
     g.started = time.monotonic()
     g.outcome = {"llm": "-"}
 
