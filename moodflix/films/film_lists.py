@@ -28,18 +28,19 @@ class Listed:
 # A film, or the reason why a row is skipped.
 Row: TypeAlias = Listed | str
 _GZIP: Final = b"\x1f\x8b"
-# Bytes of the longest line and row; a longer row has a quote that was never closed.
+# Longest line and row in bytes; a longer row has a quote that was never closed.
 _MAX_ROW: Final = 1 << 16
-_FIRST_FILM, _LAST_FILM = 1870, 2100
+_FIRST_YEAR, _LAST_YEAR = 1870, 2100
 _IMDB: Final = ("titletype", "primarytitle", "originaltitle", "isadult", "startyear")
-_NONE: Final = r"\N"
+# How IMDb writes that a value is absent.
+_ABSENT: Final = r"\N"
 _BROKEN: Final = "a broken row"
 # Further names in MovieLens: Seven (a.k.a. Se7en), and those in other languages.
 _OTHER_NAME: Final = re.compile(r"(?P<title>.*\S)\s*\((?P<other>[^()]+)\)", re.DOTALL)
 # "Birdman: Or (The Unexpected Virtue of Ignorance)" is all one title.
 _CONTINUES: Final = re.compile(r"(?:\b(?:or|and|of|in)|[^\w\s.!?'\")])$", re.IGNORECASE)
 # IMDb numbers films of one title and year: "Beneath (II)", "Beneath (2013/II)".
-_NUMBER: Final = re.compile(r"(?P<title>.*\S)\s*\((?:\d{4}/)?[IVXL]+\)", re.DOTALL)
+_IMDB_NUMBER: Final = re.compile(r"(?P<title>.*\S)\s*\((?:\d{4}/)?[IVXL]+\)", re.DOTALL)
 _AKA: Final = re.compile(r"^a\.?k\.?a\.?:?\s+", re.IGNORECASE)
 
 
@@ -47,10 +48,10 @@ def read(source: BinaryIO) -> Iterator[Row]:
     """Yield each film of a list, or the reason why a row is skipped, in bounded memory.
 
     Raises:
-        InvalidInputError: it is no film list that can be read; the text says why.
+        InvalidInputError: the file can't be read as a film list; the text says why.
     """
     try:
-        yield from _rows(_Lines(_unpacked(source)))
+        yield from _rows(_Lines(_decompressed(source)))
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InvalidInputError("it is damaged or was cut short") from error
 
@@ -61,93 +62,93 @@ def _rows(lines: _Lines) -> Iterator[Row]:
         header = ""  # UTF-16 or old Mac line ends, which the csv module can't read
     tabs = "\t" in header
     names = header.split("\t") if tabs else next(csv.reader([header]), [])
-    columns = {name.strip().casefold(): place for place, name in enumerate(names)}
+    columns = {name.strip().casefold(): number for number, name in enumerate(names)}
     if all(name in columns for name in _IMDB):
-        film = _of_imdb(columns)
+        read_row = _imdb_reader(columns)
     elif "title" in columns:
-        film = _of_columns(columns["title"], columns.get("year"))
+        read_row = _csv_reader(columns["title"], columns.get("year"))
     else:
         raise InvalidInputError(
             "its first line names no column `title`; what can be read is MovieLens movies.csv, "
             "IMDb title.basics.tsv (or .gz) and CSV with title and year"
         )
     # IMDb's files have no quoting.
-    for cells in map(_cells, lines) if tabs else _parsed(lines):
+    for cells in map(_split_at_tabs, lines) if tabs else _parse_csv(lines):
         if len(cells) == len(names):
-            yield film(cells)
+            yield read_row(cells)
         elif any(cells):
             yield _BROKEN
 
 
-def _of_columns(title_at: int, year_at: int | None) -> Callable[[Sequence[str]], Row]:
-    """Return a reader of rows of MovieLens, with the year in the title, or of a plain CSV."""
+def _csv_reader(title_column: int, year_column: int | None) -> Callable[[Sequence[str]], Row]:
+    """Return a function that reads a row of a plain CSV, or of MovieLens: year in the title."""
 
-    def film(cells: Sequence[str]) -> Row:
-        title, year = _without_year(cells[title_at])
-        if year_at is not None:
-            return _checked(titles.article_first(title), cells[year_at].strip())
-        title, *others = _names(title)
-        return _checked(title, "" if year is None else str(year), others)
+    def read_row(cells: Sequence[str]) -> Row:
+        title, year = _split_year(cells[title_column])
+        if year_column is not None:
+            return _listed_or_reason(titles.article_first(title), cells[year_column].strip())
+        title, *others = _split_names(title)
+        return _listed_or_reason(title, "" if year is None else str(year), others)
 
-    return film
+    return read_row
 
 
-def _of_imdb(columns: Mapping[str, int]) -> Callable[[Sequence[str]], Row]:
+def _imdb_reader(columns: Mapping[str, int]) -> Callable[[Sequence[str]], Row]:
     kind, title, original, adult, year = (columns[name] for name in _IMDB)
 
-    def film(cells: Sequence[str]) -> Row:
+    def read_row(cells: Sequence[str]) -> Row:
         if cells[kind] != "movie":
             return "not a movie"
         if cells[adult] != "0":
             return "for adults only"
-        name, other = (_without_year(cells[at])[0] for at in (title, original))
-        return _checked(name, cells[year], [other])
+        name, other = (_split_year(cells[column])[0] for column in (title, original))
+        return _listed_or_reason(name, cells[year], [other])
 
-    return film
+    return read_row
 
 
-def _without_year(text: str) -> tuple[str, int | None]:
-    """Split a title into its name, without IMDb's number, and its year if it has one."""
+def _split_year(text: str) -> tuple[str, int | None]:
+    """Split a title into the title without IMDb's number, and its year if it has one."""
     title, year = titles.split_year(text)
-    numbered = _NUMBER.fullmatch(title)
+    numbered = _IMDB_NUMBER.fullmatch(title)
     return (titles.tidy(numbered["title"]) if numbered else title), year
 
 
-def _names(title: str) -> list[str]:
+def _split_names(title: str) -> list[str]:
     """Split a MovieLens title into its names, the one for display first."""
     others: list[str] = []
-    shown = title
-    while (found := _OTHER_NAME.fullmatch(shown)) and not _CONTINUES.search(found["title"]):
-        shown = found["title"]
-        others.append(titles.article_first(_AKA.sub("", found["other"])))
-    return [titles.article_first(shown), *others, *([title] if others else [])]
+    main = title
+    while (match := _OTHER_NAME.fullmatch(main)) and not _CONTINUES.search(match["title"]):
+        main = match["title"]
+        others.append(titles.article_first(_AKA.sub("", match["other"])))
+    return [titles.article_first(main), *others, *([title] if others else [])]
 
 
-def _checked(title: str, year: str, others: Sequence[str] = ()) -> Row:
+def _listed_or_reason(title: str, year: str, others: Sequence[str] = ()) -> Row:
     title = titles.tidy(title)
-    if title in ("", _NONE):
+    if title in ("", _ABSENT):
         return "no title"
     if not _can_be_stored(title):
-        return "a title that can't be kept"
-    if year in ("", _NONE):
+        return "a title that can't be stored"
+    if year in ("", _ABSENT):
         return "no year"
     year = year.removesuffix(".0")
-    if not (year.isdecimal() and len(year) == 4 and _FIRST_FILM <= int(year) <= _LAST_FILM):  # noqa: PLR2004
-        return "a year that is none"
-    named = [name for other in others if (name := titles.tidy(other)) not in ("", _NONE, title)]
-    return Listed(title, int(year), tuple(name for name in named if _can_be_stored(name)))
+    if not (year.isdecimal() and len(year) == 4 and _FIRST_YEAR <= int(year) <= _LAST_YEAR):  # noqa: PLR2004
+        return "not a year"
+    names = [name for other in others if (name := titles.tidy(other)) not in ("", _ABSENT, title)]
+    return Listed(title, int(year), tuple(filter(_can_be_stored, names)))
 
 
 def _can_be_stored(title: str) -> bool:
     return len(title) <= titles.MAX_TITLE and not strict_json.text_problem(title)
 
 
-def _cells(line: str) -> list[str]:
+def _split_at_tabs(line: str) -> list[str]:
     return line.rstrip("\r\n").split("\t")
 
 
-def _parsed(lines: _Lines) -> Iterator[list[str]]:
-    """Parse CSV; a quote that is never closed loses one line only, and the rest is read again."""
+def _parse_csv(lines: _Lines) -> Iterator[list[str]]:
+    """Parse CSV; where a quote is never closed, skip its line and read on with the next."""
     while True:
         try:
             # Without strict, an unclosed quote would silently swallow rows.
@@ -155,7 +156,7 @@ def _parsed(lines: _Lines) -> Iterator[list[str]]:
         except StopIteration:
             return
         except (csv.Error, _TooLongError):
-            lines.keep_first()
+            lines.put_back_the_rest()
             cells = [_BROKEN]
         yield cells
 
@@ -165,15 +166,16 @@ class _TooLongError(Exception):
 
 
 class _Lines(Iterator[str]):
-    """The lines of a file; those of the row being read can be read again."""
+    """The lines of a file; all but the first of the current row can be put back."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
-        self._again: list[str] = []
+        # To be read again, the next one last.
+        self._put_back: list[str] = []
         self._row: list[str] = []
 
     def __next__(self) -> str:
-        line = self._again.pop() if self._again else self._read()
+        line = self._put_back.pop() if self._put_back else self._read()
         if not line:
             raise StopIteration
         return line
@@ -188,7 +190,7 @@ class _Lines(Iterator[str]):
         return line.decode(errors="surrogateescape")
 
     def begin_row(self) -> Iterator[str]:
-        """Yield the lines of one more row, as long as it may be."""
+        """Yield the lines of the next row; more than ``_MAX_ROW`` bytes raise."""
         self._row = []
         size = 0
         for line in self:
@@ -198,12 +200,12 @@ class _Lines(Iterator[str]):
                 raise _TooLongError
             yield line
 
-    def keep_first(self) -> None:
+    def put_back_the_rest(self) -> None:
         """Put back all lines of the row but the first."""
-        self._again.extend(reversed(self._row[1:]))
+        self._put_back.extend(reversed(self._row[1:]))
 
 
-def _unpacked(source: BinaryIO) -> BinaryIO:
-    packed = source.read(len(_GZIP)) == _GZIP
+def _decompressed(source: BinaryIO) -> BinaryIO:
+    compressed = source.read(len(_GZIP)) == _GZIP
     source.seek(0)
-    return gzip.GzipFile(fileobj=source) if packed else source  # type: ignore[return-value]
+    return gzip.GzipFile(fileobj=source) if compressed else source  # type: ignore[return-value]

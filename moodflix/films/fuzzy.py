@@ -10,8 +10,8 @@ from rapidfuzz.distance import OSA
 
 # Keys less similar than this (0 to 100) are not compared word by word.
 _MIN_RATIO: Final = 75
-# How long a word must be for one wrong letter, and for two, to be a misspelling: otherwise it is
-# another word (love and hope, father and mother, brothers and mothers).
+# A word with one or two wrong letters is a misspelling only from these lengths on; shorter ones
+# are other words (love and hope, father and mother, brothers and mothers).
 _MIN_LETTERS, _MIN_LETTERS_FOR_TWO = 6, 9
 _FILLERS: Final = frozenset(("the", "a", "an", "of", "and"))
 _ROMAN: Final = "i ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx"
@@ -28,19 +28,24 @@ _NUMBERS: Final = {
 
 
 def matches(key: str, others: Iterable[str]) -> list[tuple[str, float]]:
-    """Return those of ``others`` that may be ``key`` misspelt, most similar first, with 0 to 100.
+    """Return those of ``others`` that may be ``key`` misspelt, with their similarity (0 to 100).
 
-    They must have as many words and the same numbers, however written. Fillers and spaces don't
-    count, and a long word may have a letter or two wrong.
+    The most similar come first. They must have as many words and the same numbers, however
+    written; fillers and spaces don't count, and a long word may have a letter or two wrong.
     """
     similar = process.extract(
-        key, list(others), scorer=fuzz.ratio, processor=_plain, score_cutoff=_MIN_RATIO, limit=None
+        key,
+        list(others),
+        scorer=fuzz.ratio,
+        processor=_normalized,
+        score_cutoff=_MIN_RATIO,
+        limit=None,
     )
-    mine = _words(key)
-    return [(other, score) for other, score, _ in similar if _is_misspelling(mine, _words(other))]
+    words = _words(key)
+    return [(other, score) for other, score, _ in similar if _is_misspelling(words, _words(other))]
 
 
-def _plain(key: str) -> str:
+def _normalized(key: str) -> str:
     return " ".join(_words(key))
 
 
@@ -48,12 +53,12 @@ def _words(key: str) -> list[str]:
     return [_NUMBERS.get(word, word) for word in key.split() if word not in _FILLERS]
 
 
-def _is_misspelling(mine: list[str], theirs: list[str]) -> bool:
-    if not mine or not theirs:
+def _is_misspelling(words: list[str], other_words: list[str]) -> bool:
+    if not words or not other_words:
         return False
-    if "".join(mine) == "".join(theirs):
+    if "".join(words) == "".join(other_words):
         return True
-    return len(mine) == len(theirs) and all(map(_is_same_word, mine, theirs))
+    return len(words) == len(other_words) and all(map(_is_same_word, words, other_words))
 
 
 def _is_same_word(one: str, other: str) -> bool:

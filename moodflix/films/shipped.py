@@ -1,4 +1,4 @@
-"""The films that ship with the station: how a line of their data files is read, and found."""
+"""The films that ship with the station: reads their data files, and finds films by title or key."""
 
 from __future__ import annotations
 
@@ -27,15 +27,17 @@ FILM_TONES: Final = frozenset(
 )
 
 
-def _split(value: object) -> object:
+def _split_list(value: object) -> object:
     return tuple(filter(None, value.split(";"))) if isinstance(value, str) else value
 
 
-def _weighted(value: object) -> object:
+def _split_weights(value: object) -> object:
     return dict(part.split(":") for part in value.split(";")) if isinstance(value, str) else value
 
 
 def _one_of(known: Iterable[str]) -> AfterValidator:
+    """Return a validator of one word or a list of words: all known, none twice."""
+
     def check(values: Any) -> Any:
         unknown = sorted(set([values] if isinstance(values, str) else values) - set(known))
         if unknown:
@@ -57,7 +59,7 @@ _Code = Annotated[str, Field(pattern="^[A-Z]{2}$")]
 _Language = Annotated[str, Field(pattern="^[a-z]{2}$")]
 _Slug = Annotated[str, Field(pattern="^([a-z0-9]+(-[a-z0-9]+)*)?$")]
 _Step = Annotated[int, Field(ge=1, le=5)]
-_List = BeforeValidator(_split)
+_List = BeforeValidator(_split_list)
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class ShippedFilm:
     renown: _Step
     moods: Annotated[
         Mapping[str, Annotated[float, Field(ge=0.2, le=1)]],
-        BeforeValidator(_weighted),
+        BeforeValidator(_split_weights),
         Field(min_length=1, max_length=4),
         _one_of(vocabulary.MOODS),
     ]
@@ -115,13 +117,13 @@ class ShippedFilm:
 
 
 def youngest(*families: Family | None) -> Family | None:
-    """Return the limit that suits all of these people; ``None`` is no limit."""
+    """Return the youngest of these audiences; ``None`` is no limit."""
     limits = [family for family in families if family is not None]
     return min(limits, key=FAMILIES.index, default=None)
 
 
 def suitable(family: Family | None) -> tuple[str, ...]:
-    """Return the families whose films suit one; those of all films without a limit."""
+    """Return the ratings of films that suit an audience; all of them without a limit."""
     return FAMILIES[: FAMILIES.index(family) + 1] if family else FAMILIES
 
 
@@ -139,14 +141,14 @@ def read(lines: Iterable[str], name: str) -> Iterator[ShippedFilm]:
         raise CatalogueError(f"{name}:1: the header must be {','.join(COLUMNS)}")
     reader = TypeAdapter(ShippedFilm)
     for row in rows:
-        place = f"{name}:{rows.line_num}"
+        where = f"{name}:{rows.line_num}"
         if len(row) != len(COLUMNS):
-            raise CatalogueError(f"{place}: {len(row)} fields instead of {len(COLUMNS)}")
+            raise CatalogueError(f"{where}: {len(row)} fields instead of {len(COLUMNS)}")
         try:
             yield reader.validate_python(dict(zip(COLUMNS, row, strict=True)))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            raise CatalogueError(f"{place}: {first['loc'][0]}: {first['msg']}") from None
+            raise CatalogueError(f"{where}: {first['loc'][0]}: {first['msg']}") from None
 
 
 @cache
@@ -163,7 +165,7 @@ def films() -> tuple[ShippedFilm, ...]:
 
 
 @cache
-def _by_name() -> Mapping[str, list[tuple[str, ShippedFilm]]]:
+def _films_by_name() -> Mapping[str, list[tuple[str, ShippedFilm]]]:
     index: dict[str, list[tuple[str, ShippedFilm]]] = {}
     for film in films():
         for key, (name, _) in film.names.items():
@@ -172,18 +174,18 @@ def _by_name() -> Mapping[str, list[tuple[str, ShippedFilm]]]:
 
 
 @cache
-def _by_key() -> Mapping[str, ShippedFilm]:
+def _films_by_key() -> Mapping[str, ShippedFilm]:
     return {film.film_key: film for film in films()}
 
 
-def of_key(film_key: str) -> ShippedFilm | None:
+def by_film_key(film_key: str) -> ShippedFilm | None:
     """Return the shipped film with this film key."""
-    return _by_key().get(film_key)
+    return _films_by_key().get(film_key)
 
 
 def find(title: str, year: int | None = None) -> ShippedFilm | None:
     """Return the shipped film that a title or original title means."""
-    found = titles.meant(_by_name().get(titles.key(title), ()), title, year)
+    found = titles.meant(_films_by_name().get(titles.key(title), ()), title, year)
     return found[0] if found else None
 
 

@@ -66,11 +66,11 @@ def split_year(text: str) -> tuple[str, int | None]:
 
 def article_first(title: str) -> str:
     """Return ``"Matrix, The"`` as ``"The Matrix"``; other titles as they are."""
-    moved = _TRAILING_ARTICLE.match(title)
-    if moved is None:
+    match = _TRAILING_ARTICLE.match(title)
+    if match is None:
         return title
-    space = "" if moved["article"].endswith("'") else " "
-    return f"{moved['article']}{space}{moved['title']}"
+    space = "" if match["article"].endswith("'") else " "
+    return f"{match['article']}{space}{match['title']}"
 
 
 @lru_cache(maxsize=10_000)
@@ -103,7 +103,7 @@ def with_year(title: str, film_key: str) -> str:
 
 
 def difference(title: str, spelling: str) -> int | None:
-    """Return how a title differs from another spelling of its key, ``None`` for another film.
+    """Return how far a title differs from a spelling with the same key; ``None``: another film.
 
     0: in case and apostrophes at most; 1: in punctuation and accents too; 2: in their articles.
     """
@@ -115,11 +115,12 @@ def difference(title: str, spelling: str) -> int | None:
 
 
 def meant(names: Iterable[tuple[str, F]], title: str, year: int | None = None) -> list[F]:
-    """Return the films that a title means equally well by its spelling, the likeliest first.
+    """Return the films that a title may mean, the likeliest first.
 
-    A year that is given or stands in the title holds within ``MAX_YEARS_OFF``, and the nearest
-    decides; then the exact spelling, then a film's own title before its further names. Of those
-    left the best-known comes first, then the newest.
+    Compared are first the year (an argument, or in the title), which may be off by
+    ``MAX_YEARS_OFF``; then how exact the spelling is; then whether it is a film's own title or a
+    further name. Films that are equal in all of these are returned, the best-known first, then
+    the newest.
 
     Args:
         names: each name that has the title's spelling key, and its film.
@@ -128,18 +129,19 @@ def meant(names: Iterable[tuple[str, F]], title: str, year: int | None = None) -
     """
     if year is None:
         year = split_year(title)[1]
-    near = []
+    close = []
     for spelling, film in names:
-        unlike = difference(title, spelling)
+        unlikeness = difference(title, spelling)
         years = 0 if year is None else abs(film.year - year)
-        if unlike is not None and years <= MAX_YEARS_OFF:
-            near.append(((years, unlike, spelling != film.title), film))
-    nearest = min((distance for distance, _ in near), default=None)
-    best = {film.film_key: film for distance, film in near if distance == nearest}
+        if unlikeness is not None and years <= MAX_YEARS_OFF:
+            close.append(((years, unlikeness, spelling != film.title), film))
+    nearest = min((distance for distance, _ in close), default=None)
+    best = {film.film_key: film for distance, film in close if distance == nearest}
     return sorted(best.values(), key=lambda film: (-film.renown, -film.year))
 
 
 def _exact(text: str) -> str:
+    """Return what two spellings that differ in case and apostrophes alone have in common."""
     title = unicodedata.normalize("NFC", article_first(split_year(text)[0]))
     return _DROPPED.sub("", title).casefold()
 

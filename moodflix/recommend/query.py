@@ -122,7 +122,7 @@ class Pick:
     @property
     def shipped(self) -> ShippedFilm | None:
         """The shipped film that is picked, if it is one."""
-        exact = self.film or shipped.of_key(self.key)
+        exact = self.film or shipped.by_film_key(self.key)
         # A known film that isn't shipped may be a remake.
         remake = self.known and self.year is not None
         return exact if exact or remake else shipped.find(self.title, self.year)

@@ -54,7 +54,7 @@ def _chosen() -> list[dict[str, Any]]:
         return []
     tiles = []
     for key, title in itertools.islice(chosen.items(), _MAX_HISTORY):
-        film = shipped.of_key(key)
+        film = shipped.by_film_key(key)
         known = {"genres": film.genres, "original_title": film.original_title} if film else {}
         tiles.append({"title": title, "year": titles.split_year(key)[1], **known})
     return tiles

@@ -150,7 +150,7 @@ class LearnedRecommender:
 
 
 def _pick(text: str, score: float) -> Pick:
-    if film := shipped.of_key(shipped.key_of(text)):
+    if film := shipped.by_film_key(shipped.key_of(text)):
         return Pick(film.title, film.year, score, film=film)
     title, year = titles.split_year(text)
     return Pick(title, year, score)
