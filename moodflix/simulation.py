@@ -149,7 +149,7 @@ class Visitors:
             for mood in _MOODS
         }
         self._occasions = {
-            word: rng.normal(0, 0.5, count) for word in (*_WEATHER, *vocabulary.DAYS)
+            word: rng.normal(0, 0.5, count) for word in (*_WEATHER, *vocabulary.DAY_KINDS)
         }
 
     def of_day(self, number: int, day: date) -> Iterator[Visit]:
@@ -198,8 +198,8 @@ def _arrivals(
     free, free_tomorrow = (each.weekday() >= _SATURDAY for each in (day, day + timedelta(1)))
     season = math.cos(2 * math.pi * (day.timetuple().tm_yday - 20) / 365)
     context = _PLACE | {
-        "today_status": vocabulary.DAYS[free],
-        "tomorrow_status": vocabulary.DAYS[free_tomorrow],
+        "today_status": vocabulary.DAY_KINDS[free],
+        "tomorrow_status": vocabulary.DAY_KINDS[free_tomorrow],
         "weekday": f"{day:%A}",
         "weather_desc": str(rng.choice(_WEATHER)),
         "temperature": str(round(12 - 14 * season + rng.normal(0, 3))),

@@ -1,7 +1,7 @@
 """The station's vocabulary: moods, tones of voice, weather, days, sources, recommenders.
 
-Front-ends send free words in English or Korean ("light rain", "맑음", "수요일", "우울해요"); what
-compares them uses only what these functions return, where ``None`` always means unknown.
+Front-ends send free text in English or Korean ("light rain", "맑음", "수요일", "우울해요"). These
+functions map it to fixed words, which all other code compares; ``None`` always means unknown.
 ``data/lexicon.csv`` has the synonyms of moods and tones.
 """
 
@@ -20,7 +20,7 @@ from moodflix import data
 # moods and tones as well.
 CATALOGUE, LEARNED, LLM = "catalogue", "context", "llm"
 NEUTRAL: Final = "neutral"
-# What the films do to the mood: repair it, stay with it, or the policy's mix of both.
+# What the films should do to the mood: repair it, stay with it, or the policy's mix of both.
 Intent = Literal["lift", "stay", "auto"]
 MOODS: Final = ("angry", "disgust", "fear", "happy", "sad", "surprise", NEUTRAL)
 # Signals that a mood or tone is read from.
@@ -47,24 +47,25 @@ class Entry(NamedTuple):
 @cache
 def lexicon() -> tuple[Entry, ...]:
     """Return the stems, longest first, so that a phrase comes before the words in it."""
-    found = [
+    entries = [
         Entry(stem, row["language"], row["mood"], float(row["weight"]), row["tone"])
         for row in data.table("lexicon.csv")
         for stem in row["stem"].casefold().split(";")
     ]
-    return tuple(sorted(found, key=lambda entry: (entry.stem[0] == "*", -len(entry.stem))))
+    return tuple(sorted(entries, key=lambda entry: (entry.stem[0] == "*", -len(entry.stem))))
 
 
 def _look_up(
     label: str | None, known: tuple[str, ...], field: Callable[[Entry], str]
 ) -> str | None:
+    """Return the label if it is known, else what the lexicon has for it in a field."""
     word = (label or "").strip().casefold()
     if word in known:
         return word
     for entry in lexicon():
         stem = entry.stem.rstrip("*$")
-        fits = word == stem or (entry.open_ended and word.startswith(stem))
-        if fits and field(entry) in known:
+        matches = word == stem or (entry.open_ended and word.startswith(stem))
+        if matches and field(entry) in known:
             return field(entry)
     return None
 
@@ -100,8 +101,8 @@ PLACEHOLDERS: Final = frozenset(
 WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _KOREAN_WEEKDAYS: Final = "월화수목금토일"
 
-DAYS: Final = ("work", "holiday")
-_DAY: Final = {
+DAY_KINDS: Final = ("work", "holiday")
+_DAY_KINDS: Final = {
     "holiday": re.compile(
         r"holi|vacation|week-?end|free|rest|\boff\b|day-?off|christmas|leave|쉬는|휴일|공휴|주말|휴가"
     ),
@@ -128,7 +129,7 @@ def weather(text: str | None) -> str | None:
     return None if folded in PLACEHOLDERS else _first_found(folded, _WEATHER)
 
 
-def warmth(celsius: float | None) -> str | None:
+def temperature(celsius: float | None) -> str | None:
     """Return freezing (<= 0 °C), cold (< 10), mild (< 20), warm (< 28) or hot."""
     if celsius is None:
         return None
@@ -146,9 +147,9 @@ def weekday(text: str | None) -> str | None:
     return next((day for day in WEEKDAYS if day.startswith(word)), None)
 
 
-def day(text: str | None) -> str | None:
+def day_kind(text: str | None) -> str | None:
     """Return work or holiday for a word about today or tomorrow."""
-    return _first_found((text or "").casefold(), _DAY)
+    return _first_found((text or "").casefold(), _DAY_KINDS)
 
 
 def part_of_day(hour: int | None) -> str | None:
@@ -163,13 +164,13 @@ Evening = Mapping[str, str | None]
 
 
 def evening(context: Mapping[str, str], hour: int | None) -> Evening:
-    """Return what the context columns and the hour mean, each as its function here names it."""
+    """Return what the context columns and the hour mean, in the words of the functions above."""
     return {
         "tone": tone(context.get("tone")),
         "weather": weather(context.get("weather_desc")),
-        "temperature": warmth(number(context.get("temperature"))),
+        "temperature": temperature(number(context.get("temperature"))),
         "hour": part_of_day(hour),
         "weekday": weekday(context.get("weekday")),
-        "today": day(context.get("today_status")),
-        "tomorrow": day(context.get("tomorrow_status")),
+        "today": day_kind(context.get("today_status")),
+        "tomorrow": day_kind(context.get("tomorrow_status")),
     }

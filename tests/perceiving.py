@@ -50,7 +50,7 @@ def reader(station: Served) -> int:
 
 def end_reader() -> None:
     """Let the next frame or clip start a process of its own: one reads for all apps of ours."""
-    merge._worker._end()  # noqa: SLF001 - it ends with its station, which is this process
+    merge._worker._stop()  # noqa: SLF001 - it ends with its station, which is this process
 
 
 def ticks(pid: int) -> int:

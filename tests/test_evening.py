@@ -77,7 +77,7 @@ def test_english_and_korean_weekdays_agree(place: int) -> None:
     ],
 )
 def test_it_reads_what_kind_of_day_it_is(text: str | None, expected: str | None) -> None:
-    assert vocabulary.day(text) == expected
+    assert vocabulary.day_kind(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_it_reads_what_kind_of_day_it_is(text: str | None, expected: str | None)
     ],
 )
 def test_it_names_the_warmth(celsius: float | None, expected: str | None) -> None:
-    assert vocabulary.warmth(celsius) == expected
+    assert vocabulary.temperature(celsius) == expected
 
 
 @pytest.mark.parametrize(
@@ -133,4 +133,4 @@ def test_any_text_is_a_known_word_or_unknown(text: str) -> None:
     names = {"clear", "clouds", "rain", "snow", "storm", "fog", None}
     assert vocabulary.weather(text) in names
     assert vocabulary.weekday(text) in {*vocabulary.WEEKDAYS, None}
-    assert vocabulary.day(text) in {*vocabulary.DAYS, None}
+    assert vocabulary.day_kind(text) in {*vocabulary.DAY_KINDS, None}

@@ -172,7 +172,9 @@ def test_any_text_is_read(text: str) -> None:
     assert all(weight <= 0 or trait in NUMBERS for trait, weight in found.unwanted.items())
 
 
-@given(st.lists(st.sampled_from(sorted(wishes.table())), max_size=8), st.sampled_from(" ,.!"))
+@given(
+    st.lists(st.sampled_from(sorted(wishes.phrase_table())), max_size=8), st.sampled_from(" ,.!")
+)
 def test_known_words_in_any_order_are_read(phrases: list[str], between: str) -> None:
     found = read(between.join(phrases))
     assert found.family in (None, *shipped.FAMILIES)
@@ -184,7 +186,7 @@ def test_the_tables_name_only_traits_that_films_carry() -> None:
     for row in data.table(POLICY):
         assert row["direction"] == "auto" or row["trait"] in carried, row
         assert row["source"], row
-    for words, phrase in wishes.table().items():
+    for words, phrase in wishes.phrase_table().items():
         assert phrase.traits.keys() <= carried, words
         assert phrase.family in (None, *shipped.FAMILIES), words
         assert phrase.intent in (None, *get_args(Intent)), words

@@ -11,12 +11,12 @@ _URL_SAFE = str.maketrans("-_", "+/")
 
 
 def decode(text: str) -> bytes:
-    """Return the bytes of base64, plain or URL-safe, broken into lines or not, padded or not.
+    """Decode base64: plain or URL-safe, with or without line breaks and padding.
 
-    The prefix of a data URL is skipped, whatever type it claims.
+    The prefix of a data URL is skipped, whatever type it declares.
 
     Raises:
-        ValueError: the text says why it can't be decoded, worded to follow a field's name.
+        ValueError: the text says why it can't be decoded, and continues a field's name.
     """
     head = _DATA_URL.match(text)
     if head and not head[1]:

@@ -13,22 +13,24 @@ if TYPE_CHECKING:
     from moodflix.perception.face_nets import Face, Image
 
 MAX_FRAMES_READ: Final = 8
-# For all frames together: eight of full HD, or a photo of 12 megapixels.
+# Of all frames together: eight of full HD, or a photo of 12 megapixels.
 MAX_PIXELS: Final = 17_000_000
 # The nets look at 224 pixels; a larger image only costs memory.
 _MAX_SIDE = 1280
 # A progressive JPEG has about ten; each costs a pass over the whole picture.
 _MAX_SCANS = 32
-# The net is overconfident; divided by this its probabilities match its hit rates.
+# The net is overconfident; with its logits divided by this, its probabilities match its accuracy.
 _TEMPERATURE = 3.2
 # Recall is 6% for fear and 14% for disgust, so neither may rank first.
 _LOW_RECALL = ("fear", "disgust")
-# How far one face moves between two frames, in its own size.
+# The farthest that a face moves between two frames, in its own size.
 _MAX_STEP = 1.0
+# In fewer of the frames there may be nobody.
+_MIN_SHARE = 0.5
 
 
 def nets_problem() -> str:
-    """Return why the nets can't be used, and the command that helps; empty when they can."""
+    """Return why the nets can't be used, and the command that helps; empty if they can."""
     from moodflix.perception.face_nets import load
 
     try:
@@ -41,11 +43,10 @@ def nets_problem() -> str:
 
 
 def read(frames: Sequence[bytes]) -> Reading:
-    """Read the mood of the largest face, followed over at most ``MAX_FRAMES_READ`` of the frames.
+    """Read the mood of the largest face, tracked over at most ``MAX_FRAMES_READ`` of the frames.
 
-    The calibrated probabilities of the frames are averaged, each weighted by the detector's
-    score. The confidence is that of the mood that ranks first, times the share of frames that show
-    the face.
+    Scores are the calibrated probabilities of the frames, averaged with the detector's scores as
+    weights. The confidence is the highest score times the share of frames that show the face.
 
     Args:
         frames: JPEG or PNG files in order of time; others, and damaged ones, are dropped.
@@ -61,30 +62,32 @@ def read(frames: Sequence[bytes]) -> Reading:
     from moodflix.perception.face_nets import EXPRESSIONS, detect, express
 
     images = _decoded(_sampled(frames))
-    found = [detect(image) for image in images]
-    seen = [
+    faces = [detect(image) for image in images]
+    expressions = [
         (face.score, express(image, face, _TEMPERATURE))
-        for image, face in zip(images, _followed(found), strict=True)
+        for image, face in zip(images, _track_face(faces), strict=True)
         if face
     ]
     details = {
-        "frames": [_frame_json(moods) for _, moods in seen],
+        "frames": [_frame_json(moods) for _, moods in expressions],
         "read": len(images),
         "dropped": min(len(frames), MAX_FRAMES_READ) - len(images),
-        "faces": max(map(len, found), default=0),
+        "faces": max(map(len, faces), default=0),
     }
     if frames and not images:
         return Reading(missing="bad_image", details=details)
-    if not seen or 2 * len(seen) < len(images):
+    share = len(expressions) / len(images) if images else 0
+    if share < _MIN_SHARE:
         return Reading(missing="no_face", details=details)
-    total = sum(weight for weight, _ in seen)
+    total = sum(weight for weight, _ in expressions)
     mean = {
-        mood: sum(weight * moods[mood] for weight, moods in seen) / total for mood in EXPRESSIONS
+        mood: sum(weight * moods[mood] for weight, moods in expressions) / total
+        for mood in EXPRESSIONS
     }
     best = max(score for mood, score in mean.items() if mood not in _LOW_RECALL)
     # Kept just below the best, they still add to the scores of another signal.
     scores = mean | {mood: min(mean[mood], 0.99 * best) for mood in _LOW_RECALL}
-    return Reading(scores, best * len(seen) / len(images), details=details)
+    return Reading(scores, best * share, details=details)
 
 
 def _frame_json(moods: Mapping[str, float]) -> dict[str, Any]:
@@ -98,20 +101,22 @@ def _sampled(frames: Sequence[bytes]) -> list[bytes]:
     return [frames[index * len(frames) // count] for index in range(count)]
 
 
-def _followed(found: Sequence[Sequence[Face]]) -> list[Face | None]:
-    """Return the face of one person in each frame: of the one whose face is largest in any."""
-    track: list[Face | None] = [None] * len(found)
-    _, start, largest = max(
-        ((face.area, index, face) for index, faces in enumerate(found) for face in faces),
-        key=lambda each: each[0],
-        default=(0, 0, None),
-    )
-    for indexes in (range(start, len(found)), range(start, -1, -1)):
+def _track_face(frames: Sequence[Sequence[Face]]) -> list[Face | None]:
+    """Return one person's face in each frame: that of the largest face in any, where it is seen.
+
+    It is followed forwards and backwards from the frame in which it is largest.
+    """
+    track: list[Face | None] = [None] * len(frames)
+    found = [(index, face) for index, faces in enumerate(frames) for face in faces]
+    if not found:
+        return track
+    start, largest = max(found, key=lambda item: item[1].area)
+    for indexes in (range(start, len(frames)), range(start, -1, -1)):
         last = largest
         for index in indexes:
-            near = min(found[index], key=last.steps_to, default=None) if last else None
-            if last and near and last.steps_to(near) <= _MAX_STEP:
-                track[index] = last = near
+            nearest = min(frames[index], key=last.distance_to, default=None)
+            if nearest and last.distance_to(nearest) <= _MAX_STEP:
+                track[index] = last = nearest
     return track
 
 

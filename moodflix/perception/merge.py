@@ -1,4 +1,4 @@
-"""Merges what was perceived; a label set by hand wins."""
+"""Merges the readings of words, faces and voice to one mood and tone; a label set by hand wins."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 #: Below this confidence a mood or tone is unknown: ``neutral``, its source ``none``.
 MIN_CONFIDENCE: Final = 0.35
-# The LLM reports none of its own.
+# The LLM doesn't report its confidence.
 _LLM_CONFIDENCE = 0.5
 _NOT_SENT = Reading(missing="not_sent")
-# A voice alone doesn't tell joy from anger, nor calm from grief.
-_SUPPORTED = {
+# A voice alone doesn't tell joy from anger, or calm from grief: tone and mood -> tone.
+_SPECIFIC_TONES = {
     ("excited", "happy"): "happy",
     ("excited", "angry"): "angry",
     ("subdued", "sad"): "sad",
@@ -30,15 +30,15 @@ _worker = MediaWorker()
 
 
 class Judged(NamedTuple):
-    """A label, the signal that decided on it, and how sure that is, 0 to 1."""
+    """A label, the signal that it comes from, and its confidence, 0 to 1."""
 
     label: str = vocabulary.NEUTRAL
     source: str = NONE
     confidence: float = 0.0
 
     def with_mood(self, mood: Judged) -> Judged:
-        """Return this tone, made more specific where it is a voice's and another's mood fits."""
-        label = _SUPPORTED.get((self.label, named_mood(mood.label) or ""))
+        """Return this tone, made more specific where it comes from a voice and the mood fits."""
+        label = _SPECIFIC_TONES.get((self.label, named_mood(mood.label) or ""))
         if self.source != VOICE or label is None:
             return self
         return Judged(label, VOICE, min(self.confidence, mood.confidence))
@@ -54,30 +54,32 @@ class Perceived:
 
     def with_llm_reading(self, mood: str | None, tone: str | None) -> Perceived:
         """Fill in what is still unknown from the LLM's reading of the words."""
-        read = self
+        filled = self
         if self.mood.source == NONE and mood is not None:
-            found = Judged(mood, LLM, _LLM_CONFIDENCE)
-            read = replace(read, mood=found, tone=self.tone.with_mood(found))
+            llm_mood = Judged(mood, LLM, _LLM_CONFIDENCE)
+            filled = replace(filled, mood=llm_mood, tone=self.tone.with_mood(llm_mood))
         if self.tone.source == NONE and tone is not None:
-            read = replace(read, tone=Judged(tone, LLM, _LLM_CONFIDENCE))
-        return read
+            filled = replace(filled, tone=Judged(tone, LLM, _LLM_CONFIDENCE))
+        return filled
 
     def as_context(self) -> dict[str, str]:
-        """Return mood and tone as a context has them; a neutral by default is unknown."""
-        judged = {"mood": self.mood, "tone": self.tone}
-        return {name: "" if each.source == NONE else each.label for name, each in judged.items()}
+        """Return mood and tone as context columns; blank where unknown."""
+        columns = {"mood": self.mood, "tone": self.tone}
+        return {
+            name: "" if judged.source == NONE else judged.label for name, judged in columns.items()
+        }
 
     def as_json(self) -> dict[str, Any]:
         """Return the ``perceived`` object of an answer."""
-        judged = {"mood": self.mood, "tone": self.tone}
         return {
-            **{name: _rounded(each._asdict()) for name, each in judged.items()},
-            **{name: _signal_json(name, read) for name, read in self.signals.items()},
+            "mood": _rounded(self.mood._asdict()),
+            "tone": _rounded(self.tone._asdict()),
+            **{name: _signal_json(name, reading) for name, reading in self.signals.items()},
         }
 
 
 def perceive(request: InferenceRequest, words: Understanding) -> Perceived:
-    """Wait until frames and clip are read, and merge all that is perceived."""
+    """Read frames and clip, wait for that, and merge everything."""
     sent = request.images or request.audio
     return merge(request, words, _worker.read(request.images, request.audio) if sent else {})
 
@@ -85,14 +87,17 @@ def perceive(request: InferenceRequest, words: Understanding) -> Perceived:
 def merge(
     request: InferenceRequest, words: Understanding, media: Mapping[str, Reading]
 ) -> Perceived:
-    """Merge labels set by hand, the words, and what was read of frames and clip.
+    """Merge labels set by hand, the reading of the words, and those of frames and clip.
 
-    The mood is the one with the highest sum of the scores of words and face, weighted by their
-    confidence; a neutral signal counts only if the other is neutral or absent too. Its confidence
-    is the highest of the signals that agree, times one less half the highest of those that don't.
-    The tone is the voice's, its confidence the score times that of the voice; a mood that fits
-    makes ``excited`` ``happy`` or ``angry``, and ``subdued`` ``sad``. Below ``MIN_CONFIDENCE``
-    either is ``neutral``.
+    Scores of words and face are added, weighted by their confidence; the mood is the one with the
+    highest sum. A neutral signal counts only if the other is neutral or absent too. The mood's
+    confidence is ``agree * (1 - disagree / 2)``: the highest confidence of the signals that have
+    this mood, and of those that have another.
+
+    The tone is the voice's; its confidence is its score times the confidence of the voice. With a
+    mood that fits, ``excited`` becomes ``happy`` or ``angry``, and ``subdued`` becomes ``sad``.
+
+    Below ``MIN_CONFIDENCE`` mood and tone are ``neutral``.
     """
     by_hand = {label: 1.0 for label in (request.mood, request.tone) if label}
     signals = {
@@ -109,29 +114,31 @@ def merge(
         voice = signals[VOICE]
         confidence = voice.confidence * max(voice.scores.values(), default=0)
         judged = Judged(voice.label or vocabulary.NEUTRAL, VOICE, confidence)
-        tone = _if_sure(judged).with_mood(mood)
+        tone = _if_confident(judged).with_mood(mood)
     return Perceived(mood, tone, signals)
 
 
 def _mood(signals: Mapping[str, Reading]) -> Judged:
+    """Return the mood of the signals that aren't neutral, or else of those that are."""
     neutral = {name: read for name, read in signals.items() if read.label == vocabulary.NEUTRAL}
-    mood = _merged({name: read for name, read in signals.items() if name not in neutral})
-    return _merged(neutral) if mood.source == NONE else mood
+    mood = _weighted_mood({name: read for name, read in signals.items() if name not in neutral})
+    return _weighted_mood(neutral) if mood.source == NONE else mood
 
 
-def _merged(signals: Mapping[str, Reading]) -> Judged:
-    weights = dict.fromkeys(vocabulary.MOODS, 0.0)
+def _weighted_mood(signals: Mapping[str, Reading]) -> Judged:
+    sums = dict.fromkeys(vocabulary.MOODS, 0.0)
     for read in signals.values():
         for label, score in read.scores.items():
-            weights[label] += read.confidence * score
-    best = max(weights, key=lambda label: weights[label])
+            sums[label] += read.confidence * score
+    best = max(sums, key=lambda label: sums[label])
     agreeing = [(read.confidence, name) for name, read in signals.items() if read.label == best]
-    others = [read.confidence for read in signals.values() if read.label != best]
-    confidence, source = max(agreeing, default=(0.0, NONE))
-    return _if_sure(Judged(best, source, confidence * (1 - max(others, default=0) / 2)))
+    disagreeing = [read.confidence for read in signals.values() if read.label != best]
+    agree, source = max(agreeing, default=(0.0, NONE))
+    disagree = max(disagreeing, default=0.0)
+    return _if_confident(Judged(best, source, agree * (1 - disagree / 2)))
 
 
-def _if_sure(judged: Judged) -> Judged:
+def _if_confident(judged: Judged) -> Judged:
     return judged if judged.confidence >= MIN_CONFIDENCE else Judged()
 
 

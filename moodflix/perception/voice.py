@@ -1,4 +1,4 @@
-"""Reads from a voice how aroused a person is: NumPy only, whatever the level of the recording.
+"""Reads from a voice how aroused a person is, with NumPy alone and at any recording level.
 
 Four cues that rise with arousal in most studies of acted and natural speech (Banse & Scherer 1996,
 J Pers Soc Psychol 70:614; Juslin & Laukka 2003, Psychol Bull 129:770), added up by a fixed rule as
@@ -23,29 +23,33 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.floating[Any]]
 
+# Arousal above which a voice is excited; below its negative it is subdued.
 LABEL_THRESHOLD: Final = 0.3
 # Slope of a tone's logistic score around that arousal.
 _SLOPE = 0.1
 _MIN_SECONDS = 1.0
-_MIN_VOICED, _FULL_VOICED = 0.4, 1.5
-_MIN_SNR, _FULL_SNR = 10.0, 25.0
-# Seconds: what YIN compares, and from one frame to the next.
+# Least seconds of voice, and signal-to-noise ratio in dB; from the second value on they no longer
+# lower the confidence.
+_MIN_VOICED, _ENOUGH_VOICED = 0.4, 1.5
+_MIN_SNR, _CLEAR_SNR = 10.0, 25.0
+# Seconds: the window that YIN compares, and from one frame to the next.
 _WINDOW, _HOP = 0.025, 0.01
+# In Hz.
 _MIN_PITCH, _MAX_PITCH = 65.0, 500.0
-# YIN: the first dip below _DIP is the pitch; a frame with none below _VOICED has no pitch.
-_DIP, _VOICED = 0.15, 0.25
-# Quiet: 25 dB below the loudest frames; silent: -96 dB of full scale.
+# YIN: the first dip below the first value is the pitch; without one below the second there is none.
+_DIP_THRESHOLD, _VOICED_THRESHOLD = 0.15, 0.25
+# Power of quiet frames, as a share of the loudest (-25 dB), and of silence (-96 dB of full scale).
 _QUIET, _SILENCE = 10**-2.5, 2.5e-10
-# Between a typical man's voice and a typical woman's, in Hz.
-_TYPICAL = 155.0
-# Vowels and consonants differ; the notes of an instrument differ less (dB).
-_TIMBRE = 4.0
+# Hz: between a typical man's voice and a typical woman's.
+_TYPICAL_PITCH = 155.0
+# dB: vowels and consonants differ by more, the notes of an instrument by less.
+_MIN_TIMBRE = 4.0
 _BANDS = ((50, 1000), (1000, 5000))
 # No rule of thumb earns full confidence.
 _MAX_CONFIDENCE = 0.8
 _MAX_Z = 2.0
-# dB: how deep a dip separates two syllables, and how far below the median one may be.
-_PEAK, _SYLLABLE = 2.0, 6.0
+# dB: the least dip between two syllables, and how far below the median a syllable may be.
+_MIN_DIP, _MAX_BELOW_MEDIAN = 2.0, 6.0
 
 
 @dataclass(frozen=True)
@@ -57,11 +61,12 @@ class _Cue:
     weight: float
 
     def z(self, value: float) -> float:
+        """Return the weighted z-score of a value, limited to ``_MAX_Z``."""
         return self.weight * min(max((value - self.usual) / self.spread, -_MAX_Z), _MAX_Z)
 
 
 _ALPHA = _Cue(-10, 6, 0.35)  # dB
-_PITCH = _Cue(0, 7, 0.35)  # semitones over _TYPICAL
+_PITCH = _Cue(0, 7, 0.35)  # semitones over _TYPICAL_PITCH
 _RANGE = _Cue(5, 4, 0.15)  # semitones from the 20th to the 80th percentile
 _PACE = _Cue(4, 1.5, 0.15)  # syllables a second of speech
 
@@ -85,23 +90,24 @@ def read(data: bytes) -> Reading:
         missing, voiced, arousal, confidence = _measure(samples, rate)
     scores = {NEUTRAL: 1.0}
     if not missing:
-        scores = {"excited": _beyond(arousal), "subdued": _beyond(-arousal)}
+        scores = {"excited": _tone_score(arousal), "subdued": _tone_score(-arousal)}
         scores[NEUTRAL] = 1 - sum(scores.values())
     measured = {"arousal": arousal, "seconds": seconds, "voiced_seconds": voiced}
     details = {name: round(value, 2) for name, value in measured.items()}
     return Reading(scores, confidence, missing, details)
 
 
-def _beyond(arousal: float) -> float:
+def _tone_score(arousal: float) -> float:
+    """Return the score of ``excited`` for an arousal; for its negative, that of ``subdued``."""
     return 1 / (1 + math.exp((LABEL_THRESHOLD - arousal) / _SLOPE))
 
 
 def _measure(samples: Array, rate: int) -> tuple[str, float, float, float]:
-    """Return why nothing can be read (else empty), seconds voiced, arousal and confidence."""
+    """Return why nothing can be read (else empty), seconds of voice, arousal and confidence."""
     import numpy as np
 
     power, spectrum, pitch = _frames(samples, rate)
-    floor, top = (max(float(each), _SILENCE) for each in np.percentile(power, (10, 95)))
+    floor, top = np.maximum(np.percentile(power, (10, 95)), _SILENCE)
     loud = power > max(top * _QUIET, _SILENCE)
     spoken = loud & (pitch > 0)
     voiced = float(spoken.sum()) * _HOP
@@ -114,19 +120,19 @@ def _measure(samples: Array, rate: int) -> tuple[str, float, float, float]:
     if voiced < _MIN_VOICED:
         return "too_short" if voiced else "no_speech", voiced, 0.0, 0.0
     noise = spectrum[np.argsort(power)[: len(power) // 10]].mean(axis=0)
-    alpha, timbre = _alpha(np.maximum(spectrum[spoken] - noise, 0), rate)
-    if timbre < _TIMBRE:
-        return "no_speech" if snr > _FULL_SNR else "too_noisy", voiced, 0.0, 0.0
-    semitones = 12 * np.log2(pitch[spoken] / _TYPICAL)
+    alpha, timbre = _alpha_ratio(np.maximum(spectrum[spoken] - noise, 0), rate)
+    if timbre < _MIN_TIMBRE:
+        return "no_speech" if snr > _CLEAR_SNR else "too_noisy", voiced, 0.0, 0.0
+    semitones = 12 * np.log2(pitch[spoken] / _TYPICAL_PITCH)
     low, middle, high = np.percentile(semitones, (20, 50, 80))
     pace = _syllables(power, spoken) / (float(loud.sum()) * _HOP)
     cues = ((_ALPHA, alpha), (_PITCH, middle), (_RANGE, high - low), (_PACE, pace))
-    clarity = min((snr - _MIN_SNR) / (_FULL_SNR - _MIN_SNR), 1)
-    confidence = _MAX_CONFIDENCE * clarity * min(voiced / _FULL_VOICED, 1)
+    clarity = min((snr - _MIN_SNR) / (_CLEAR_SNR - _MIN_SNR), 1)
+    confidence = _MAX_CONFIDENCE * clarity * min(voiced / _ENOUGH_VOICED, 1)
     return "", voiced, math.tanh(sum(cue.z(float(value)) for cue, value in cues)), confidence
 
 
-def _alpha(spectrum: Array, rate: int) -> tuple[float, float]:
+def _alpha_ratio(spectrum: Array, rate: int) -> tuple[float, float]:
     """Return energy at 1-5 kHz over 50-1000 Hz, and its spread between frames, in dB."""
     import numpy as np
 
@@ -134,8 +140,8 @@ def _alpha(spectrum: Array, rate: int) -> tuple[float, float]:
     low, high = (
         spectrum[:, (hertz >= start) & (hertz < end)].sum(axis=1) + 1e-20 for start, end in _BANDS
     )
-    each = np.clip(10 * np.log10(high / low), -40, 20)
-    return 10 * math.log10(high.sum() / low.sum()), float(each.std())
+    by_frame = np.clip(10 * np.log10(high / low), -40, 20)
+    return 10 * math.log10(high.sum() / low.sum()), float(by_frame.std())
 
 
 def _syllables(power: Array, spoken: NDArray[np.bool_]) -> int:
@@ -144,19 +150,19 @@ def _syllables(power: Array, spoken: NDArray[np.bool_]) -> int:
 
     smooth = np.convolve(power, np.hanning(9) / np.hanning(9).sum(), "same")
     level = 10 * np.log10(smooth + _SILENCE)
-    floor = np.median(level[spoken]) - _SYLLABLE
+    floor = np.median(level[spoken]) - _MAX_BELOW_MEDIAN
     count, rising, extreme, voiced = 0, False, level[0], False
-    for now, sounds in zip(level, spoken & (level > floor), strict=True):
-        extreme = max(extreme, now) if rising else min(extreme, now)
-        if abs(now - extreme) > _PEAK:
+    for value, is_voiced in zip(level, spoken & (level > floor), strict=True):
+        extreme = max(extreme, value) if rising else min(extreme, value)
+        if abs(value - extreme) > _MIN_DIP:
             count += rising and voiced
-            rising, extreme, voiced = not rising, now, False
-        voiced |= bool(sounds)
+            rising, extreme, voiced = not rising, value, False
+        voiced |= bool(is_voiced)
     return count + (rising and voiced)
 
 
 def _frames(samples: Array, rate: int) -> tuple[Array, Array, Array]:
-    """Return power (frames), spectrum (frames, bins) and pitch in Hz (frames; 0 without)."""
+    """Return power (by frame), spectrum (by frame and bin) and pitch in Hz (by frame, 0: none)."""
     import numpy as np
 
     window = int(_WINDOW * rate)
@@ -168,7 +174,7 @@ def _frames(samples: Array, rate: int) -> tuple[Array, Array, Array]:
 
 
 def _pitch(frames: Array, window: int, rate: int) -> Array:
-    """Return Hz for each frame, 0 without a pitch: YIN (de Cheveigne & Kawahara 2002)."""
+    """Return the pitch of each frame in Hz, 0 for none: YIN (de Cheveigne & Kawahara 2002)."""
     import numpy as np
 
     lags = frames.shape[1] - window
@@ -184,10 +190,10 @@ def _pitch(frames: Array, window: int, rate: int) -> Array:
     first = int(rate / _MAX_PITCH)
     inner = difference[:, first : lags - 1]
     dip = (inner < difference[:, first - 1 : lags - 2]) & (inner <= difference[:, first + 1 :])
-    early = dip & (inner < _DIP)
+    early = dip & (inner < _DIP_THRESHOLD)
     lag = np.where(early.any(axis=1), early.argmax(axis=1), inner.argmin(axis=1)) + first
     rows = np.arange(len(frames))
     before, here, after = (difference[rows, lag + step] for step in (-1, 0, 1))
     bend = before - 2 * here + after
     shift = np.where(bend > 0, (before - after) / np.maximum(2 * bend, 1e-20), 0)
-    return np.where(here < _VOICED, rate / (lag + np.clip(shift, -0.5, 0.5)), 0)
+    return np.where(here < _VOICED_THRESHOLD, rate / (lag + np.clip(shift, -0.5, 0.5)), 0)

@@ -1,4 +1,4 @@
-"""What is understood of a person's words: their mood, and wishes by ``data/words.csv``."""
+"""Understands a person's words: their mood, and wishes for films by ``data/words.csv``."""
 
 from __future__ import annotations
 
@@ -28,9 +28,15 @@ from moodflix.vocabulary import Intent
 
 Traits = Mapping[str, float]
 
-# Weight of a trait named by its own word; the table overrides it.
-_PLAIN: Final = {"themes": 2.5, "genres": 3.5, "directors": 8.0}
-_DECADE, _HANGUL, _UNWANTED, _NAMED = 8.0, 0.7, -1.5, 2.4
+# Weight of a trait that is named by its own word, unless the table has another.
+_TRAIT_WEIGHTS: Final = {"themes": 2.5, "genres": 3.5, "directors": 8.0}
+_DECADE_WEIGHT: Final = 8.0
+# Weight of Korean films where the words are Korean.
+_KOREAN_WEIGHT: Final = 0.7
+# What an unwanted trait costs, as a multiple of its weight.
+_UNWANTED: Final = -1.5
+# A theme of less weight is only suggested by a phrase, not named.
+_MIN_NAMED: Final = 2.4
 _PARTICLES: Final = frozenset(
     ("", *"이 가 을 를 은 는 의 에 도 과 와 로 랑 나 만 이나 으로 에서 이랑 하고".split())
 )
@@ -45,12 +51,16 @@ _DECADES: Final = re.compile(
     r"\b(?:(?:(19)|20)?([0-9]0)\s?(?:'?s\b|년대)|((?:thir|for|fif|six|seven|eigh|nine)ties))"
 )
 _TENS: Final = "thirties forties fifties sixties seventies eighties nineties".split()
-# From here on two digits mean the last century: "30s" are the 1930s.
+# From this year on two digits mean the last century: "30s" are the 1930s.
 _FUTURE: Final = 2030
-_LIKE: Final = re.compile(r"\b(?:like|to|as|of|and|or|enjoyed|loved)\s+$", re.IGNORECASE)
-_KOREAN_LIKE: Final = re.compile("같은|처럼|비슷한|느낌")
+# What comes before a title, and in Korean after it.
+_CUE: Final = re.compile(r"\b(?:like|to|as|of|and|or|enjoyed|loved)\s+$", re.IGNORECASE)
+_KOREAN_CUE: Final = re.compile("같은|처럼|비슷한|느낌")
 _STOP: Final = re.compile(r"[.,;:!?\n]")
-_LONGEST_PHRASE, _LONGEST_STEM, _LONGEST_TITLE, _SHORTEST_NAME = 4, 20, 8, 5
+# In words.
+_LONGEST_PHRASE, _LONGEST_TITLE = 4, 8
+# In letters; a director's last name alone is known from five.
+_LONGEST_STEM, _SHORTEST_NAME = 20, 5
 
 
 class Phrase(NamedTuple):
@@ -90,8 +100,9 @@ class Wishes:
     def themes(self) -> set[str]:
         """Return the themes that were named outright, not those a phrase only suggests."""
         best = {max(wish, key=lambda trait: wish[trait]): wish for wish in self.wanted if wish}
-        named = {trait for trait, wish in best.items() if wish[trait] >= _NAMED}
-        return {trait[6:] for trait in named - self.unwanted.keys() if trait.startswith("theme:")}
+        named = {trait for trait, wish in best.items() if wish[trait] >= _MIN_NAMED}
+        kept = named - self.unwanted.keys()
+        return {trait.removeprefix("theme:") for trait in kept if trait.startswith("theme:")}
 
 
 @dataclass(frozen=True)
@@ -110,21 +121,21 @@ class Understanding:
 
 
 def understand(text: str, label: str | None = None) -> Understanding:
-    """Read a text, and the wishes in a mood label of the person's own words.
+    """Read mood and wishes from a text, and wishes from a mood label in the person's own words.
 
     A label such as "heartbroken" is more precise than the mood it stands for.
     """
     words = split(text)
-    own_label = label if label and label not in vocabulary.MOODS else None
-    wished = split(f"{own_label}\n{text}") if own_label else words
-    return Understanding(text, read_moods(words), read(wished))
+    has_own_words = label and label not in vocabulary.MOODS
+    with_label = split(f"{label}\n{text}") if has_own_words else words
+    return Understanding(text, read_moods(words), read(with_label))
 
 
 def read(text: Text) -> Wishes:
     """Read English and Korean phrases, directors, titles, decades and minutes from a text."""
     phrases: list[Phrase] = []
     unwanted: dict[str, float] = {}
-    for phrase, first, last in _phrases(text.words):
+    for phrase, first, last in _find_phrases(text.words):
         if not is_negated(text.words, first, last):
             phrases.append(phrase)
             continue
@@ -132,24 +143,24 @@ def read(text: Text) -> Wishes:
             unwanted[trait] = min(_UNWANTED * weight, unwanted.get(trait, 0))
     folded = flat(text.written).casefold()
     wanted = [phrase.traits for phrase in phrases]
-    wanted += ({f"decade:{year}": _DECADE} for year in _decades(folded))
+    wanted += ({f"decade:{year}": _DECADE_WEIGHT} for year in _find_decades(folded))
     if re.search("[가-힣]", folded):
-        wanted.append({"language:ko": _HANGUL})
+        wanted.append({"language:ko": _KOREAN_WEIGHT})
     intents = [phrase.intent for phrase in phrases if phrase.intent]
     return Wishes(
         wanted,
         unwanted,
         intent=intents[-1] if intents else "auto",
-        max_minutes=min(_minutes(folded), default=None),
+        max_minutes=min(_find_minutes(folded), default=None),
         family=youngest(*(phrase.family for phrase in phrases)),
-        titles=tuple(dict.fromkeys(_titles(text.written))),
+        titles=tuple(dict.fromkeys(_find_titles(text.written))),
     )
 
 
 @cache
-def table() -> Mapping[str, Phrase]:
-    """Return what each phrase asks for; ``!`` marks one that counts only if negated."""
-    found: dict[str, Phrase] = {}
+def phrase_table() -> Mapping[str, Phrase]:
+    """Return what each phrase of the table asks for; ``!``: it counts only if negated."""
+    phrases: dict[str, Phrase] = {}
     for row in data.table("words.csv"):
         traits: dict[str, float] = {}
         limits: dict[str, Any] = {}
@@ -161,20 +172,20 @@ def table() -> Mapping[str, Phrase]:
                 limit, _, value = trait.partition(":")
                 limits[limit] = value
         for words in row["words"].split(";"):
-            found["!" * words.startswith("!") + fold(words)] = Phrase(traits, **limits)
-    return found
+            phrases["!" * words.startswith("!") + fold(words)] = Phrase(traits, **limits)
+    return phrases
 
 
 @cache
-def lexicon() -> Mapping[str, Phrase]:
-    """Return what each phrase asks for: those of the table, the films' traits, and directors."""
-    found = {
+def known_phrases() -> Mapping[str, Phrase]:
+    """Return the phrases of the table, and the names of the films' themes, genres and directors."""
+    names = {
         fold(value): Phrase({f"{kind[:-1]}:{slug(value)}": weight})
         for film in shipped.films()
-        for kind, weight in _PLAIN.items()
+        for kind, weight in _TRAIT_WEIGHTS.items()
         for value in getattr(film, kind)
     }
-    return {**found, **table()}
+    return {**names, **phrase_table()}
 
 
 @cache
@@ -182,32 +193,32 @@ def _last_names() -> Mapping[str, Phrase]:
     names: dict[str, dict[str, float]] = defaultdict(dict)
     for film in shipped.films():
         for name in film.directors:
-            names[fold(name).split()[-1]][f"director:{slug(name)}"] = _PLAIN["directors"]
+            names[fold(name).split()[-1]][f"director:{slug(name)}"] = _TRAIT_WEIGHTS["directors"]
     return {name: Phrase(traits) for name, traits in names.items()}
 
 
-def _phrases(words: Sequence[Word]) -> Iterator[tuple[Phrase, int, int]]:
-    """Yield each known phrase, the longest first, with its first and last word."""
-    place = 0
-    while place < len(words):
-        first = words[place]
-        length, phrase = _longest(words, place)
+def _find_phrases(words: Sequence[Word]) -> Iterator[tuple[Phrase, int, int]]:
+    """Yield each known phrase, the longest at each word, with the indexes of its ends."""
+    start = 0
+    while start < len(words):
+        first = words[start]
+        length, phrase = _longest_phrase(words, start)
         if phrase is None and first.text[0].isupper() and len(first.folded) >= _SHORTEST_NAME:
             length, phrase = 1, _last_names().get(first.folded)
         if phrase and any(phrase):
-            yield phrase, place, place + length - 1
-        place += max(length, 1)
+            yield phrase, start, start + length - 1
+        start += max(length, 1)
 
 
-def _longest(words: Sequence[Word], place: int) -> tuple[int, Phrase | None]:
-    """Return how many words the longest known phrase takes here (0: none), and the phrase."""
-    known = lexicon()
-    for length in range(min(_LONGEST_PHRASE, len(words) - place), 0, -1):
-        phrase = words[place : place + length]
+def _longest_phrase(words: Sequence[Word], start: int) -> tuple[int, Phrase | None]:
+    """Return the longest known phrase that begins at a word, with its number of words."""
+    known = known_phrases()
+    for length in range(min(_LONGEST_PHRASE, len(words) - start), 0, -1):
+        phrase = words[start : start + length]
         if phrase[-1].clause != phrase[0].clause:
             continue
         for stem in _stems(" ".join(word.folded for word in phrase)):
-            if f"!{stem}" in known and is_negated(words, place, place + length - 1):
+            if f"!{stem}" in known and is_negated(words, start, start + length - 1):
                 return length, known[f"!{stem}"]
             if stem in known:
                 return length, known[stem]
@@ -215,6 +226,7 @@ def _longest(words: Sequence[Word], place: int) -> tuple[int, Phrase | None]:
 
 
 def _stems(phrase: str) -> Iterator[str]:
+    """Yield a phrase as it is, without an English plural, and without Korean endings."""
     yield phrase
     if phrase.isascii():
         yield phrase.removesuffix("s")
@@ -225,7 +237,7 @@ def _stems(phrase: str) -> Iterator[str]:
             yield phrase[:cut]
 
 
-def _minutes(folded: str) -> Iterator[int]:
+def _find_minutes(folded: str) -> Iterator[int]:
     for found in _LENGTH.finditer(folded):
         count = _COUNTS.get(found["count"]) or int(found["count"])
         minutes = 60 * count + 30 * bool(found["half"]) if found["hours"] else count
@@ -233,29 +245,30 @@ def _minutes(folded: str) -> Iterator[int]:
             yield minutes
 
 
-def _decades(folded: str) -> Iterator[int]:
+def _find_decades(folded: str) -> Iterator[int]:
     for century, tens, word in _DECADES.findall(folded):
         year = 1930 + 10 * _TENS.index(word) if word else 2000 + int(tens)
         yield year - (100 if century or year >= _FUTURE else 0)
 
 
-def _titles(text: str) -> Iterator[str]:
+def _find_titles(text: str) -> Iterator[str]:
     """Yield the titles of shipped films that are in a text."""
-    words = [found.span() for found in re.finditer(r"[^\s,;:!?\n]+", text)]
-    place = 0
-    while place < len(words):
-        start = words[place][0]
-        cued = bool(_LIKE.search(text[max(0, start - 20) : start]))
+    spans = [match.span() for match in re.finditer(r"[^\s,;:!?\n]+", text)]
+    first = 0
+    while first < len(spans):
+        start = spans[first][0]
+        has_cue = bool(_CUE.search(text[max(0, start - 20) : start]))
         length = 1
-        # Without "like" before it one capital word is no title yet.
-        for last in range(min(place + _LONGEST_TITLE, len(words)), place + (not cued), -1):
-            name = text[start : words[last - 1][1]].rstrip(".")
-            if text[start].isupper() and text[words[last - 1][0]].isupper() and shipped.find(name):
-                yield name
-                length = last - place
+        # Without a cue one capitalized word alone is not taken for a title.
+        for end in range(min(first + _LONGEST_TITLE, len(spans)), first + (not has_cue), -1):
+            last_start, last_end = spans[end - 1]
+            title = text[start:last_end].rstrip(".")
+            if text[start].isupper() and text[last_start].isupper() and shipped.find(title):
+                yield title
+                length = end - first
                 break
-        place += length
-    for before in _KOREAN_LIKE.split(text)[:-1]:
-        parts = _STOP.split(before[-titles.MAX_TITLE :])[-1].split()[-_LONGEST_TITLE:]
-        longest = (" ".join(parts[first:]) for first in range(len(parts)))
-        yield from itertools.islice(filter(shipped.find, longest), 1)
+        first += length
+    for before in _KOREAN_CUE.split(text)[:-1]:
+        words = _STOP.split(before[-titles.MAX_TITLE :])[-1].split()[-_LONGEST_TITLE:]
+        longest_first = (" ".join(words[index:]) for index in range(len(words)))
+        yield from itertools.islice(filter(shipped.find, longest_first), 1)

@@ -25,16 +25,16 @@ _TITLE: Final = re.compile(
 _WORD: Final = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _FOLDED_WORD: Final = re.compile(r"[^\W_]+")
 _STOP: Final = r"[.,;:!?\u2026\n]"
-# Of a word; ㅠㅠ and ㅋㅋ, which follow without a space, are signs.
+# A letter of a word; ㅠㅠ and ㅋㅋ, which follow one without a space, are signs.
 _LETTER: Final = r"[^\Wㄱ-ㆎ]"
 _ACCENT: Final = re.compile("[\u0300-\u036f]")
 _DROPPED: Final = re.compile("['\u2019\u0300-\u036f]")
 # "don't want anything too scary": how many words a negation reaches, inside its clause.
 _REACH: Final = 4
-_NO: Final = ("no", "not", "nothing", "never")
+_ENGLISH_NEGATIONS: Final = ("no", "not", "nothing", "never")
 _DISLIKES: Final = ("hate", "hates", "hated", "loathe", "can't stand", "cannot stand", "despise")
 # "nothing violent, sad or scary": a list goes on after a comma.
-_OR: Final = {"or", "nor"}
+_LIST_WORDS: Final = {"or", "nor"}
 _KOREAN_BEFORE: Final = ("안", "못")
 # 무서운 거 말고: these negate the two words before them, 못 only what ends in 지.
 _KOREAN_AFTER: Final = ("말고", "싫", "빼", "제외", "않", "아닌", "아니", "없")
@@ -47,13 +47,14 @@ _REACHES: Final = {"wish": 4, "film": 4, "self": 3}
 _NEAR: Final = 2
 # 슬픈 영화 is a sad film, 슬퍼서 영화 is not: a noun follows these final consonants (ㄴ, ㄹ).
 _BEFORE_NOUN: Final = (4, 8)
-# Below this a stem counts only after "I feel", and then for this much more.
+# A stem of less weight counts only after "I feel", and then this much more.
 _WEAK, _AFTER_SELF = 0.5, 0.4
 # "not happy" is a weaker "sad".
 _NEGATED: Final = 0.8
-# Factors for each contrast and for each mood word after it: of two equal moods the later wins.
+# A mood counts this much for each contrast ("but") after it, and for each later mood word: of two
+# equal moods the later wins.
 _BEFORE_BUT, _EARLIER = 0.5, 0.99
-# What is left of doubt after one plain word.
+# One minus the confidence of one plain word.
 _DOUBT: Final = 0.4
 
 
@@ -63,8 +64,8 @@ class Word:
 
     Attributes:
         text: as it was written, without accents.
-        folded: in lower case and without apostrophes, as tables have it.
-        start: where it begins in the text.
+        folded: in lower case and without apostrophes, as in the tables.
+        start: offset in the text.
         clause: number of its clause; a stop or a contrast ("but") begins another.
         title: number of the film title that it is a part of, 0 outside titles.
         negated_before, negated_after: whether the words before it, or those after it, negate it.
@@ -83,10 +84,10 @@ class Term(NamedTuple):
     """An entry of the lexicon where it was found.
 
     Attributes:
-        spelling: how it is spelled there.
-        first, last: numbers of its first and last word.
+        spelling: as it was written.
+        first, last: indexes of its first and last word.
         clause: number of its clause.
-        contrasts: how many contrasts came before it.
+        contrasts: how many contrasts ("but") came before it.
     """
 
     entry: Entry
@@ -154,15 +155,15 @@ def split(text: str) -> Text:
     for number, title in enumerate(_TITLE.finditer(plain), start=1):
         for word in words[bisect_left(starts, title.start()) : bisect_left(starts, title.end())]:
             word.title = number
-    terms = list(_terms(plain, words))
-    _negate(words, terms)
-    # A term of signs may come after the last word.
+    terms = list(_find_terms(plain, words))
+    _mark_negated(words, terms)
+    # A sign such as ":)" may come after the last word.
     in_title = [bool(word.title) for word in words] + [False]
     return Text(text, words, [term for term in terms if not in_title[term.first]])
 
 
 def is_negated(words: Sequence[Word], first: int, last: int) -> bool:
-    """Whether something outside the words from ``first`` to ``last`` negates them."""
+    """Whether the words from ``first`` to ``last`` are negated by others around them."""
     return words[first].negated_before or words[last].negated_after
 
 
@@ -172,60 +173,61 @@ def read_moods(text: Text) -> Reading:
     One plain word has confidence 0.6; several that agree have more, those that differ less.
     """
     feelings: list[_Feeling] = []
-    # The last word that is reached by a wish, a film or "I feel" of this clause.
-    reached: dict[str, int] = {}
+    # Index of the last word that a wish, a film or "I feel" of this clause reaches.
+    reach: dict[str, int] = {}
     clause = 0
     degree = 1.0
     for term in text.terms:
         if term.clause != clause:
-            clause, reached = term.clause, {}
+            clause, reach = term.clause, {}
         kind = term.entry.mood
-        within = {each for each, last in reached.items() if term.first <= last}
+        within = {marker for marker, last in reach.items() if term.first <= last}
         if kind in vocabulary.MOODS and within.isdisjoint(("wish", "film")):
-            feelings += _feeling(text, term, degree, after_self="self" in within)
+            feelings += _feeling_of(text, term, degree, after_self="self" in within)
         elif kind == "self":
-            reached = {}
+            reach = {}
         elif kind == "film":
-            feelings = [each for each in feelings if not each.describes(term)]
+            feelings = [feeling for feeling in feelings if not feeling.describes(term)]
         degree = term.entry.weight if kind == "degree" else 1.0
         if kind in _REACHES:
-            reached[kind] = term.last + _REACHES[kind]
+            reach[kind] = term.last + _REACHES[kind]
     return _scored(feelings)
 
 
 @lru_cache(maxsize=1_000)
 def named_mood(label: str) -> str | None:
-    """Return the mood that a label names, be it a sentence; ``None`` when it names none."""
+    """Return the mood that a label, a word or a sentence, names; ``None`` when it names none."""
     if mood := vocabulary.mood(label):
         return mood
-    found = read_moods(split(label)).label
-    return None if found == vocabulary.NEUTRAL else found
+    read = read_moods(split(label)).label
+    return None if read == vocabulary.NEUTRAL else read
 
 
-def _terms(text: str, words: Sequence[Word]) -> Iterator[Term]:
+def _find_terms(text: str, words: Sequence[Word]) -> Iterator[Term]:
     """Yield the terms of the lexicon, and number the clauses of the words."""
-    place = clause = contrasts = 0
+    # Index of the next word.
+    index = clause = contrasts = 0
     for match in _pattern().finditer(text.lower()):
-        first = place
-        while place < len(words) and words[place].start < match.end():
-            words[place].clause = clause
-            place += 1
+        first = index
+        while index < len(words) and words[index].start < match.end():
+            words[index].clause = clause
+            index += 1
         if not match.lastgroup:
-            # A word, or a stop.
+            # A word that the lexicon doesn't have, or a stop.
             clause += not match[0][0].isalnum()
             continue
         entry = vocabulary.lexicon()[int(match.lastgroup[1:])]
-        yield Term(entry, match[0], first, max(first, place - 1), clause, contrasts)
+        yield Term(entry, match[0], first, max(first, index - 1), clause, contrasts)
         if entry.language == "sign":
             # ":)" ends a sentence, 😢 may be in the middle of one.
             clause += match[0][0] in ":;"
         elif entry.mood in ("but", "clause"):
-            # By two, as no list goes on after these.
+            # By two: a list goes on only into the clause with the next number.
             clause += 2
             contrasts += entry.mood == "but"
 
 
-def _negate(words: Sequence[Word], terms: Sequence[Term]) -> None:
+def _mark_negated(words: Sequence[Word], terms: Sequence[Term]) -> None:
     """Mark the words that are negated in English or Korean."""
     negations = {
         term.last
@@ -233,43 +235,44 @@ def _negate(words: Sequence[Word], terms: Sequence[Term]) -> None:
         if term.entry.mood == "not" or term.entry.stem.strip("*") in _DISLIKES
     }
     # "not hungry" is a term of its own, and yet negates "hungry" for the wishes.
-    idioms = {
-        place
+    in_negated_term = {
+        index
         for term in terms
         if term.entry.mood != "not"
-        for place in range(term.first + 1, term.last + 1)
-        if words[term.first].folded in _NO
+        for index in range(term.first + 1, term.last + 1)
+        if words[term.first].folded in _ENGLISH_NEGATIONS
     }
-    # Place of the clause's last negation, and whether the clause goes on with a negated list.
+    # Index of the last negation in this clause, and whether the clause continues a negated list.
     negation: int | None = None
-    listed = False
-    for place, word in enumerate(words):
-        before = words[place - 1] if place else None
-        if before and word.clause != before.clause:
-            follows = {each.folded for each in words[place : place + 2]}
-            goes_on = word.clause == before.clause + 1 and not follows.isdisjoint(_OR)
-            listed = goes_on and (listed or negation is not None)
+    continues_list = False
+    for index, word in enumerate(words):
+        previous = words[index - 1] if index else None
+        if previous and word.clause != previous.clause:
+            has_list_word = any(near.folded in _LIST_WORDS for near in words[index : index + 2])
+            is_next_clause = word.clause == previous.clause + 1
+            is_negated_list = continues_list or negation is not None
+            continues_list = is_negated_list and is_next_clause and has_list_word
             negation = None
         # A negation in a film's title reaches only the words of that title.
         if negation is not None and words[negation].title not in (0, word.title):
             negation = None
         word.negated_before = (
-            listed
-            or place in idioms
-            or (negation is not None and place - negation <= _REACH)
-            or (before is not None and before.folded in _KOREAN_BEFORE)
+            continues_list
+            or index in in_negated_term
+            or (negation is not None and index - negation <= _REACH)
+            or (previous is not None and previous.folded in _KOREAN_BEFORE)
         )
-        word.negated_after = _negated_after(words, place)
-        if place in negations:
-            negation = place
+        word.negated_after = _negated_after(words, index)
+        if index in negations:
+            negation = index
 
 
-def _negated_after(words: Sequence[Word], place: int) -> bool:
+def _negated_after(words: Sequence[Word], index: int) -> bool:
     """Whether a Korean word is negated by its own ending or by the words behind it."""
-    word = words[place].folded
-    after = [each.folded for each in words[place + 1 : place + 1 + _KOREAN_REACH]]
+    word = words[index].folded
+    after = [later.folded for later in words[index + 1 : index + 1 + _KOREAN_REACH]]
     return (
-        any(each.startswith(_KOREAN_AFTER) for each in after)
+        any(later.startswith(_KOREAN_AFTER) for later in after)
         or bool(after and after[0].startswith("못") and _KOREAN_JI.search(word))
         or bool(_KOREAN_WITHIN.search(word))
     )
@@ -282,13 +285,13 @@ class _Feeling(NamedTuple):
     noun_may_follow: bool
 
     def describes(self, film: Term) -> bool:
-        """Whether this is how the film is, not the person: a sad film."""
-        near = film.clause == self.term.clause and film.first - self.term.last <= _NEAR
-        return near and self.noun_may_follow
+        """Whether this tells of the film, not of the person: "a sad film"."""
+        is_near = film.clause == self.term.clause and film.first - self.term.last <= _NEAR
+        return is_near and self.noun_may_follow
 
 
-def _feeling(text: Text, term: Term, degree: float, *, after_self: bool) -> Iterator[_Feeling]:
-    """Yield the feeling that a term names, unless it is too weak or negated to nothing."""
+def _feeling_of(text: Text, term: Term, degree: float, *, after_self: bool) -> Iterator[_Feeling]:
+    """Yield the feeling that a term names, unless it is too weak or a negation leaves none."""
     entry = term.entry
     weak = entry.weight < _WEAK
     if weak and not after_self:
@@ -299,17 +302,19 @@ def _feeling(text: Text, term: Term, degree: float, *, after_self: bool) -> Iter
     if entry.language != "sign" and is_negated(text.words, term.first, term.last):
         mood, weight = "sad" if mood == "happy" else "", weight * _NEGATED
     if mood and weight:
-        final = (ord(term.spelling[-1]) - ord("가")) % 28
-        noun = entry.language != "ko" or term.spelling == entry.stem or final in _BEFORE_NOUN
-        yield _Feeling(mood, weight, term, noun)
+        final_consonant = (ord(term.spelling[-1]) - ord("가")) % 28
+        noun_may_follow = (
+            entry.language != "ko" or term.spelling == entry.stem or final_consonant in _BEFORE_NOUN
+        )
+        yield _Feeling(mood, weight, term, noun_may_follow)
 
 
 def _scored(feelings: Sequence[_Feeling]) -> Reading:
     scores: dict[str, float] = {}
-    for back, each in enumerate(reversed(feelings)):
-        contrasts = feelings[-1].term.contrasts - each.term.contrasts
-        weight = each.weight * _BEFORE_BUT**contrasts * _EARLIER**back
-        scores[each.mood] = scores.get(each.mood, 0) + weight
+    for later, feeling in enumerate(reversed(feelings)):
+        contrasts = feelings[-1].term.contrasts - feeling.term.contrasts
+        weight = feeling.weight * _BEFORE_BUT**contrasts * _EARLIER**later
+        scores[feeling.mood] = scores.get(feeling.mood, 0) + weight
     total, top = sum(scores.values()), max(scores.values(), default=0)
     shares = {name: score / total for name, score in scores.items()}
     return Reading(shares, top / total * (1 - _DOUBT**top) if total else 0)
@@ -319,14 +324,16 @@ def _scored(feelings: Sequence[_Feeling]) -> Reading:
 def _pattern() -> re.Pattern[str]:
     """Return a pattern for the next term, stop or word; it has one group for each entry."""
     # Grouped by first letter, so that the engine tries few of them at a position.
-    firsts: dict[str, list[str]] = {}
+    by_first_letter: dict[str, list[str]] = {}
     for number, entry in enumerate(vocabulary.lexicon()):
         first = entry.stem[0].replace("*", "")
         words = map(re.escape, entry.stem.strip("*$")[len(first) :].split(" "))
         gap = r"\s*" if entry.language == "ko" else r"\s+"
-        closed = "" if entry.language == "sign" else r"(?!\w)"
-        rest = gap.join(words) + (f"{_LETTER}*" if entry.open_ended else closed)
+        word_end = "" if entry.language == "sign" else r"(?!\w)"
+        rest = gap.join(words) + (f"{_LETTER}*" if entry.open_ended else word_end)
         beginning = "" if first else f"{_LETTER}*?"
-        firsts.setdefault(first, []).append(f"(?P<_{number}>{beginning}{rest})")
-    stems = "|".join(f"{re.escape(first)}(?:{'|'.join(all_)})" for first, all_ in firsts.items())
+        by_first_letter.setdefault(first, []).append(f"(?P<_{number}>{beginning}{rest})")
+    stems = "|".join(
+        f"{re.escape(first)}(?:{'|'.join(rest)})" for first, rest in by_first_letter.items()
+    )
     return re.compile(rf"{stems}|{_STOP}|\w(?:['-]|{_LETTER})*")

@@ -1,7 +1,7 @@
 """Reads frames and clips in a separate process.
 
-The nets and the decoders hold the GIL for half a second, during which logs would wait. A damaged
-file that crashes a decoder written in C ends that process alone.
+The nets and decoders hold the GIL for half a second, during which logs would wait. A damaged file
+that crashes a decoder written in C ends that process alone.
 """
 
 from __future__ import annotations
@@ -26,11 +26,13 @@ from moodflix.perception.base64_media import decode
 from moodflix.perception.words import Reading
 from moodflix.vocabulary import FACE, VOICE
 
-# For everything one request sends, the wait for earlier requests included.
+# For all that one request sends, the wait for earlier requests included.
 SECONDS = 10.0
-# For one request, on top of what the idle process uses.
+# Bytes for one request, on top of what the idle process uses.
 _MEMORY: Final = 300_000_000
-_CODE: Final = "import sys; from moodflix.perception import worker; worker.serve(int(sys.argv[1]))"
+_CHILD_CODE: Final = (
+    "import sys; from moodflix.perception import worker; worker.serve(int(sys.argv[1]))"
+)
 # The matrices are too small for threads, which would spin idle.
 _ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
@@ -38,13 +40,13 @@ logger = logging.getLogger(__name__)
 
 
 class MediaWorker:
-    """Reads frames and clips one at a time, in a worker process that the first one starts."""
+    """Reads frames and clips, one at a time, in a worker process that starts at first use."""
 
     def __init__(self) -> None:
         self._queue = ThreadPoolExecutor(1, thread_name_prefix="perception")
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
-        atexit.register(self._end)
+        atexit.register(self._stop)
 
     def read(self, images: Sequence[str], audio: str | None) -> dict[str, Reading]:
         """Return the reading of frames and of a clip, both base64; absent ones are left out.
@@ -61,29 +63,29 @@ class MediaWorker:
         return {name: _result(future, end - time.monotonic()) for name, future in pending.items()}
 
     def _read_in_worker(self, name: str, media: Any) -> Reading:
-        # A reading that hangs is killed, which ends the wait below.
+        # Kills a worker that hangs, which ends the wait for its answer.
         limit = threading.Timer(SECONDS, self._kill)
         limit.start()
         try:
-            connection = self._ready()
+            connection = self._running_worker()
             connection.send((name, media))
             read: Reading = connection.recv()
         except (EOFError, OSError) as error:
-            self._end()
+            self._stop()
             logger.warning("reading a %s broke off: %s", name, type(error).__name__)
             return Reading(missing="failed")
         finally:
             limit.cancel()
         return read
 
-    def _ready(self) -> Connection:
+    def _running_worker(self) -> Connection:
         if self._process and self._connection and self._process.poll() is None:
             return self._connection
-        self._end()
+        self._stop()
         self._connection, theirs = Pipe()
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - our own code
-                [sys.executable, "-c", _CODE, str(theirs.fileno())],
+                [sys.executable, "-c", _CHILD_CODE, str(theirs.fileno())],
                 env=os.environ | _ONE_THREAD,
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
@@ -96,7 +98,7 @@ class MediaWorker:
         if self._process:
             self._process.kill()
 
-    def _end(self) -> None:
+    def _stop(self) -> None:
         if self._connection:
             self._connection.close()
         if self._process:

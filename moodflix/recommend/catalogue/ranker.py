@@ -82,7 +82,7 @@ class Catalogue:
         self._rarity = np.clip(rarity / _PLAIN_IDF, 0.5, 1.4)
         self._likeness = self._table.likeness(LIKENESS, LIKENESS_ELSE)
         self._space = space.places(self._table, self._likeness)
-        wishes.lexicon()
+        wishes.known_phrases()
         self._runtimes = np.array([film.runtime for film in films])
         self._families = np.array([film.family for film in films])
         self._groups = {
