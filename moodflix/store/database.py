@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import tzinfo
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.engine import ExceptionContext, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError
+from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.schema import CreateTable, DropTable
@@ -31,6 +31,7 @@ from sqlalchemy.schema import CreateTable, DropTable
 from moodflix import instance
 from moodflix.config import Settings, variable
 from moodflix.errors import ConfigError, DatabaseBusyError, DatabaseUnavailableError
+from moodflix.store.watched_file import WatchedFile
 from moodflix.store.writer import Work, Writer
 
 logger = logging.getLogger(__name__)
@@ -89,10 +90,14 @@ class Database:
                 f"{variable('database_url')} is not a database URL that can be used here; "
                 "it takes for example sqlite:////var/lib/moodflix/moodflix.sqlite3"
             ) from None
+        #: The file of an SQLite database.
+        self.path = Path(parsed.database) if lite and parsed.database else None
+        self._file = WatchedFile(self.path)
         if lite:
-            _tune_sqlite(self.engine, durable=durable)
+            _tune_sqlite(self.engine, self._file, durable=durable)
         # Between the threads of this process: SQLite would only poll for its lock.
         self._writing = threading.Lock()
+        self._emptying = threading.Lock()
         self.zone = zone
         self._readers = sessionmaker(self.engine, expire_on_commit=False)
         self._single = self.engine.execution_options(sqlite_begin=None)
@@ -105,6 +110,7 @@ class Database:
         Raises:
             DatabaseUnavailableError: the database can't be read; the text says why.
         """
+        self.require_same_file()
         with translated(), self._readers() as session:
             session.connection()
             yield session
@@ -116,6 +122,7 @@ class Database:
         Raises:
             DatabaseUnavailableError: the database can't be read; the text says why.
         """
+        self.require_same_file()
         with translated(), self._single.connect() as connection:
             yield connection
 
@@ -137,6 +144,7 @@ class Database:
         if not self._writing.acquire(timeout=max(seconds, 0)):
             raise DatabaseBusyError
         try:
+            self.require_same_file()
             with translated(), self.engine.connect() as connection:
                 wait = int(max(end - time.monotonic(), 0) * 1000)
                 connection.execution_options(sqlite_begin="IMMEDIATE", busy_ms=wait)
@@ -144,6 +152,8 @@ class Database:
                     if connection.dialect.name == "postgresql":
                         connection.execute(_PG_WRITE_LOCK)
                     yield connection
+            # Nothing is confirmed that went into a file that was moved away meanwhile.
+            self.require_same_file()
         finally:
             self._writing.release()
 
@@ -180,12 +190,41 @@ class Database:
             self.writer.flush(COMMIT_SECONDS)
         except DatabaseBusyError as error:
             logger.warning("%d answers are not stored: %s", len(self.writer), error)
+        with suppress(DatabaseUnavailableError):
+            self.require_same_file()
         self.engine.dispose()
+
+    def require_same_file(self) -> None:
+        """Check that a SQLite file is still the one that was opened first, if any was.
+
+        Raises:
+            DatabaseUnavailableError: it is gone or another; the text says what to do.
+        """
+        try:
+            self._file.require_same()
+        except DatabaseUnavailableError:
+            self._empty_journal()
+            raise
+
+    def _empty_journal(self) -> None:
+        """Move what the journal holds to the file that was moved away.
+
+        SQLite would apply it to the file in its place, and destroy that.
+        """
+        if self._emptying.acquire(blocking=False):
+            try:
+                # Connections in the pool are open on the old file; new ones are refused.
+                with self._single.connect() as connection:
+                    connection.exec_driver_sql("PRAGMA busy_timeout = 1000")
+                    connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            except (SQLAlchemyError, DatabaseUnavailableError) as error:
+                logger.warning("the journal of the old database file is not emptied: %s", error)
+            finally:
+                self._emptying.release()
 
     def exists(self) -> bool:
         """Whether there is a file to open; SQLite would make an empty one."""
-        name = self.engine.url.database
-        return self.engine.dialect.name != "sqlite" or not name or Path(name).exists()
+        return self.path is None or self.path.exists()
 
     def is_prepared(self) -> bool:
         """Whether there is a database that ``prepare_file`` need not touch."""
@@ -200,11 +239,10 @@ class Database:
         Raises:
             DatabaseUnavailableError: the folder or the file can't be written.
         """
-        name = self.engine.url.database
-        if self.engine.dialect.name != "sqlite" or not name:
+        if self.path is None:
             return
         try:
-            Path(name).parent.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DatabaseUnavailableError("the folder of the database can't be made") from error
         self._keep_journal("WAL")
@@ -274,16 +312,21 @@ def translated() -> Iterator[None]:
         raise DatabaseBusyError("every connection to the database is in use") from error
 
 
-def _tune_sqlite(engine: Engine, *, durable: bool) -> None:
+def _tune_sqlite(engine: Engine, file: WatchedFile, *, durable: bool) -> None:
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: object) -> None:
-        # Transactions begin in on_begin: sqlite3 would begin too late for a consistent read.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA foreign_keys = ON")
-        # FULL: a commit is on the disk before it returns, so a log survives a power cut.
-        cursor.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
-        cursor.close()
+        try:
+            file.note_opened()
+            # Transactions begin in on_begin: sqlite3 would begin too late for a consistent read.
+            connection.isolation_level = None
+            connection.execute("PRAGMA foreign_keys = ON")
+            # FULL: a commit is on the disk before it returns, so a log survives a power cut.
+            # This reads the file, so it opens the journal beside it.
+            connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+            file.require_same()
+        except BaseException:
+            connection.close()
+            raise
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:

@@ -62,6 +62,7 @@ def state(database: Database) -> tuple[str | None, str]:
     newest = scripts.get_current_head()
     if newest is None:
         raise SchemaError("this installation has no migrations; install it again")
+    database.require_same_file()
     if not database.exists():
         return None, newest
     with translated(), database.engine.connect() as connection:
