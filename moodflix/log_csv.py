@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import os
@@ -10,29 +9,29 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Final, TextIO
 
+from moodflix import csv_layout
+from moodflix.csv_layout import BOM, Layout
 from moodflix.errors import FieldProblem, InvalidInputError
 from moodflix.films.titles import MAX_TITLE
 from moodflix.requests import COLUMNS, FIELDS, LEGACY_COLUMNS, LogRow, read
 from moodflix.strict_json import MAX_TEXT
 
 HEADERS: Final = {"documented": COLUMNS, "legacy": LEGACY_COLUMNS, "none": None}
-# Bytes of the longest valid row (4 a character): past this a quote was never closed.
+# More characters than the longest valid row has: past this a quote was never closed.
 _MAX_RECORD: Final = 4 * (MAX_TITLE + (len(FIELDS) - 1) * MAX_TEXT) + 4 * len(FIELDS)
-# Bytes read at a time: more than the longest row, the byte order mark included.
-_PIECE: Final = _MAX_RECORD + 1 + len(codecs.BOM_UTF8)
+# Characters read at a time: more than the longest row, the byte order mark included.
+_PIECE: Final = _MAX_RECORD + 1 + len(BOM)
 _FORMULA: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 _PLAIN_NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?")
-_BOM: Final = codecs.BOM_UTF8.decode()
-_HEADER_NAMES: Final = {
-    tuple(name.casefold() for name in header) for header in (COLUMNS, LEGACY_COLUMNS)
-}
-_LAST_NAMES: Final = {names[-1] for names in _HEADER_NAMES}
 # How a row is written that would else read as a header: only its first cell is quoted.
-_NO_HEADER: Final = re.compile(rb'"[^"]*",[^"]')
+_NO_HEADER: Final = re.compile(r'"[^"]*",[^"]')
+# A surrogate stands for a byte that isn't UTF-8.
+_SURROGATES: Final = "lone surrogates"
+_NOT_UTF8: Final = "is not UTF-8; save the file as CSV UTF-8, or name its encoding with --encoding"
 # Plain words for the csv module's messages.
 _PLAIN_WORDS: Final = {
     "unexpected end of data": "a quote is never closed",
@@ -64,7 +63,9 @@ def write(
 def _row_line(cells: Sequence[str]) -> str:
     line = _line(cells)
     # Quoted, so that it is read neither as the file's byte order mark nor as a header.
-    if not line.startswith('"') and (cells[0].startswith(_BOM) or _names_columns(cells)):
+    if not line.startswith('"') and (
+        cells[0].startswith(BOM) or csv_layout.looks_like_header(cells)
+    ):
         line = f'"{cells[0]}"{line[len(cells[0]) :]}'
     return line
 
@@ -128,55 +129,90 @@ class Reject:
         return "; ".join(f"{each.field}: {each.message}".lstrip(": ") for each in self.problems)
 
 
+def open_csv(path: Path) -> io.BufferedReader:
+    """Open a CSV with a buffer that holds as much as is looked at to find out its layout."""
+    return io.BufferedReader(path.open("rb", buffering=0), csv_layout.HEAD)
+
+
 class Reader:
-    """Reads the CSV of this station and of the old server, with or without header, BOM or CRLF.
+    """Reads the CSV of this station and of the old server, or one of another layout.
 
     A quote that is never closed rejects one row only: the lines after it are read again.
     """
 
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: BinaryIO, layout: Layout = Layout()) -> None:  # noqa: B008 - frozen
         """Read from ``source``, in bounded memory."""
-        self._source = source
+        self.layout = layout
+        # Bytes that aren't UTF-8 become surrogates, which no row may hold.
+        errors = "surrogateescape" if layout.encoding == "utf-8" else "strict"
+        self._source = io.TextIOWrapper(source, layout.encoding, errors, newline=layout.line_end)
         self._line = 0
         self._line_ended = True
-        self._again: list[bytes] = []
+        self._again: list[str] = []
+
+    @classmethod
+    def of_file(cls, source: io.BufferedReader, encoding: str | None = None) -> Reader:
+        """Return a reader of a file whose layout is yet to be found out.
+
+        Raises:
+            InvalidInputError: the file can't be read; the text says how to mend it.
+        """
+        return cls(source, csv_layout.detect(source.peek(csv_layout.HEAD), encoding))
 
     def __iter__(self) -> Iterator[LogRow | Reject]:
-        """Yield each row, read or rejected, in order; blank lines and headers are skipped."""
+        """Yield each row, read or rejected, in order; empty rows and headers are skipped.
+
+        Raises:
+            InvalidInputError: the file isn't in its encoding.
+        """
+        if self.layout.has_separator_line:
+            self._read_line()
         while True:
             if not self._line_ended and (piece := self._read_line()):
-                yield Reject(self._line, piece, rest=True)
+                yield Reject(self._line, _bytes(piece), rest=True)
                 continue
             rejected = bool(self._again)
             record = self._record()
             if record is None:
                 return
-            if record.problem or (record.cells and not record.is_header):
+            if record.problem or not (record.is_empty or self._is_header(record)):
                 yield self._row(record)
-            elif rejected and not record.cells:
-                yield Reject(record.line, record.raw[0], rest=True)
+            elif rejected and record.is_empty:
+                yield Reject(record.line, _bytes(record.raw[0]), rest=True)
+
+    def _is_header(self, record: _Record) -> bool:
+        cells = record.cells
+        if self.layout.header and tuple(cells) == self.layout.header:
+            return True
+        return csv_layout.is_standard(cells) and not _NO_HEADER.match(record.raw[0])
 
     def _row(self, record: _Record) -> LogRow | Reject:
-        problem, raw = record.problem, record.raw
-        if not problem and len(record.cells) != len(FIELDS):
-            problem = f"expected {len(FIELDS)} columns, found {len(record.cells)}"
+        problem, raw, layout = record.problem, record.raw, self.layout
+        if not problem and not max(layout.places) < len(record.cells) <= layout.width:
+            problem = f"expected {layout.width} columns, found {len(record.cells)}"
         if not problem:
+            values = (record.cells[place] for place in layout.places)
             try:
-                return read(LogRow, dict(zip(FIELDS, record.cells, strict=True)))
+                return read(LogRow, dict(zip(FIELDS, values, strict=True)))
             except InvalidInputError as error:
-                return Reject(record.line, b"".join(raw), error.problems)
+                found = [
+                    replace(each, message=_NOT_UTF8) if _SURROGATES in each.message else each
+                    for each in error.problems
+                ]
+                return Reject(record.line, _bytes("".join(raw)), found)
         if len(raw) > 1:
             # The first line may have opened a quote it never closed.
             self._again = raw[1:] + self._again
             self._line -= len(raw) - 1
             self._line_ended = True
-        return Reject(record.line, raw[0], [FieldProblem("", problem)])
+        return Reject(record.line, _bytes(raw[0]), [FieldProblem("", problem)])
 
     def _record(self) -> _Record | None:
         record = _Record(self._line + 1)
+        lines = self._lines(record.raw)
         try:
             # Strict: else a quote never closed could pass for the rows it swallowed.
-            record.cells = next(csv.reader(self._lines(record.raw), strict=True))
+            record.cells = next(csv.reader(lines, delimiter=self.layout.separator, strict=True))
         except StopIteration:
             return None
         except csv.Error as error:
@@ -189,44 +225,46 @@ class Reader:
             record.problem = "the row is too long; is a quote never closed?"
         return record
 
-    def _lines(self, raw: list[bytes]) -> Iterator[str]:
+    def _lines(self, raw: list[str]) -> Iterator[str]:
         size = 0
         while line := self._read_line():
             raw.append(line)
             size += len(line)
             if size > _MAX_RECORD:
                 raise _TooLongError
-            # Bytes that aren't UTF-8 become surrogates, which no row may hold.
-            yield line.decode(errors="surrogateescape")
+            yield line
 
-    def _read_line(self) -> bytes:
-        line = self._again.pop(0) if self._again else self._source.readline(_PIECE)
+    def _read_line(self) -> str:
+        try:
+            line = self._again.pop(0) if self._again else self._source.readline(_PIECE)
+        except UnicodeError as error:
+            raise InvalidInputError(
+                f"it is not {self.layout.encoding} throughout (after line {self._line}); "
+                "save it as CSV UTF-8, or name its encoding with --encoding"
+            ) from error
         if self._line == 0:
-            line = line.removeprefix(codecs.BOM_UTF8)
+            line = line.removeprefix(BOM)
         if line:
             self._line += self._line_ended
-            self._line_ended = line.endswith(b"\n")
+            self._line_ended = line.endswith(self.layout.line_end)
         return line
 
 
 @dataclass
 class _Record:
     line: int
-    raw: list[bytes] = field(default_factory=list)
+    raw: list[str] = field(default_factory=list)
     cells: list[str] = field(default_factory=list)
     problem: str = ""
 
     @property
-    def is_header(self) -> bool:
-        return _names_columns(self.cells) and not _NO_HEADER.match(self.raw[0])
+    def is_empty(self) -> bool:
+        return not any(cell.strip(" \t") for cell in self.cells)
 
 
 class _TooLongError(Exception):
     pass
 
 
-def _names_columns(cells: Sequence[str]) -> bool:
-    return (
-        cells[-1].strip(" ").casefold() in _LAST_NAMES
-        and tuple(cell.strip(_BOM + " ").casefold() for cell in cells) in _HEADER_NAMES
-    )
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")

@@ -22,7 +22,7 @@ vocabulary errors clock address instance framing
 config strict_json connections
 films
 requests
-store perception
+store perception csv_layout
 log_csv recommend.query
 recommend.answer
 recommend.fusion recommend.catalogue recommend.learned recommend.llm

@@ -113,6 +113,8 @@ def test_the_reader_never_fails_and_every_line_ends_somewhere(source: bytes) -> 
 
 def without_headers(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     headers = {tuple(name.casefold() for name in each) for each in (COLUMNS, LEGACY_COLUMNS)}
+    # Rows of nothing but blanks are skipped as well.
+    rows = [row for row in rows if any(cell.strip(" \t") for cell in row)]
     return [row for row in rows if tuple(cell.strip(" ").casefold() for cell in row) not in headers]
 
 

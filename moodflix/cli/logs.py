@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import re
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,7 @@ from flask.cli import with_appcontext
 
 from moodflix import log_csv
 from moodflix.cli.common import bar, migrated_database, one_line_errors, with_progress, writable
+from moodflix.errors import InvalidInputError
 from moodflix.requests import LogRow
 from moodflix.store import logs
 
@@ -37,6 +39,14 @@ def _until(text: str) -> datetime:
     if not _DATE.fullmatch(text.strip()):
         return moment
     return moment + min(timedelta(days=1), _LAST_MOMENT - moment)
+
+
+def _encoding(_: click.Context, __: click.Parameter, name: str | None) -> str | None:
+    try:
+        "".encode(name or "utf-8")
+    except (LookupError, UnicodeError) as error:
+        raise click.BadParameter("no encoding of text, such as cp949 or utf-16") from error
+    return name and codecs.lookup(name).name
 
 
 @click.group("logs")
@@ -103,27 +113,37 @@ def export(
     type=click.Path(path_type=Path, dir_okay=False),
     help="File for the rows that can't be read. Default: FILE.rejects.",
 )
+@click.option(
+    "--encoding",
+    callback=_encoding,
+    help="Encoding of the file, such as cp949. Default: UTF-8, or UTF-16 if it is that.",
+)
 @click.option("--dry-run", is_flag=True, help="Print what would happen and change nothing.")
 @with_appcontext
 @one_line_errors
-def import_(file: Path | None, rejects: Path | None, *, dry_run: bool) -> None:
+def import_(
+    file: Path | None, rejects: Path | None, encoding: str | None, *, dry_run: bool
+) -> None:
     """Add the rows of a CSV that the log does not hold yet.
 
-    FILE is the CSV of this station or of the old server; without it MOODFLIX_CSV_FILE is read.
-    Exits with 1 when a row was rejected.
+    FILE is the CSV of this station or of the old server; without it MOODFLIX_CSV_FILE is read. Its
+    columns may be in any order below a header, and separated by commas, semicolons or tabs. Exits
+    with 1 when a row was rejected.
     """
     path = file or current_app.extensions["moodflix.settings"].csv_file
     rejects = rejects or path.with_name(path.name + ".rejects")
     database = migrated_database()
     try:
-        source = path.open("rb")
+        source = log_csv.open_csv(path)
     except OSError as error:
         raise click.ClickException(f"{path} can't be read: {error.strerror}") from error
-    rejected = _Rejects(None if dry_run else rejects)
-    with source, contextlib.closing(rejected), database.read() as session:
+    with source, _refusals_of(path), database.read() as session, contextlib.ExitStack() as stack:
         if rejects.exists() and rejects.samefile(path):
             raise click.ClickException(f"{rejects} is the file to import; name another")
-        rows = rejected.without_rejects(with_progress(log_csv.Reader(source), source, path))
+        reader = log_csv.Reader.of_file(source, encoding)
+        rejected = _Rejects(None if dry_run else rejects, reader.layout.preamble)
+        stack.callback(rejected.close)
+        rows = rejected.without_rejects(with_progress(reader, source, path))
         merged = logs.merge(session, rows, datetime.now(timezone.utc))
         if dry_run:
             session.rollback()
@@ -139,11 +159,24 @@ def import_(file: Path | None, rejects: Path | None, *, dry_run: bool) -> None:
         raise click.ClickException(f"{rejected.count} rows can't be taken{kept}")
 
 
-class _Rejects:
-    """Reports rows that can't be read, and writes their bytes to a file once there are any."""
+@contextlib.contextmanager
+def _refusals_of(path: Path) -> Iterator[None]:
+    """Name the file in the refusal of its layout or encoding."""
+    try:
+        yield
+    except InvalidInputError as error:
+        raise click.ClickException(f"{path} can't be imported: {error}") from error
 
-    def __init__(self, path: Path | None) -> None:
+
+class _Rejects:
+    """Reports rows that can't be read, and writes them to a file once there are any.
+
+    Below ``preamble`` they can be mended and imported.
+    """
+
+    def __init__(self, path: Path | None, preamble: str) -> None:
         self.count = 0
+        self._preamble = preamble.encode()
         self._path = path
         self._file: BinaryIO | None = None
         self._line_ended = True
@@ -168,6 +201,7 @@ class _Rejects:
         try:
             if self._file is None:
                 self._file = self._path.open("wb")
+                self._file.write(self._preamble)
             elif not reject.rest and not self._line_ended:
                 self._file.write(b"\n")
             self._file.write(reject.raw)

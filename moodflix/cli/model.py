@@ -189,8 +189,8 @@ def _from_log() -> Iterator[tuple[dict[str, str], str]]:
 
 def _from_csv(path: Path) -> Iterator[tuple[dict[str, str], str]]:
     try:
-        with path.open("rb") as source:
-            rows = [row for row in log_csv.Reader(source) if isinstance(row, LogRow)]
+        with log_csv.open_csv(path) as source:
+            rows = [row for row in log_csv.Reader.of_file(source) if isinstance(row, LogRow)]
     except OSError as error:
         raise click.ClickException(f"{path} can't be read: {error.strerror}") from error
     moments = [logs.moment(row.client_sent_at) for row in rows]
