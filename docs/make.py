@@ -12,7 +12,7 @@ from moodflix import data
 from moodflix.films import shipped
 from moodflix.perception.wishes import understand
 from moodflix.recommend.catalogue import space
-from moodflix.recommend.catalogue.ranker import LIKENESS, LIKENESS_ELSE, Catalogue
+from moodflix.recommend.catalogue.ranker import KIND_WEIGHTS, OTHER_KIND_WEIGHT, Catalogue
 from moodflix.recommend.catalogue.traits import POLICY, TraitTable
 from moodflix.recommend.query import Query
 from moodflix.vocabulary import MOODS, Intent
@@ -131,8 +131,8 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
     space_folder = folder if len(sys.argv) > 1 else HERE.parent / "moodflix" / "data"
     table = TraitTable(shipped.films())
-    likeness = table.likeness(LIKENESS, LIKENESS_ELSE)
-    space.save(table, likeness, space_folder / space.FILE)
+    tf_idf = table.tf_idf(KIND_WEIGHTS, OTHER_KIND_WEIGHT)
+    space.save(table, tf_idf, space_folder / space.FILE)
     pages = {"policy.md": policy_page, "evenings.md": evenings_page}
     for name, page in pages.items():
         (folder / name).write_text("\n".join([*page(Catalogue()), ""]), encoding="utf-8")

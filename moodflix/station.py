@@ -116,7 +116,7 @@ class Station:
         """
         with self._database.read() as session:
             shown = answers.choice_sets(session, _MAX_ANSWERS)
-        self._weights = fusion.learn([fusion.ChoiceSet(*each) for each in shown])
+        self._weights = fusion.fit_weights([fusion.ChoiceSet(*each) for each in shown])
 
     def weights(self) -> dict[str, float]:
         """Return the weight of each recommender."""
@@ -302,8 +302,10 @@ class Station:
                 found = [films.look_up(session, pick.title, pick.year) for pick in picks]
         except DatabaseUnavailableError as error:
             logger.warning("films of the LLM are looked up among the shipped ones: %s", error)
-            return list(admissible((pick.of(pick.shipped) for pick in picks), query))
-        checked = map(Pick.of, picks, found)
+            return list(
+                admissible((pick.identified_as(pick.shipped_film) for pick in picks), query)
+            )
+        checked = map(Pick.identified_as, picks, found)
         kept = (pick for pick in checked if pick.known or self._keep_unknown)
         return list(admissible(kept, query))
 
@@ -339,7 +341,9 @@ class Station:
     ) -> tuple[dict[str, KnownFilm], Mapping[str, Mapping[str, int]]]:
         """Return the known films by key, and how often each was chosen in which context."""
         keys = [pick.key for pick in picks]
-        known: dict[str, KnownFilm] = {pick.key: film for pick in picks if (film := pick.shipped)}
+        known: dict[str, KnownFilm] = {
+            pick.key: film for pick in picks if (film := pick.shipped_film)
+        }
         try:
             with self._database.read() as session:
                 if others := set(keys) - known.keys():

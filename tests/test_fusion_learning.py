@@ -14,8 +14,8 @@ from moodflix.recommend.fusion import (
     ChoiceSet,
     Fused,
     RankedList,
+    fit_weights,
     fuse,
-    learn,
     with_exploration,
 )
 from moodflix.recommend.query import Pick, Query
@@ -51,19 +51,19 @@ def lists(*names: str, films: int = 30) -> list[Fused]:
 
 
 def test_without_a_choice_the_priors_stand() -> None:
-    assert learn([]) == PRIORS
+    assert fit_weights([]) == PRIORS
 
 
 @given(st.lists(answers(), max_size=30))
 def test_weights_stay_within_bounds(shown: list[ChoiceSet]) -> None:
-    weights = learn(shown)
+    weights = fit_weights(shown)
     assert weights.keys() == PRIORS.keys()
     assert all(MIN_WEIGHT <= weight <= MAX_WEIGHT for weight in weights.values())
 
 
 @given(answers())
 def test_one_choice_moves_little(shown: ChoiceSet) -> None:
-    weights = learn([shown])
+    weights = fit_weights([shown])
     assert all(abs(weights[name] - PRIORS[name]) < 0.45 for name in NAMES)
 
 
@@ -71,36 +71,36 @@ def test_one_choice_moves_little(shown: ChoiceSet) -> None:
 def test_the_order_of_the_answers_does_not_matter(
     shown: list[ChoiceSet], rng: random.Random
 ) -> None:
-    assert learn(rng.sample(shown, len(shown))) == pytest.approx(learn(shown), abs=1e-6)
+    assert fit_weights(rng.sample(shown, len(shown))) == pytest.approx(fit_weights(shown), abs=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_it_finds_who_is_worth_more(seed: int) -> None:
-    weights = learn(chosen_by({"llm": 0.6, "context": 0.3, "catalogue": 0.1}, 200, seed))
+    weights = fit_weights(chosen_by({"llm": 0.6, "context": 0.3, "catalogue": 0.1}, 200, seed))
     assert weights["llm"] > weights["context"] > weights["catalogue"]
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_equals_stay_equal(seed: int) -> None:
-    weights = learn(chosen_by({"llm": 0.3, "context": 0.3, "catalogue": 0.3}, 400, seed))
+    weights = fit_weights(chosen_by({"llm": 0.3, "context": 0.3, "catalogue": 0.3}, 400, seed))
     assert all(0.75 < weight < 1.3 for weight in weights.values()), weights
 
 
 def test_more_choices_say_it_more_clearly() -> None:
     liking = {"context": 0.5, "catalogue": 0.1}
-    few, many = (learn(chosen_by(liking, answers))["catalogue"] for answers in (4, 300))
+    few, many = (fit_weights(chosen_by(liking, answers))["catalogue"] for answers in (4, 300))
     assert PRIORS["catalogue"] > few > many
 
 
 def test_a_choice_of_the_first_place_says_less_than_one_of_the_last() -> None:
     sources = [{"llm": 1}, {"context": 1}, {"llm": 2}, {"context": 2}]
-    first, last = (learn([ChoiceSet(sources, at)] * 5) for at in (0, 2))
+    first, last = (fit_weights([ChoiceSet(sources, at)] * 5) for at in (0, 2))
     assert last["llm"] - last["context"] > first["llm"] - first["context"] > 0
 
 
 def test_who_was_never_shown_keeps_its_word_beside_equals() -> None:
     shown = chosen_by({"context": 0.3, "catalogue": 0.3}, 300)
-    assert learn(shown)["llm"] == pytest.approx(1, abs=0.2)
+    assert fit_weights(shown)["llm"] == pytest.approx(1, abs=0.2)
 
 
 def test_one_place_in_ten_explores() -> None:

@@ -46,34 +46,34 @@ def test_a_table_holds_the_traits_of_every_film(table: TraitTable) -> None:
     assert not table.entries({"theme:none-such": 1.0})
 
 
-def test_likeness_is_the_tf_idf_of_scikit_learn(table: TraitTable) -> None:
+def test_tf_idf_is_the_tf_idf_of_scikit_learn(table: TraitTable) -> None:
     scaled = [
         {trait: amount * SCALE.get(trait.partition(":")[0], 0.6) for trait, amount in each.items()}
         for each in map(film_traits, shipped.films())
     ]
     counts = DictVectorizer(sparse=True).fit_transform(scaled)
     expected = TfidfTransformer().fit_transform(counts).toarray()
-    np.testing.assert_allclose(dense(table, table.likeness(SCALE, 0.6)), expected, atol=1e-6)
+    np.testing.assert_allclose(dense(table, table.tf_idf(SCALE, 0.6)), expected, atol=1e-6)
 
 
 def test_the_space_that_ships_is_what_a_fit_finds(tmp_path: Path, table: TraitTable) -> None:
-    likeness = table.likeness(ranker.LIKENESS, ranker.LIKENESS_ELSE)
+    tf_idf = table.tf_idf(ranker.KIND_WEIGHTS, ranker.OTHER_KIND_WEIGHT)
     with np.load(ROOT / "moodflix/data" / space.FILE) as stored:
         assert str(stored["traits"]) == space.digest(table), "run: make docs"
-    shipped_space, fitted = space.places(table, likeness), space.fit(table, likeness)
+    shipped_space, fitted = space.film_vectors(table, tf_idf), space.fit_vectors(table, tf_idf)
     # Axes may be mirrored; what counts is how near films are.
     some = slice(0, len(table), 7)
     nearness, expected = (each[some] @ each[some].T for each in (shipped_space, fitted))
     np.testing.assert_allclose(nearness, expected, atol=0.002)
-    space.save(table, likeness, tmp_path / space.FILE)
+    space.save(table, tf_idf, tmp_path / space.FILE)
     with np.load(tmp_path / space.FILE) as saved:
-        assert saved["places"].shape == shipped_space.shape
+        assert saved["vectors"].shape == shipped_space.shape
 
 
 def test_other_films_have_a_space_of_their_own() -> None:
     few = shipped.films()[::30]
     table = TraitTable(few)
-    placed = space.places(table, table.likeness(SCALE, 0.6))
+    placed = space.film_vectors(table, table.tf_idf(SCALE, 0.6))
     assert placed.shape == (len(few), 80)
     np.testing.assert_allclose(np.linalg.norm(placed, axis=1), 1, atol=1e-5)
     assert len(Catalogue(lambda: few)) == 0

@@ -11,7 +11,7 @@ from moodflix.films import shipped
 from moodflix.perception import wishes
 from moodflix.perception.wishes import Wishes
 from moodflix.perception.words import split
-from moodflix.recommend.catalogue.traits import NUMBERS, POLICY, film_traits
+from moodflix.recommend.catalogue.traits import NUMERIC_TRAITS, POLICY, film_traits
 from moodflix.vocabulary import Intent
 
 
@@ -169,7 +169,7 @@ def test_a_theme_that_was_only_hinted_at_is_not_named() -> None:
 def test_any_text_is_read(text: str) -> None:
     found = read(text)
     assert found.intent in get_args(Intent)
-    assert all(weight <= 0 or trait in NUMBERS for trait, weight in found.unwanted.items())
+    assert all(weight <= 0 or trait in NUMERIC_TRAITS for trait, weight in found.unwanted.items())
 
 
 @given(

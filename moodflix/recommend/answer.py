@@ -1,4 +1,4 @@
-"""What recommending brings: the events and the answer of an LLM or of none, and the station's."""
+"""The results of recommending: the LLM's events and answer, and the station's own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ USED, PARTIAL, UNAVAILABLE, OFF = "used", "partial", "unavailable", "off"
 
 @dataclass
 class Numbers:
-    """Time and tokens of one answer, ``None`` where unknown; all but tokens are seconds."""
+    """Seconds and tokens of one answer of the LLM, ``None`` where unknown."""
 
     queue: float = 0.0
     first_film: float | None = None
@@ -30,16 +30,15 @@ class Numbers:
 
 @dataclass(frozen=True)
 class LlmAnswer:
-    """The result of a call of the LLM; always the last event.
+    """The result of a call to the LLM; always the last event.
 
     Attributes:
         status: used, partial (cut short, its complete films are used), unavailable or off.
         model: name of the model, ``None`` without one.
         detail: what went wrong, in words that may be shown; empty when nothing did.
         picks: its films, best first, those of ``query.excluded`` left out.
-        mood: the mood it reads from the words, ``None`` when it gave none.
-        tone: likewise.
-        numbers: time and tokens it took.
+        mood, tone: what it reads from the words, ``None`` when it gave none.
+        numbers: the time and tokens it took.
     """
 
     status: str = OFF
@@ -83,10 +82,10 @@ def answer_of(events: Iterable[LlmEvent]) -> LlmAnswer:
 
 
 class NoLlm:
-    """The stand-in where the settings want no LLM."""
+    """Takes the place of the LLM where the settings want none."""
 
     def ask(self, query: Query, limit: int, candidates: Candidates = tuple) -> LlmEvents:
-        """Yield the answer that it is off."""
+        """Yield an empty answer with status off."""
         del query, limit, candidates
         yield LlmAnswer()
 

@@ -20,25 +20,26 @@ from moodflix.vocabulary import Intent
 
 @dataclass(frozen=True)
 class Query:
-    """One evening: the ten context columns as text (blank is unknown) and what else is known.
+    """What films are wanted for one evening: context, words, taste and limits.
 
     Attributes:
-        context: city, lat, lon, today_status, tomorrow_status, weekday, weather_desc,
-            temperature, mood, tone.
+        context: the ten context columns as text, blank where unknown: city, lat, lon,
+            today_status, tomorrow_status, weekday, weather_desc, temperature, mood, tone.
         hour: hour of the day at the station, 0-23.
         words: the person's text, and what was understood of it.
-        liked: titles the person named as a hint of taste.
-        loved: titles the person loved on other evenings: a milder hint.
-        excluded: keys of films that must not be recommended (the liked ones included); a bare
-            spelling key excludes every film of that spelling.
-        intent: what the films should do to the mood; a set one wins over one in the words.
-        max_minutes: films that are longer, or of unknown length, are not recommended; the lower
-            of what was set and what is in the words.
-        family: films that are not known to suit these people are not recommended; likewise.
-        seed: another number brings other films; ``None`` lets the evening decide.
+        liked: titles that the person named now, as a hint of taste.
+        loved: titles that the person loved on other evenings: a milder hint.
+        excluded: keys of films that must not be recommended, the liked ones among them; a
+            spelling key without a year excludes every film of that spelling.
+        intent: what the films should do to the mood; if "auto", that of the words.
+        max_minutes: films that are longer, or of unknown length, are left out; the lower of this
+            and the limit in the words.
+        family: the audience; films that are not known to suit it are left out. The younger of
+            this and the one in the words.
+        seed: another number brings other films; ``None``: city and date decide.
         date: the evening's date, as in 2025-12-24; blank is unknown.
         evening: mood, context and hour in the vocabulary's words; ``None`` is unknown.
-        families: those whose films suit these people.
+        families: the ratings of films that suit the audience.
     """
 
     context: Mapping[str, str] = field(default_factory=dict)
@@ -79,27 +80,30 @@ class Query:
 
     @property
     def evening_seed(self) -> int:
-        """Seed of the random choices: the same all evening for the same wish."""
+        """Seed of all random choices: the same all evening for the same mood, words and intent."""
         evening = [self.date, self.context.get("city")] if self.seed is None else [self.seed]
         wish = [self.context.get("mood"), self.words.text, self.intent]
         digest = hashlib.blake2b(json.dumps([*evening, *wish]).encode(), digest_size=8).digest()
         return int.from_bytes(digest, "big")
 
     def admits(self, film: ShippedFilm | None) -> bool:
-        """Whether a film is known to keep the limits of length and family."""
+        """Whether a film is known to keep the limits of length and audience."""
         if film is None:
             return not self.is_limited
-        short = self.max_minutes is None or film.runtime <= self.max_minutes
-        return short and film.family in self.families
+        short_enough = self.max_minutes is None or film.runtime <= self.max_minutes
+        return short_enough and film.family in self.families
 
 
 @dataclass(frozen=True)
 class Pick:
-    """One recommended film; ``score`` compares only within one list.
+    """One recommended film.
 
-    A film that is known bears its own title and year; ``known`` is false for one of the LLM's until
-    it is looked up, and if the table of films doesn't hold it. ``film`` is set
-    by who took the pick from the catalogue.
+    Attributes:
+        title, year: those of the film if it is known, else as the LLM named it.
+        score: compares only within one list.
+        why: the LLM's reason.
+        known: whether it is in the table of films; false for the LLM's films until looked up.
+        film: the shipped film, where a pick was made from one.
     """
 
     title: str
@@ -115,31 +119,31 @@ class Pick:
         return self.film.film_key if self.film else titles.film_key(self.title, self.year)
 
     @property
-    def undated(self) -> str:
-        """Key of a film of this title whose year is not known."""
+    def undated_key(self) -> str:
+        """Key of the film without its year."""
         return titles.film_key(titles.split_year(self.title)[0])
 
     @property
-    def shipped(self) -> ShippedFilm | None:
+    def shipped_film(self) -> ShippedFilm | None:
         """The shipped film that is picked, if it is one."""
         exact = self.film or shipped.by_film_key(self.key)
-        # A known film that isn't shipped may be a remake.
-        remake = self.known and self.year is not None
-        return exact if exact or remake else shipped.find(self.title, self.year)
+        # A known film that has a year and isn't shipped may be a remake of one that is.
+        is_other_film = self.known and self.year is not None
+        return exact if exact or is_other_film else shipped.find(self.title, self.year)
 
-    def of(self, film: KnownFilm | None) -> Pick:
-        """Return this pick under the title and year of the film it means, or as an unknown one."""
+    def identified_as(self, film: KnownFilm | None) -> Pick:
+        """Return this pick with the title and year of a known film; ``None``: it is unknown."""
         if film is None:
             return replace(self, known=False)
         return replace(self, title=film.title, year=film.year, known=True)
 
 
 class Recommender(Protocol):
-    """Anything that ranks films for an evening."""
+    """Ranks films for an evening."""
 
     @property
     def name(self) -> str:
-        """Name under which answers and logs know it."""
+        """Its name in answers and logs."""
         ...
 
     def rank(self, query: Query, n: int) -> list[Pick]:
@@ -154,14 +158,14 @@ class Recommender(Protocol):
 def admissible(picks: Iterable[Pick], query: Query) -> Iterator[Pick]:
     """Yield the picks that may be shown: each film once, none excluded, all within limits.
 
-    Without a year a pick may be any film of its spelling that is there already.
+    A pick without a year counts as shown already if any film of its spelling was.
     """
-    seen, spelled = set(query.excluded), set[str]()
+    seen, seen_undated = set(query.excluded), set[str]()
     for pick in picks:
-        twin = pick.key == pick.undated and pick.key in spelled
-        if twin or not pick.key or not seen.isdisjoint((pick.key, titles.key(pick.title))):
+        maybe_shown = pick.key == pick.undated_key and pick.key in seen_undated
+        if maybe_shown or not pick.key or not seen.isdisjoint((pick.key, titles.key(pick.title))):
             continue
         seen.add(pick.key)
-        spelled.add(pick.undated)
-        if not query.is_limited or query.admits(pick.shipped):
+        seen_undated.add(pick.undated_key)
+        if not query.is_limited or query.admits(pick.shipped_film):
             yield pick

@@ -1,8 +1,8 @@
 """The traits of films: which of them a film has, and which suit an evening.
 
 A trait is ``kind:value`` (``mood:sad``, ``theme:rain``, ``director:bong-joon-ho``) or one of
-``NUMBERS``, each about -1 to 1. The weight of a trait is what a film gains for having it; for moods
-and evenings they are in ``data/policy.csv``, which ``docs/policy.md`` shows.
+``NUMERIC_TRAITS``, each about -1 to 1. The weight of a trait is what a film gains for having it;
+for moods and evenings the weights are in ``data/policy.csv``, which ``docs/policy.md`` shows.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moodflix import data
 from moodflix.films.shipped import ShippedFilm
+from moodflix.perception.wishes import Traits
 from moodflix.perception.words import slug
 from moodflix.recommend.query import Query
 from moodflix.vocabulary import Intent
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
 
     Array = ndarray[Any, Any]
 
-Traits = Mapping[str, float]
 
-NUMBERS: Final = ("pace", "warmth", "darkness", "renown", "length", "age")
-# A trait counts less the later it comes in its list.
-_BY_PLACE: Final = (1.0, 0.95, 0.85, 0.75, 0.7, 0.65, 0.6, 0.6)
-_FURTHER: Final = 0.4
+NUMERIC_TRAITS: Final = ("pace", "warmth", "darkness", "renown", "length", "age")
+# Genres and themes count less the later they come in a film's list; further countries and
+# languages count much less than the first.
+_WEIGHT_BY_POSITION: Final = (1.0, 0.95, 0.85, 0.75, 0.7, 0.65, 0.6, 0.6)
+_FURTHER_WEIGHT: Final = 0.4
 POLICY: Final = "policy.csv"
 # First day of each season, as month and day; a blank name is none.
 _SEASONS: Final = (
@@ -45,18 +46,20 @@ _SEASONS: Final = (
 
 
 def film_traits(film: ShippedFilm) -> dict[str, float]:
-    """Return the traits of a film, each with how much of it there is."""
+    """Return the traits of a film, each with its amount."""
     traits = {f"mood:{mood}": weight for mood, weight in film.moods.items()}
     for kind, values in (("genre", film.genres), ("theme", film.themes)):
-        traits |= {f"{kind}:{value}": _BY_PLACE[place] for place, value in enumerate(values)}
-    for kind, values in (("country", film.countries), ("language", film.languages)):
         traits |= {
-            f"{kind}:{value}": _FURTHER if place else 1.0 for place, value in enumerate(values)
+            f"{kind}:{value}": weight
+            for value, weight in zip(values, _WEIGHT_BY_POSITION, strict=False)
         }
+    for kind, values in (("country", film.countries), ("language", film.languages)):
+        traits |= dict.fromkeys((f"{kind}:{value}" for value in values), _FURTHER_WEIGHT)
+        traits[f"{kind}:{values[0]}"] = 1.0
     names = [f"director:{slug(name)}" for name in film.directors]
     names += [f"tone:{film.tone}", f"decade:{film.year // 10 * 10}"]
     names += [f"series:{film.series}"] if film.series else []
-    steps = {name: (getattr(film, name) - 3) / 2 for name in NUMBERS[:4]}
+    steps = {name: (getattr(film, name) - 3) / 2 for name in NUMERIC_TRAITS[:4]}
     length = min(max((film.runtime - 110) / 40, -1.5), 2.0)
     age = min(max((1990 - film.year) / 30, -1.2), 1.5)
     return traits | dict.fromkeys(names, 1.0) | steps | {"length": length, "age": age}
@@ -64,32 +67,36 @@ def film_traits(film: ShippedFilm) -> dict[str, float]:
 
 @cache
 def policy() -> Mapping[tuple[str, str, str], Traits]:
-    """Return the weights of traits under (when, value, direction)."""
-    found: dict[tuple[str, str, str], dict[str, float]] = defaultdict(dict)
+    """Return the weights of traits by (when, value, direction)."""
+    weights: dict[tuple[str, str, str], dict[str, float]] = defaultdict(dict)
     for row in data.table(POLICY):
-        found[row["when"], row["value"], row["direction"]][row["trait"]] = float(row["weight"])
-    return dict(found)
+        weights[row["when"], row["value"], row["direction"]][row["trait"]] = float(row["weight"])
+    return dict(weights)
 
 
 def for_mood(mood: str, intent: Intent) -> Traits:
-    """Return what suits a mood: repairing it, staying with it, or the table's mix of both."""
+    """Return weights for a mood: for repairing it, staying with it, or the table's mix of both."""
     mix: Traits = policy()["mood", mood, "auto"] if intent == "auto" else {intent: 1.0}
-    return _sum([{t: w * mix[way] for t, w in policy()["mood", mood, way].items()} for way in mix])
+    return _sum(
+        {trait: weight * share for trait, weight in policy()["mood", mood, direction].items()}
+        for direction, share in mix.items()
+    )
 
 
 def for_evening(query: Query) -> Traits:
-    """Return what suits the weather, the day, the hour and the voice."""
+    """Return weights for the weather, the day, the hour and the voice."""
     when_and_value = (("any", "any"), *_circumstances(query))
-    return _sum([policy().get((when, value or "", ""), {}) for when, value in when_and_value])
+    return _sum(policy().get((when, value or "", ""), {}) for when, value in when_and_value)
 
 
 def season(date: str) -> str:
-    """Return christmas, advent, new-year, halloween, valentine or nothing for an ISO date."""
+    """Return christmas, advent, new-year, halloween, valentine or ``""`` for an ISO date."""
     day = date[5:]
     return next((name for first, name in reversed(_SEASONS) if first <= day), "")
 
 
 def _circumstances(query: Query) -> Iterator[tuple[str, str | None]]:
+    """Yield what is known of an evening as (when, value) of the policy."""
     evening = query.evening
     for name in ("tone", "weather", "temperature", "hour"):
         yield name, evening[name]
@@ -113,10 +120,10 @@ def _sum(parts: Iterable[Traits]) -> Traits:
 
 
 class TraitTable:
-    """The traits of all films: ``films[i]`` has ``amounts[i]`` of ``traits[i]``.
+    """A sparse matrix of the traits of all films: ``films[i]`` has ``amounts[i]`` of ``traits[i]``.
 
-    A sparse matrix in the order of traits, of NumPy alone: importing SciPy takes longer than the
-    rest of a start.
+    Its entries are in the order of traits. It needs NumPy alone: importing SciPy takes longer than
+    the rest of a start.
 
     Attributes:
         columns: the number of each trait.
@@ -157,27 +164,27 @@ class TraitTable:
         import numpy as np
 
         amounts = self.amounts if amounts is None else amounts
-        found: Array = np.bincount(self.films, weights[self.traits] * amounts, len(self))
-        return found
+        sums: Array = np.bincount(self.films, weights[self.traits] * amounts, len(self))
+        return sums
 
     def rarity(self, present: Array) -> Array:
         """Return the inverse document frequency of each trait, counting the entries in ``present``.
 
-        The smoothed one of scikit-learn: ``ln((1 + films) / (1 + films with it)) + 1``.
+        Smoothed as scikit-learn does: ``ln((1 + films) / (1 + films with it)) + 1``.
         """
         import numpy as np
 
         counts = np.bincount(self.traits[present], minlength=len(self.columns))
-        found: Array = np.log((1 + len(self)) / (1 + counts)) + 1
-        return found
+        rarity: Array = np.log((1 + len(self)) / (1 + counts)) + 1
+        return rarity
 
-    def likeness(self, scale: Mapping[str, float], otherwise: float) -> Array:
-        """Return the entries as TF-IDF of unit length, scaled by the kind of trait."""
+    def tf_idf(self, scale: Mapping[str, float], otherwise: float) -> Array:
+        """Return the entries as TF-IDF, scaled by the kind of trait, each film of unit length."""
         import numpy as np
 
         kinds = np.array([scale.get(name.partition(":")[0], otherwise) for name in self.columns])
         weights = kinds * self.rarity(np.ones(len(self.traits), dtype=bool))
-        found = self.amounts * weights[self.traits]
-        lengths = np.sqrt(np.bincount(self.films, found**2, len(self)))
-        unit: Array = found / lengths[self.films]
+        entries = self.amounts * weights[self.traits]
+        lengths = np.sqrt(np.bincount(self.films, entries**2, len(self)))
+        unit: Array = entries / lengths[self.films]
         return unit
