@@ -25,6 +25,7 @@ import numpy as np
 from scipy import stats  # type: ignore[import-untyped]
 from threadpoolctl import threadpool_limits
 
+from moodflix import clock
 from moodflix.films import shipped
 from moodflix.instance import Instance
 from moodflix.recommend.answer import OFF, answer_of
@@ -137,7 +138,8 @@ def run(seed: int) -> dict[str, dict[int, list[bool]]]:
     """Return for each kind of station, day by day, at which visits one of five would be taken."""
     threadpool_limits(1)
     visitors = Visitors(seed, (VISITORS, VISITORS), {HAND: 1.0})
-    days = [list(visitors.of_day(day, _FIRST_DAY + timedelta(day))) for day in range(DAYS)]
+    dates = [_FIRST_DAY + timedelta(day) for day in range(DAYS)]
+    days = [list(visitors.of_day(day, each)) for day, each in enumerate(dates)]
     found: dict[str, dict[int, list[bool]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, station in stations(Path(folder)):
@@ -149,7 +151,7 @@ def run(seed: int) -> dict[str, dict[int, list[bool]]]:
                 ]
                 station.refit_weights()
                 if day % _REFIT_DAYS == _REFIT_DAYS - 1:
-                    station.refit(visits[-1].decides_at)
+                    station.refit(clock.start_of(dates[day] + timedelta(1), None))
     return found
 
 
