@@ -14,19 +14,20 @@ from typing import Final
 
 HOST: Final = "0.0.0.0"  # noqa: S104 - documented
 PORT: Final = 8000
+# A line of .env.
 _LINE = re.compile(
     r"""(?i)\s*(?:export\s+)?(MOODFLIX_(?:HOST|PORT))\s*=\s*(['"]?)(.*?)\2\s*(?:\s#.*)?"""
 )
-_SOCKETS: Final = {"GUNICORN_FD", "LISTEN_FDS"}
+_HANDED_OVER: Final = {"GUNICORN_FD", "LISTEN_FDS"}
 
 
 def is_handed_over() -> bool:
-    """Return whether somebody else listens for us already, as systemd does."""
-    return not _SOCKETS.isdisjoint(os.environ)
+    """Whether a socket that listens already was handed to us, as systemd does."""
+    return not _HANDED_OVER.isdisjoint(os.environ)
 
 
 def problem(host: str, port: int) -> str:
-    """Return in one line why an address can't be listened on, with the remedy, or nothing."""
+    """Return why an address can't be listened on and the remedy, in one line; empty if it can."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

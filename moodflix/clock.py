@@ -9,7 +9,7 @@ from datetime import date, datetime, timezone, tzinfo
 
 
 def system_is_set() -> bool:
-    """Whether a time zone was set, by ``TZ`` or as the system's, which is UTC by default."""
+    """Whether a time zone is set by ``TZ`` or in the system, where it is UTC by default."""
     return bool(os.environ.get("TZ")) or time.tzname[0] != "UTC"
 
 

@@ -1,9 +1,9 @@
-"""A gunicorn worker that takes a thread for a request only once all of it has arrived.
+"""A gunicorn worker that hands a request to a thread only once all of it has arrived.
 
-gunicorn's own ``gthread`` worker reads in the threads, so a client that sends slowly, or nothing,
-holds one of them; and it waits in its poller for clients to close. Here the poller does TLS
-handshakes, collects requests and lingers, all without waiting: a slow client costs a descriptor and
-the bytes it sent.
+gunicorn's own ``gthread`` worker reads requests in its threads, so that a client that sends
+slowly, or nothing, occupies one. Here the main thread does TLS handshakes, collects requests and
+waits for clients to close, never blocking: a slow client costs a file descriptor and the bytes it
+sent.
 """
 
 from __future__ import annotations
@@ -25,19 +25,22 @@ from typing import Any, Final
 from gunicorn import http, sock
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from moodflix.framing import Framing, State
+from moodflix.framing import MAX_BODY, Framing, State
 
-#: Bytes of a body; the app answers a longer one with 413.
-MAX_BODY: Final = 16 * 1024 * 1024
-# A request has these seconds, one more for so many bytes that arrived, and in all at most so many.
-_SECONDS, _LEAST_RATE, _MAX_SECONDS = 10.0, 16 * 1024, 120.0
-# How long one piece of an answer may take to send, and a closed connection to end.
-_SEND_SECONDS, _LINGER_SECONDS = 10.0, 2.0
-# Requests of one address that have not arrived; a further one ends the oldest.
+# How long a request may take to arrive: longer by a second for each `_MIN_RATE` bytes received.
+_SECONDS: Final = 10.0
+_MIN_RATE: Final = 16 * 1024
+_MAX_SECONDS: Final = 120.0
+# How long one piece of an answer may take to send, and a client to close after the answer.
+_SEND_SECONDS: Final = 10.0
+_LINGER_SECONDS: Final = 2.0
+# Unfinished requests of one address; a further one ends the oldest.
 _MAX_UNFINISHED: Final = 256
-# Bytes of all requests that have not arrived; past them the largest is refused.
+# Bytes of all unfinished requests; past them the largest is refused.
 _MAX_COLLECTED: Final = 8 * MAX_BODY
-_PIECE, _PIECES = 64 * 1024, 16
+# Bytes read at a time, and how often before other clients get their turn.
+_PIECE: Final = 64 * 1024
+_PIECES: Final = 16
 _NO_DESCRIPTOR: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _EXPECT: Final = re.compile(rb"\r\nexpect:[^\r\n]*", re.IGNORECASE)
 _REFUSALS: Final = {
@@ -47,7 +50,7 @@ _REFUSALS: Final = {
 
 
 class _Collected:
-    """What gunicorn's parser reads from: nothing, as each request is put in front of it whole."""
+    """An empty source for gunicorn's parser, which is given each request whole instead."""
 
     def recv(self, size: int) -> bytes:
         """Return the end of the input."""
@@ -56,7 +59,7 @@ class _Collected:
 
 
 class _Socket:
-    """A socket whose client, if it stops reading, counts as gone."""
+    """A socket that counts a client who stops reading as disconnected."""
 
     def __init__(self, inner: socket.socket) -> None:
         self.inner = inner
@@ -65,7 +68,7 @@ class _Socket:
         return getattr(self.inner, name)
 
     def sendall(self, data: bytes) -> None:
-        """Send all, in ``_SEND_SECONDS``."""
+        """Send all of the data."""
         try:
             self.inner.sendall(data)
         except TimeoutError:
@@ -80,29 +83,29 @@ class _Socket:
 
 
 class Connection(TConn):
-    """One client's connection, and what it has sent of its next request."""
+    """One client's connection, and what has arrived of its next request."""
 
     sock: Any
     parser: Any
 
     def __init__(self, cfg: Any, client_socket: socket.socket, client: Any, server: Any) -> None:
-        """Take a connection that was accepted."""
+        """Start with a connection that was accepted."""
         wrapped: Any = _Socket(client_socket)
         super().__init__(cfg, wrapped, client, server)
         self.data_ready = True
         self.is_last = False
-        self.is_shaken = not cfg.is_ssl
+        self.is_handshake_done = not cfg.is_ssl
         self.address = client[0] if isinstance(client, tuple) and client else ""
         self.expect_request(b"")
 
     def expect_request(self, received: bytes) -> None:
-        """Wait for another request, of which some may be there."""
+        """Start on the next request, of which some bytes may have been received."""
         self.received = bytearray(received)
-        self.framing = Framing(MAX_BODY)
+        self.framing = Framing()
         self.started = time.monotonic()
 
     def init(self) -> None:
-        """Put the request in front of the parser, in the thread that will answer it."""
+        """Give the request to the parser, in the thread that will answer it."""
         self.sock.settimeout(_SEND_SECONDS)
         if self.parser is None:
             source: Any = _Collected()
@@ -112,12 +115,16 @@ class Connection(TConn):
 
     def is_late(self, now: float) -> bool:
         """Whether the request has taken too long, or comes too slowly."""
-        earned = _SECONDS + len(self.received) / _LEAST_RATE
-        return now - self.started > min(earned, _MAX_SECONDS)
+        allowed = _SECONDS + len(self.received) / _MIN_RATE
+        return now - self.started > min(allowed, _MAX_SECONDS)
 
 
 class Worker(ThreadWorker):
-    """The worker; connections that send are in ``_arriving``, those that end in ``_closing``."""
+    """The worker.
+
+    Connections whose request is not complete are in ``_arriving``, those that are answered and wait
+    for the client to close in ``_closing``.
+    """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """Set up without a connection."""
@@ -127,7 +134,7 @@ class Worker(ThreadWorker):
         self._unfinished: Counter[str] = Counter()
         self._closing: dict[Connection, float] = {}
         self._tls: ssl.SSLContext | None = None
-        # Given up to refuse a client when descriptors run out.
+        # A descriptor that is given up to refuse a client when there are no others.
         self._spare = -1
 
     def init_process(self) -> None:
@@ -189,7 +196,7 @@ class Worker(ThreadWorker):
             )
 
     def murder_pending(self) -> None:
-        """End the connections whose request is late, and those that their clients don't close."""
+        """End connections whose request is late, and those that clients don't close."""
         now = time.monotonic()
         for conn in [each for each in self._arriving if each.is_late(now)]:
             self._forget(conn)
@@ -202,7 +209,7 @@ class Worker(ThreadWorker):
             self._end(conn)
 
     def _collect(self, conn: Connection) -> None:
-        """Read what is there; wait in the poller for the rest."""
+        """Read what has arrived; let the poller wait for the rest."""
         state = self._read(conn)
         if state is not State.PARTIAL:
             self._proceed(conn, state)
@@ -231,9 +238,9 @@ class Worker(ThreadWorker):
     def _read(self, conn: Connection) -> State | None:
         """Read what has arrived; return what it is, or ``None`` if the client has gone."""
         try:
-            if not conn.is_shaken:
+            if not conn.is_handshake_done:
                 conn.sock.do_handshake()
-                conn.is_shaken = True
+                conn.is_handshake_done = True
             for _ in range(_PIECES):
                 piece = conn.sock.recv(_PIECE)
                 if not piece:
@@ -255,7 +262,7 @@ class Worker(ThreadWorker):
         conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         # Else gunicorn would ask again.
         conn.received = bytearray(_EXPECT.sub(b"", conn.received, count=1))
-        conn.framing = Framing(MAX_BODY)
+        conn.framing = Framing()
 
     def _proceed(self, conn: Connection, state: State | None) -> None:
         """Hand a request to a thread, refuse it, or close the connection."""
@@ -268,7 +275,7 @@ class Worker(ThreadWorker):
             super().enqueue_req(conn)
 
     def _make_room(self, conn: Connection) -> None:
-        """End the oldest unfinished request where one address, or all, have too many."""
+        """End the oldest unfinished request if this address, or all together, have too many."""
         most = (self.worker_connections - self.cfg.threads) // 2
         if self._unfinished[conn.address] >= _MAX_UNFINISHED:
             oldest = next(each for each in self._arriving if each.address == conn.address)
@@ -286,7 +293,7 @@ class Worker(ThreadWorker):
             self._refuse(largest, 503, "Service Unavailable", "too much is being sent just now")
 
     def _refuse(self, conn: Connection, status: int, name: str, reason: str) -> None:
-        """Answer a request that reaches no thread, and end the connection."""
+        """Answer with an error without using a thread, and end the connection."""
         body = json.dumps({"error": f"{name}: {reason}"}).encode()
         header = (
             f"HTTP/1.1 {status} {name}\r\nContent-Type: application/json\r\n"
@@ -305,9 +312,10 @@ class Worker(ThreadWorker):
         self._spare = os.open(os.devnull, os.O_RDONLY)
 
     def _linger(self, conn: Connection) -> None:
-        """End an answered connection: all was sent, and the client may still be sending.
+        """End an answered connection once the client closes it, or after ``_LINGER_SECONDS``.
 
-        To close it at once could take the end of the answer from the client (RFC 9112, 9.6).
+        If it were closed while the client still sends, the end of the answer could be lost (RFC
+        9112, 9.6).
         """
         try:
             conn.sock.setblocking(False)

@@ -21,6 +21,10 @@ class FieldProblem:
     field: str
     message: str
 
+    def __str__(self) -> str:
+        """Return field and message; without a field the message alone."""
+        return f"{self.field}: {self.message}" if self.field else self.message
+
 
 class InvalidInputError(MoodflixError):
     """The input is invalid; ``problems`` name the fields."""
@@ -29,6 +33,11 @@ class InvalidInputError(MoodflixError):
         """Store the headline and the problems behind it."""
         super().__init__(message)
         self.problems = tuple(problems)
+
+    @classmethod
+    def of(cls, *problems: FieldProblem) -> InvalidInputError:
+        """Return an error whose text is these problems."""
+        return cls("; ".join(map(str, problems)), problems)
 
 
 class DatabaseUnavailableError(MoodflixError):

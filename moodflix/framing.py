@@ -7,7 +7,9 @@ import re
 from typing import Final
 
 MAX_HEADER: Final = 64 * 1024
-# A chunk's size in hex; extensions mean nothing to anybody, so a long one is refused.
+#: Bytes of a body; the app answers a longer one with 413.
+MAX_BODY: Final = 16 * 1024 * 1024
+# A chunk's size in hex; its extensions are ignored, and a long line of them is refused.
 _CHUNK: Final = re.compile(rb"([0-9a-fA-F]{1,8})[ \t]*(?:;[^\r\n]*)?")
 _MAX_CHUNK_LINE: Final = 256
 _MAX_TRAILER: Final = 4 * 1024
@@ -19,7 +21,7 @@ class State(enum.Enum):
 
     PARTIAL = enum.auto()
     WHOLE = enum.auto()
-    #: All that the app needs to refuse it; what follows can't be told from the next request.
+    #: Enough for the app to refuse it; the connection can't be used for another request.
     LAST = enum.auto()
     BAD_CHUNK = enum.auto()
     HEADER_TOO_LARGE = enum.auto()
@@ -32,17 +34,17 @@ class Framing:
         awaits_continue: the client sends the body only after a ``100 Continue``.
     """
 
-    def __init__(self, max_body: int) -> None:
+    def __init__(self, max_body: int = MAX_BODY) -> None:
         """Expect a body of at most ``max_body`` bytes; a longer one need not arrive."""
         self.awaits_continue = False
         self._max_body = max_body
-        # Up to where the bytes were looked at; once in the body, where its next part begins.
+        # Bytes before it were looked at; once in the body, its next chunk begins here.
         self._at = 0
         self._end: int | None = None
         self._is_chunked = False
 
     def state(self, data: bytes | bytearray) -> State:
-        """Return what ``data``, all bytes so far, are of the request."""
+        """Return how much of the request is in ``data``, which holds all bytes received so far."""
         if self._end is None and not self._is_chunked:
             found = self._read_header(data)
             if found is not State.WHOLE:

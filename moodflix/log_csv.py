@@ -25,14 +25,15 @@ HEADERS: Final = {"documented": COLUMNS, "legacy": LEGACY_COLUMNS, "none": None}
 _MAX_RECORD: Final = 4 * (MAX_TITLE + (len(FIELDS) - 1) * MAX_TEXT) + 4 * len(FIELDS)
 # Characters read at a time: more than the longest row, the byte order mark included.
 _PIECE: Final = _MAX_RECORD + 1 + len(BOM)
-_FORMULA: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+#: A spreadsheet runs a cell that begins with one of these as a formula.
+FORMULA_STARTS: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 _PLAIN_NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?")
-# How a row is written that would else read as a header: only its first cell is quoted.
+# A row that would be read as a header is written so: only its first cell is quoted.
 _NO_HEADER: Final = re.compile(r'"[^"]*",[^"]')
 # A surrogate stands for a byte that isn't UTF-8.
 _SURROGATES: Final = "lone surrogates"
 _NOT_UTF8: Final = "is not UTF-8; save the file as CSV UTF-8, or name its encoding with --encoding"
-# Plain words for the csv module's messages.
+# How messages of the csv module begin, and plain words for them.
 _PLAIN_WORDS: Final = {
     "unexpected end of data": "a quote is never closed",
     "new-line character seen": "a carriage return stands outside quotes",
@@ -62,7 +63,7 @@ def write(
 
 def _row_line(cells: Sequence[str]) -> str:
     line = _line(cells)
-    # Quoted, so that it is read neither as the file's byte order mark nor as a header.
+    # Quoted, so that it isn't read as the file's byte order mark or as a header.
     if not line.startswith('"') and (
         cells[0].startswith(BOM) or csv_layout.looks_like_header(cells)
     ):
@@ -78,7 +79,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _without_formula(cell: str) -> str:
-    if cell.startswith(_FORMULA) and not _PLAIN_NUMBER.fullmatch(cell):
+    if cell.startswith(FORMULA_STARTS) and not _PLAIN_NUMBER.fullmatch(cell):
         return "'" + cell
     return cell
 
@@ -126,7 +127,7 @@ class Reject:
     @property
     def reason(self) -> str:
         """Return the reasons as one line."""
-        return "; ".join(f"{each.field}: {each.message}".lstrip(": ") for each in self.problems)
+        return "; ".join(map(str, self.problems))
 
 
 def open_csv(path: Path) -> io.BufferedReader:
@@ -148,7 +149,7 @@ class Reader:
         self._source = io.TextIOWrapper(source, layout.encoding, errors, newline=layout.line_end)
         self._line = 0
         self._line_ended = True
-        self._again: list[str] = []
+        self._to_read_again: list[str] = []
 
     @classmethod
     def of_file(cls, source: io.BufferedReader, encoding: str | None = None) -> Reader:
@@ -171,7 +172,7 @@ class Reader:
             if not self._line_ended and (piece := self._read_line()):
                 yield Reject(self._line, _bytes(piece), rest=True)
                 continue
-            rejected = bool(self._again)
+            rejected = bool(self._to_read_again)
             record = self._record()
             if record is None:
                 return
@@ -202,7 +203,7 @@ class Reader:
                 return Reject(record.line, _bytes("".join(raw)), found)
         if len(raw) > 1:
             # The first line may have opened a quote it never closed.
-            self._again = raw[1:] + self._again
+            self._to_read_again = raw[1:] + self._to_read_again
             self._line -= len(raw) - 1
             self._line_ended = True
         return Reject(record.line, _bytes(raw[0]), [FieldProblem("", problem)])
@@ -236,7 +237,7 @@ class Reader:
 
     def _read_line(self) -> str:
         try:
-            line = self._again.pop(0) if self._again else self._source.readline(_PIECE)
+            line = self._to_read_again.pop(0) if self._to_read_again else self._source.readline(_PIECE)
         except UnicodeError as error:
             raise InvalidInputError(
                 f"it is not {self.layout.encoding} throughout (after line {self._line}); "

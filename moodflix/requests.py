@@ -27,13 +27,15 @@ from moodflix.vocabulary import Intent
 
 #: Languages of the reasons.
 Language = Literal["en", "ko"]
+#: Characters of `text`.
 MAX_WORDS: Final = 2000
 MAX_FRAMES: Final = 64
+#: Films in `movies`, and in `exclude`.
 MAX_NAMED: Final = 200
 MAX_LIMIT: Final = 50
 MAX_LOG_LIMIT: Final = 10_000
-# Not limited in length: the body is.
-_Blob = Annotated[str, StringConstraints(strict=True)]
+# Its length is not limited here, as that of the body is.
+_Base64 = Annotated[str, StringConstraints(strict=True)]
 
 
 def field_error(message: str) -> PydanticCustomError:
@@ -59,7 +61,7 @@ def storable(text: str) -> str:
     Raises:
         PydanticCustomError: it can't; the text says why.
     """
-    # What is printable can be stored.
+    # Printable text, nearly all of it, can be stored and is quick to recognise.
     problem = None if text.isprintable() else strict_json.text_problem(text)
     if problem:
         raise field_error(problem)
@@ -110,7 +112,7 @@ Visitor = Annotated[
 
 
 def _year(value: object) -> int | None:
-    # Not worth losing a choice for.
+    # Anything else is dropped: a year is not worth losing a choice for.
     return int(value) if isinstance(value, str) and re.fullmatch("[12][0-9]{3}", value) else None
 
 
@@ -287,8 +289,8 @@ class InferenceRequest(BaseModel):
     """Body of ``POST /inference`` and ``/inference/reading``; every field may be missing."""
 
     environment: Any = Field(None, validation_alias=AliasChoices("environment", "env"))
-    images: Annotated[list[_Blob], _list_of(MAX_FRAMES)] = Field(default_factory=list)
-    audio: Annotated[_Blob | None, BeforeValidator(_none_if_blank)] = None
+    images: Annotated[list[_Base64], _list_of(MAX_FRAMES)] = Field(default_factory=list)
+    audio: Annotated[_Base64 | None, BeforeValidator(_none_if_blank)] = None
     mood: Label = ""
     tone: Label = ""
     text: Annotated[
@@ -331,7 +333,7 @@ Shape = TypeVar("Shape", bound=BaseModel)
 
 @cache
 def fields(shape: type[BaseModel]) -> strict_json.Fields:
-    """Return the field names that a shape is sent with, and those of the objects in it."""
+    """Return the names of a shape's fields as they are sent, with those of the objects in it."""
     found: dict[str, Any] = {}
     for name, field in shape.model_fields.items():
         alias = field.validation_alias or name
@@ -353,7 +355,7 @@ def read(shape: type[Shape], raw: Mapping[str, Any]) -> Shape:
         return shape.model_validate(raw)
     except ValidationError as error:
         found = problems(error)
-    raise InvalidInputError("; ".join(f"{each.field}: {each.message}" for each in found), found)
+    raise InvalidInputError.of(*found)
 
 
 # In place of pydantic's messages, which are for programmers.

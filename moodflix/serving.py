@@ -53,9 +53,9 @@ logconfig_dict = logging_config(_settings)
 control_socket_disable = True
 wsgi_app = "moodflix.serving:create_app()"
 
-_TICK: Final = 0.25
-_SWITCH: Final = 0.0002
-# Start or end of the last request in any worker (CLOCK_MONOTONIC is system-wide).
+_IDLE_CHECK_SECONDS: Final = 0.25
+_SWITCH_SECONDS: Final = 0.0002
+# When a request last began or ended in any worker (CLOCK_MONOTONIC is system-wide).
 _last_request: Any = Value("d", time.monotonic(), lock=False)
 _in_flight: set[int] = set()
 
@@ -69,7 +69,7 @@ def create_app() -> Flask:
 
 
 def on_starting(server: Any) -> None:
-    """Refuse to start on a database that doesn't fit, or a port that is taken, in one line."""
+    """Exit with one line if the database isn't migrated, the certificate bad or the port taken."""
     for line in unknown_variables():
         logger.warning(line)
     app: Flask = server.app.wsgi()
@@ -77,7 +77,7 @@ def on_starting(server: Any) -> None:
     try:
         migration.require_newest(database)
     except DatabaseUnavailableError as error:
-        # It may come back, and films are recommended without it.
+        # It may come back, and films can be recommended without it.
         logger.warning("%s; starting all the same", error)
     except SchemaError as error:
         sys.exit(f"moodflix: {error}")
@@ -90,8 +90,9 @@ def on_starting(server: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """Load the recommenders in the background, before the first request needs them."""
-    # A log takes the GIL several times, 5 ms each by default: benchmarks/switch_interval.py.
-    sys.setswitchinterval(_SWITCH)
+    # Saving a choice waits for the GIL several times, by default 5 ms each time:
+    # benchmarks/switch_interval.py.
+    sys.setswitchinterval(_SWITCH_SECONDS)
     app: Flask = worker.app.wsgi()
     threading.Thread(target=_warm, args=(app,), name="warm-up", daemon=True).start()
     if _settings.idle_timeout:
@@ -107,14 +108,14 @@ def worker_exit(server: Any, worker: Any) -> None:
 
 
 def pre_request(worker: Any, req: Any) -> None:
-    """Note that a request has begun."""
+    """Record that a request has begun, for ``_stop_when_idle``."""
     del worker
     _in_flight.add(id(req))
     _last_request.value = time.monotonic()
 
 
 def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
-    """Note that a request has ended."""
+    """Record that a request has ended."""
     del worker, environ, resp
     _in_flight.discard(id(req))
     _last_request.value = time.monotonic()
@@ -133,10 +134,11 @@ def _require_certificate() -> None:
 def _require_free_port(server: Any) -> None:
     if address.is_handed_over():
         return
-    for listened in server.cfg.address:
-        wrong = address.problem(*listened) if isinstance(listened, tuple) else ""
-        if wrong:
-            sys.exit(wrong)
+    for listen_on in server.cfg.address:
+        # A path is a Unix socket's.
+        problem = address.problem(*listen_on) if isinstance(listen_on, tuple) else ""
+        if problem:
+            sys.exit(problem)
 
 
 def _warm(app: Flask) -> None:
@@ -148,15 +150,15 @@ def _warm(app: Flask) -> None:
     trainer: Trainer = app.extensions["moodflix.trainer"]
     threading.Thread(target=trainer.watch, name="trainer", daemon=True).start()
     # Last: loading a model may take minutes.
-    wrong = station.llm.warm()
-    if wrong:
-        logger.warning("the LLM is not loaded: %s", wrong)
+    problem = station.llm.warm()
+    if problem:
+        logger.warning("the LLM is not loaded: %s", problem)
 
 
 def _stop_when_idle() -> None:
     while time.monotonic() - _last_request.value < _settings.idle_timeout:
         if _in_flight:
             _last_request.value = time.monotonic()
-        time.sleep(_TICK)
+        time.sleep(_IDLE_CHECK_SECONDS)
     logger.info("No Request, exiting...")
     os.kill(os.getppid(), signal.SIGTERM)

@@ -15,21 +15,21 @@ MAX_DEPTH = 64
 # Characters of a number, and of most texts, that are accepted.
 MAX_TEXT = 200
 INVALID = "Invalid JSON"
-# What opens or closes a string or a value.
+# What opens or closes a string, an object or a list.
 _MARK = re.compile(r'\\.|["[{}\]]', re.DOTALL)
-# Error messages repeat no other names of fields.
+# Error messages repeat only field names that look like this.
 _NAME = re.compile(r"[A-Za-z_]{1,40}")
 
 
 @dataclass(frozen=True)
 class _Refused:
-    """Takes the place of a number that is refused, until ``check`` raises with its path."""
+    """Stands for a refused number until ``check`` raises an error with its path."""
 
     why: str
     is_json: bool = True
 
 
-#: Names of the documented fields, each with those of the object in it, or ``None``.
+#: Names of the documented fields; the value is the fields of the object in it, or ``None``.
 Fields = Mapping[str, Any]
 _IGNORED: Fields = {}
 
@@ -37,7 +37,7 @@ _IGNORED: Fields = {}
 def parse(data: bytes) -> dict[str, Any]:
     """Parse a JSON object; every number becomes the text it was written as.
 
-    The result may have values in it that only ``check`` refuses.
+    The result may hold values that ``check`` refuses.
 
     Raises:
         InvalidInputError: not JSON in UTF-8, or not an object.
@@ -48,7 +48,7 @@ def parse(data: bytes) -> dict[str, Any]:
         try:
             parsed = _loads(text, _not_a_number)
         except RecursionError:
-            parsed = _loads(_without_depths(text), _not_a_number)
+            parsed = _loads(_flattened(text), _not_a_number)
     except ValueError:
         raise InvalidInputError(INVALID) from None
     if not isinstance(parsed, dict):
@@ -60,15 +60,15 @@ def _loads(text: str, constant: Callable[[str], object]) -> Any:
     return json.loads(text, parse_int=_number, parse_float=_number, parse_constant=constant)
 
 
-def _without_depths(text: str) -> str:
-    """Return JSON with ``[]`` in place of all that is nested deeper than ``MAX_DEPTH`` levels.
+def _flattened(text: str) -> str:
+    """Return JSON with ``[]`` in place of everything nested deeper than ``MAX_DEPTH`` levels.
 
-    That is parsed too, but in pieces of as many levels, as the parser is recursive.
+    What is replaced is parsed too, ``MAX_DEPTH`` levels at a time, as the parser is recursive.
 
     Raises:
         ValueError: a piece is not JSON.
     """
-    # What was read of each piece that is open, the outermost first.
+    # The text so far of each piece that is still open, the outermost first.
     pieces: list[list[str]] = [[]]
     depth = start = 0
     in_string = False
@@ -120,8 +120,7 @@ def check(parsed: dict[str, Any], fields: Fields | None = None) -> None:
             if isinstance(value, _Refused) and not (is_ignored and value.is_json):
                 raise InvalidInputError(INVALID, [FieldProblem(_join(path, name), value.why)])
             if isinstance(value, str) and not is_ignored and (problem := text_problem(value)):
-                where = _join(path, name)
-                raise InvalidInputError(f"{where}: {problem}", [FieldProblem(where, problem)])
+                raise InvalidInputError.of(FieldProblem(_join(path, name), problem))
             if isinstance(value, (dict, list)):
                 if len(open_values) >= MAX_DEPTH and not is_ignored:
                     why = f"nested deeper than {MAX_DEPTH} levels"

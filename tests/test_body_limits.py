@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from moodflix.perception.base64_media import decode
-from moodflix.web.exchange import MAX_FIELDS
+from moodflix.web.exchange import MAX_FIELD_BYTES
 
 MANY = 300_000
 FRAME = base64.b64encode(b"\xff\xd8\xff" + bytes(2_000_000)).decode()
@@ -40,7 +40,7 @@ def test_a_choice_or_verdict_ends_at_64_kib(client: FlaskClient, path: str) -> N
     body = json.dumps({"movieTitle": "no " * MANY})
     assert client.post(path, data=body, content_type="text/plain").status_code == 413
     fitting = json.dumps({"movieTitle": "Mother", "foo": "x" * 60_000})
-    assert len(fitting) < MAX_FIELDS
+    assert len(fitting) < MAX_FIELD_BYTES
     assert client.post(path, data=fitting).status_code in {200, 400}
 
 

@@ -28,14 +28,15 @@ from moodflix.store.database import Database
 OK, WARNING, BROKEN = "ok", "warning", "broken"
 
 MEMINFO = Path("/proc/meminfo")
-# For one look-up; the test call has the budget of an answer, as it may load the model.
-_SECONDS: Final = 5.0
-_OLDEST: Final = (0, 5)
-# What a model takes beyond its weights and its context.
+# For one question to Ollama; the test call may take as long as an answer, as it may load the model.
+_LOOKUP_SECONDS: Final = 5.0
+_OLDEST_OLLAMA: Final = (0, 5)
+# Memory that a model takes beside its weights and its context.
 _WORKING_BYTES: Final = 300_000_000
+# Memory that should stay free once the model is loaded.
 _SPARE_BYTES: Final = 300_000_000
-_LITTLE_DISK: Final = 1_000_000_000
-_NO_DISK: Final = 50_000_000
+_LOW_DISK_BYTES: Final = 1_000_000_000
+_FULL_DISK_BYTES: Final = 50_000_000
 _UPGRADE: Final = "flask db upgrade"
 
 
@@ -57,7 +58,7 @@ class Check:
 
 
 def check_station(settings: Settings, database: Database, instance: Instance) -> Iterator[Check]:
-    """Check one part after the other; a part that depends on a broken one is left out.
+    """Check the parts one by one; what depends on a broken part is left out.
 
     Args:
         settings: of the station.
@@ -77,18 +78,18 @@ def _ollama(settings: Settings) -> Iterator[Check]:
     name = settings.ollama_model
     part = "ollama"
     try:
-        yield _version(*diagnostics.version(_SECONDS))
+        yield _version(*diagnostics.version(_LOOKUP_SECONDS))
         part = "model"
-        model = diagnostics.model(name, _SECONDS)
+        model = diagnostics.model(name, _LOOKUP_SECONDS)
         size = "" if model.weights is None else _bytes(model.weights)
         about = ", ".join(filter(None, (model.about, size)))
         yield Check(part, OK, f"{name} is pulled" + (f" ({about})" if about else ""))
         part = "loaded"
-        before = diagnostics.loaded(name, _SECONDS)
+        before = diagnostics.loaded(name, _LOOKUP_SECONDS)
         yield _loaded(name, before)
         yield _test_call(settings, was_loaded=before.size > 0)
         part = "gpu"
-        after = diagnostics.loaded(name, _SECONDS)
+        after = diagnostics.loaded(name, _LOOKUP_SECONDS)
         if after.size:
             yield _gpu(name, after)
         yield _memory(model, after)
@@ -100,15 +101,15 @@ def _version(version: str, seconds: float) -> Check:
     found = f"version {version or 'unknown'} answers within {seconds * 1000:.0f} ms"
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
     # A version built from source is 0.0.0.
-    if (0, 0) < numbers < _OLDEST:
+    if (0, 0) < numbers < _OLDEST_OLLAMA:
         found += "; before 0.5 it can't keep an answer to a schema"
         return Check("ollama", BROKEN, found, client.INSTALL)
     return Check("ollama", OK, found)
 
 
-def _loaded(name: str, before: diagnostics.Loaded) -> Check:
-    if before.size:
-        return Check("loaded", OK, f"{_bytes(before.size)} in memory")
+def _loaded(name: str, loaded: diagnostics.Loaded) -> Check:
+    if loaded.size:
+        return Check("loaded", OK, f"{_bytes(loaded.size)} in memory")
     remedy = f'ollama run {shlex.quote(name)} ""'
     return Check("loaded", WARNING, "was not in memory: an answer waits until it is", remedy)
 
@@ -134,19 +135,19 @@ def _test_call(settings: Settings, *, was_loaded: bool) -> Check:
     )
 
 
-def _gpu(name: str, after: diagnostics.Loaded) -> Check:
-    share = round(100 * after.on_gpu / after.size)
+def _gpu(name: str, loaded: diagnostics.Loaded) -> Check:
+    share = round(100 * loaded.on_gpu / loaded.size)
     found = f"{share} % of the model is on the GPU"
     if share == 100:  # noqa: PLR2004 - per cent
         return Check("gpu", OK, found)
     if share == 0:
         return Check("gpu", WARNING, found, "sudo systemctl restart ollama && flask doctor")
-    in_the_way = after.others or (name,)
-    stop = " && ".join(f"ollama stop {shlex.quote(each)}" for each in in_the_way)
+    to_stop = loaded.others or (name,)
+    stop = " && ".join(f"ollama stop {shlex.quote(each)}" for each in to_stop)
     return Check("gpu", WARNING, f"{found}: memory was short", f"{stop} && flask doctor")
 
 
-def _memory(model: diagnostics.Model, after: diagnostics.Loaded) -> Check:
+def _memory(model: diagnostics.Model, loaded: diagnostics.Loaded) -> Check:
     context = f"num_ctx {prompt.NUM_CTX}"
     if model.longest is not None and model.longest < prompt.NUM_CTX:
         found = f"{context} is more than the {model.longest} tokens the model was made for"
@@ -155,11 +156,11 @@ def _memory(model: diagnostics.Model, after: diagnostics.Loaded) -> Check:
     takes = f"{context} takes " + ("?" if cache is None else f"at most {_bytes(cache)}")
     if not client.is_local():
         return Check("memory", OK, f"{takes}; can't tell if it fits: Ollama is on another machine")
-    free = _memory_free()
+    free = _free_memory()
     if free is None:
         return Check("memory", OK, f"{takes}; can't tell if it fits: the system doesn't say")
-    if after.size:
-        found = f"{takes} of the {_bytes(after.size)} loaded; {_bytes(free)} are still free"
+    if loaded.size:
+        found = f"{takes} of the {_bytes(loaded.size)} loaded; {_bytes(free)} are still free"
         return _fits(found, fits=free >= _SPARE_BYTES)
     if cache is None or model.weights is None:
         return Check(
@@ -173,12 +174,10 @@ def _memory(model: diagnostics.Model, after: diagnostics.Loaded) -> Check:
 
 
 def _fits(found: str, *, fits: bool) -> Check:
-    if fits:
-        return Check("memory", OK, found)
-    return Check("memory", WARNING, found, diagnostics.SMALLER)
+    return Check("memory", OK if fits else WARNING, found, "" if fits else diagnostics.SMALLER)
 
 
-def _memory_free() -> int | None:
+def _free_memory() -> int | None:
     try:
         lines = dict(line.split(":", 1) for line in MEMINFO.read_text("ascii").splitlines())
         return int(lines["MemAvailable"].split()[0]) * 1024
@@ -191,32 +190,32 @@ def _database(database: Database, instance: Instance) -> Iterator[Check]:
     is_sqlite = url.get_backend_name() == "sqlite"
     file = Path(url.database) if is_sqlite and url.database else None
     place = instance.folder if file is None else file.parent
-    what = database.engine.dialect.name if file is None else str(file)
+    name = database.engine.dialect.name if file is None else str(file)
     if not database.exists():
-        yield Check("database", BROKEN, f"{what} does not exist", _UPGRADE)
+        yield Check("database", BROKEN, f"{name} does not exist", _UPGRADE)
         yield _disk(place)
         return
     try:
         current, newest = migration.state(database)
-        yield _writable(what, file)
+        yield _writable(name, file)
         yield _migrations(current, newest)
         if current == newest:
             yield _choices(database, ModelStore(instance.models))
             yield from _sums(database)
     except DatabaseUnavailableError as error:
         where = shlex.quote(str(place))
-        yield Check("database", BROKEN, f"{what}: {error}", f"ls -la {where} && df -h {where}")
+        yield Check("database", BROKEN, f"{name}: {error}", f"ls -la {where} && df -h {where}")
     except SchemaError as error:
         yield Check("migrations", BROKEN, str(error).partition(";")[0], f"git pull && {_UPGRADE}")
     yield _disk(place)
 
 
-def _writable(what: str, file: Path | None) -> Check:
+def _writable(name: str, file: Path | None) -> Check:
     if file is None or all(os.access(each, os.W_OK) for each in (file, file.parent)):
         size = "" if file is None else f", {_bytes(file.stat().st_size)}"
-        return Check("database", OK, what + size)
+        return Check("database", OK, name + size)
     remedy = f'sudo chown -R "$USER" {shlex.quote(str(file.parent))}'
-    return Check("database", BROKEN, f"{what} can't be written", remedy)
+    return Check("database", BROKEN, f"{name} can't be written", remedy)
 
 
 def _migrations(current: str | None, newest: str) -> Check:
@@ -277,13 +276,14 @@ def _clock(settings: Settings) -> Check:
 
 
 def _disk(place: Path) -> Check:
-    there = next(each for each in (place.absolute(), *place.absolute().parents) if each.exists())
-    free = shutil.disk_usage(there).free
+    path = place.absolute()
+    existing = next(each for each in (path, *path.parents) if each.exists())
+    free = shutil.disk_usage(existing).free
     found = f"{_bytes(free)} free where the database is"
-    if free >= _LITTLE_DISK:
+    if free >= _LOW_DISK_BYTES:
         return Check("disk", OK, found)
     remedy = "sudo apt-get clean && sudo journalctl --vacuum-size=100M"
-    return Check("disk", BROKEN if free < _NO_DISK else WARNING, found, remedy)
+    return Check("disk", BROKEN if free < _FULL_DISK_BYTES else WARNING, found, remedy)
 
 
 def _bytes(count: int) -> str:

@@ -6,14 +6,13 @@ from pathlib import Path
 
 from flask import Flask
 
+from moodflix.framing import MAX_BODY
 from moodflix.web import dashboard, errors, exchange, health, inference, limits, pages
-
-_MAX_BODY = 16 * 1024 * 1024
 
 
 def init_app(app: Flask) -> None:
     """Register the blueprints, error handlers, rate limits and request log."""
-    app.config["MAX_CONTENT_LENGTH"] = _MAX_BODY
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     # A CORS preflight fails on a redirect.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False

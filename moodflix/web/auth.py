@@ -22,12 +22,12 @@ from moodflix.errors import MoodflixError
 
 PATH: Final = "/dashboard"
 _COOKIE: Final = "moodflix_keeper"
-# Clients hold cookies with this value.
-_SESSION: Final = b"keeper"
-_VALID: Final = 30 * 24 * 3600
+# Signed; cookies that are in use have this name and value.
+_COOKIE_VALUE: Final = b"keeper"
+_MAX_AGE: Final = 30 * 24 * 3600  # seconds
 _KEY_BYTES: Final = 32
-# A request with one of these came through a proxy, from a client unknown.
-_FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
+# A request with one of these came through a proxy, so its sender is unknown.
+_PROXY_HEADERS: Final = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
 
 
 class KeyFileError(MoodflixError):
@@ -35,13 +35,13 @@ class KeyFileError(MoodflixError):
 
 
 def has_token() -> bool:
-    """Whether there is a token to log in with."""
+    """Whether a token is set."""
     return _token() is not None
 
 
 def is_local() -> bool:
     """Whether the request comes from this machine and is addressed to it as localhost."""
-    if any(name in request.headers for name in _FORWARDED):
+    if any(name in request.headers for name in _PROXY_HEADERS):
         return False
     # Any other name may be made to resolve to this machine (DNS rebinding).
     try:
@@ -64,7 +64,7 @@ def is_authenticated() -> bool:
     if cookie is None:
         return False
     with suppress(BadSignature):
-        return _signer().unsign(cookie, max_age=_VALID) == _SESSION
+        return _signer().unsign(cookie, max_age=_MAX_AGE) == _COOKIE_VALUE
     return False
 
 
@@ -82,8 +82,8 @@ def set_session(response: Response) -> None:
     """
     response.set_cookie(
         _COOKIE,
-        _signer().sign(_SESSION).decode(),
-        max_age=_VALID,
+        _signer().sign(_COOKIE_VALUE).decode(),
+        max_age=_MAX_AGE,
         path=PATH,
         secure=request.is_secure,
         httponly=True,
@@ -100,11 +100,11 @@ def clear_session(response: Response) -> None:
 
 def _is_loopback(address: str | None) -> bool:
     try:
-        found = ip_address(address or "")
+        parsed = ip_address(address or "")
     except ValueError:
         return False
-    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
-    return (mapped or found).is_loopback
+    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
+    return (mapped or parsed).is_loopback
 
 
 def _token() -> bytes | None:
@@ -141,11 +141,11 @@ def _create_key(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
     try:
-        with open(handle, "wb") as file:  # noqa: PTH123 - a file that is open already
+        with os.fdopen(handle, "wb") as file:
             file.write(secrets.token_bytes(_KEY_BYTES))
             file.flush()
             os.fsync(file.fileno())
-        # A link never replaces a file: of several processes, one wins.
+        # Linking never replaces a file: the first process wins, the others read its key.
         with suppress(FileExistsError):
             os.link(temporary, path)
     finally:

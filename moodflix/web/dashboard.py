@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from flask import Blueprint, Response, current_app, jsonify, redirect, request, url_for
 from pydantic import BaseModel, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 from werkzeug.exceptions import NotFound
 
-from moodflix import clock, instance
+from moodflix import clock, instance, log_csv
 from moodflix.errors import DatabaseUnavailableError, FieldProblem, InvalidInputError
 from moodflix.requests import read
 from moodflix.store import stats
@@ -46,10 +45,8 @@ _FORBIDDEN: Final = (
     "The dashboard answers only on the station itself, as localhost; "
     "with MOODFLIX_API_TOKEN set it lets the operator log in from elsewhere"
 )
-# Query parameters of the page that its links carry on.
-_PARAMETERS: Final = ("days", "from", "to", "sample", "hours", "films")
-# A spreadsheet runs text that begins with one of these as a formula.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+# Query parameters that the page's links keep.
+_LINK_PARAMETERS: Final = ("days", "from", "to", "sample", "hours", "films")
 
 
 def _day(value: str) -> date:
@@ -90,7 +87,7 @@ def require_admin() -> Response | None:
 @blueprint.after_request
 def add_security_headers(response: Response) -> Response:
     """Add security and no-store headers."""
-    response.headers.update(rendering.HEADERS | _HEADERS)
+    response.headers.update(rendering.SECURITY_HEADERS | _HEADERS)
     return response
 
 
@@ -105,9 +102,9 @@ def show() -> Response:
     """Show the charts, or the form to log in."""
     if auth.has_token() and not auth.is_authenticated():
         return _login_page("log-in", 200)
-    has_samples = instance.of(current_app).sample.exists()
+    has_sample = instance.of(current_app).sample.exists()
     is_empty = _is_empty()
-    is_sample = has_samples and (is_empty or request.args.get("sample") == "1")
+    is_sample = has_sample and (is_empty or request.args.get("sample") == "1")
     has_library = (Path(current_app.static_folder or "") / "vendor" / "chart.js").exists()
     return rendering.page(
         "dashboard.html",
@@ -121,7 +118,7 @@ def show() -> Response:
         charts=_CHARTS,
         is_sample=is_sample,
         is_empty=is_empty,
-        has_samples=has_samples,
+        has_sample=has_sample,
         has_library=has_library,
         has_token=auth.has_token(),
         moods=MOODS,
@@ -149,7 +146,7 @@ def log_out() -> Response:
 
 @blueprint.get("/data/<name>")
 def as_json(name: str) -> Response:
-    """Answer with one table of `stats`, as JSON."""
+    """Answer with one table of `stats` as JSON."""
     first, last, table = _table(name)
     return jsonify(
         columns=table.columns, rows=table.rows, first=first.isoformat(), last=last.isoformat()
@@ -158,16 +155,22 @@ def as_json(name: str) -> Response:
 
 @blueprint.get("/data/<name>.csv")
 def as_csv(name: str) -> Response:
-    """Answer with one table of `stats`, as a file."""
+    """Answer with one table of `stats` as a CSV file."""
     first, last, table = _table(name)
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(table.columns)
-    writer.writerows([_escape_formula(value) for value in row] for row in table.rows)
+    log_csv.write(([_cell(value) for value in row] for row in table.rows), out, table.columns)
     response = Response(out.getvalue(), mimetype="text/csv")
     file = f"moodflix-{name}-{first}-{last}.csv"
     response.headers["Content-Disposition"] = f"attachment; filename={file}"
     return response
+
+
+def _cell(value: object) -> str:
+    """Return a cell that no spreadsheet runs as a formula; a title may look like a number, too."""
+    text = "" if value is None else str(value)
+    return (
+        f"'{text}" if isinstance(value, str) and text.startswith(log_csv.FORMULA_STARTS) else text
+    )
 
 
 def _login_page(state: str, status: int) -> Response:
@@ -177,7 +180,7 @@ def _login_page(state: str, status: int) -> Response:
 
 
 def _link_parameters() -> dict[str, str]:
-    return {name: value for name, value in request.args.items() if name in _PARAMETERS}
+    return {name: value for name, value in request.args.items() if name in _LINK_PARAMETERS}
 
 
 def _redirect_to_dashboard() -> Response:
@@ -186,18 +189,19 @@ def _redirect_to_dashboard() -> Response:
 
 
 def _table(name: str) -> tuple[date, date, stats.Table]:
+    """Return one table of the days that the request names, with the first and last of them."""
     if name not in stats.TABLES:
         raise NotFound
     query = read(RangeQuery, request.args)
     with _database(sample=query.sample) as database, database.read() as session:
-        known = stats.span(session)
-        first, last = _range(query, known)
+        first, last = _range(query, stats.span(session))
         return first, last, stats.table(session, name, first, last)
 
 
-def _range(query: RangeQuery, known: tuple[date, date] | None) -> tuple[date, date]:
+def _range(query: RangeQuery, span: tuple[date, date] | None) -> tuple[date, date]:
+    """Return the first and last day that a query means, given those that have figures."""
     today = clock.today(current_database().zone)
-    oldest, newest = known or (today, today)
+    oldest, newest = span or (today, today)
     last = query.last or min(newest, today)
     if query.first:
         first = query.first
@@ -206,21 +210,19 @@ def _range(query: RangeQuery, known: tuple[date, date] | None) -> tuple[date, da
     else:
         first = last - timedelta(days=int(query.days) - 1)
     if first > last:
-        problem = FieldProblem("from", "must not be after to")
-        raise InvalidInputError(f"{problem.field}: {problem.message}", [problem])
+        raise InvalidInputError.of(FieldProblem("from", "must not be after to"))
     return first, last
 
 
 @contextmanager
 def _database(*, sample: bool) -> Iterator[Database]:
-    """Open the station's own database, or the sample's, which may come and go."""
+    """Yield the station's own database, or the sample's, which is opened for this request only."""
     if not sample:
         yield current_database()
         return
     path = instance.of(current_app).sample
     if not path.exists():
-        problem = FieldProblem("sample", "there is none; run: flask demo load")
-        raise InvalidInputError(f"{problem.field}: {problem.message}", [problem])
+        raise InvalidInputError.of(FieldProblem("sample", "there is none; run: flask demo load"))
     database = Database(f"sqlite:///{path}", pool_size=1, zone=current_database().zone)
     try:
         yield database
@@ -233,8 +235,4 @@ def _is_empty() -> bool:
         with current_database().read() as session:
             return stats.span(session) is None
     except DatabaseUnavailableError:
-        return False  # the charts will show the error
-
-
-def _escape_formula(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+        return False  # each chart will show the error

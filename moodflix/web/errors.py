@@ -1,4 +1,4 @@
-"""The error handlers: every exception becomes a JSON answer here."""
+"""The error handlers: every exception becomes a JSON response here."""
 
 from __future__ import annotations
 

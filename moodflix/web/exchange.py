@@ -1,4 +1,4 @@
-"""What all requests share: bodies in strict JSON, bare or in an MFNP envelope, CORS, one log line.
+"""What all requests share: strict JSON bodies, the MFNP envelope, CORS, one log line each.
 
 A log line has id, route, status, seconds and the LLM's status, never a body.
 """
@@ -23,11 +23,11 @@ from moodflix.requests import Envelope, fields, read
 
 logger = logging.getLogger("moodflix.request")
 _PROTOCOL = "protocol"
-# One that a proxy made; anything else could forge lines of the log.
+# An id that a proxy made; anything else could forge lines of the log.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-#: Bytes of a body, without frames and clip.
-MAX_FIELDS: Final = 64 * 1024
-# Base64, or a data URL of it; anything else so long is refused as a field, or is an unknown one.
+#: Bytes of a body, not counting frames and clip.
+MAX_FIELD_BYTES: Final = 64 * 1024
+# Base64 or a data URL. A field that is no medium has a limit of its own, an unknown one is ignored.
 _MEDIA = re.compile(rb'"(?:data:(?:\\.|[^"\\,\[\]{}]){0,200},)?[^",:\[\]{}]{512,}"')
 # Paths that any origin may call: all but the pages, their data and their static files.
 _CROSS_ORIGIN = re.compile(r"/(?!$|static/|dashboard(?:/|$))")
@@ -35,20 +35,20 @@ _CROSS_ORIGIN = re.compile(r"/(?!$|static/|dashboard(?:/|$))")
 
 def init_app(app: Flask) -> None:
     """Log each request under its ``X-Request-ID``, or a new one; allow other origins."""
-    app.before_request(_begin)
-    app.after_request(_end)
+    app.before_request(_start_log_line)
+    app.after_request(_log_request)
     app.after_request(_allow_cross_origin)
 
 
 def read_payload(message_type: str, shape: type[BaseModel]) -> dict[str, Any]:
     """Return the payload of the request, taken out of its envelope if it came in one.
 
-    Fields that ``shape`` doesn't have are not checked. From here on the request is answered in the
-    form it came in.
+    Fields that ``shape`` doesn't have are not checked. The answer will be in an envelope if the
+    request was.
 
     Raises:
         InvalidInputError: not JSON, or an envelope that doesn't fit.
-        RequestEntityTooLarge: more than ``MAX_FIELDS`` bytes beside frames and clip.
+        RequestEntityTooLarge: more than ``MAX_FIELD_BYTES`` bytes beside frames and clip.
         UnsupportedMediaType: the body is compressed.
     """
     body = strict_json.parse(_body(has_media="images" in shape.model_fields))
@@ -59,8 +59,7 @@ def read_payload(message_type: str, shape: type[BaseModel]) -> dict[str, Any]:
     strict_json.check(body, {**fields(Envelope), "payload": fields(shape)})
     envelope = read(Envelope, body)
     if envelope.message_type != message_type:
-        problem = FieldProblem("message_type", f"must be {message_type!r} here")
-        raise InvalidInputError(f"{problem.field}: {problem.message}", [problem])
+        raise InvalidInputError.of(FieldProblem("message_type", f"must be {message_type!r} here"))
     return envelope.payload
 
 
@@ -69,12 +68,12 @@ def _body(*, has_media: bool) -> bytes:
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType
     if not has_media:
-        request.max_content_length = MAX_FIELDS
+        request.max_content_length = MAX_FIELD_BYTES
     data = request.get_data(cache=False)
     # A chunked body over the limit is only truncated so far; reading on raises the 413.
     request.stream.read(1)
     media = sum(len(each[0]) for each in _MEDIA.finditer(data)) if has_media else 0
-    if len(data) - media > MAX_FIELDS:
+    if len(data) - media > MAX_FIELD_BYTES:
         raise RequestEntityTooLarge
     return data
 
@@ -141,15 +140,15 @@ def note(**outcome: object) -> None:
     g.outcome.update(outcome)
 
 
-def _begin() -> None:
+def _start_log_line() -> None:
     sent = request.headers.get("X-Request-ID", "")
     g.request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
     g.started = time.monotonic()
     g.outcome = {"llm": "-"}
 
 
-def _end(response: Response) -> Response:
-    known = {
+def _log_request(response: Response) -> Response:
+    facts = {
         "id": g.request_id,
         "method": request.method,
         # The rule, not the path, which may hold anything that people type.
@@ -159,12 +158,12 @@ def _end(response: Response) -> Response:
     started, outcome = g.started, g.outcome
 
     def log() -> None:
-        fields = known | {"seconds": round(time.monotonic() - started, 3)}
+        extra = facts | {"seconds": round(time.monotonic() - started, 3)}
         noted = " ".join(f"{name}={value}" for name, value in outcome.items())
         logger.info(
             "%(id)s %(method)s %(route)s %(status)s %(seconds)ss %(noted)s",
-            fields | {"noted": noted},
-            extra=fields | outcome,
+            extra | {"noted": noted},
+            extra=extra | outcome,
         )
 
     if response.is_streamed:

@@ -17,7 +17,7 @@ blueprint = Blueprint("health", __name__)
 
 @blueprint.get("/healthz")
 def alive() -> Response:
-    """Answer that the process serves requests; checks nothing else."""
+    """Answer that this process serves requests; nothing else is checked."""
     return reply({"status": "ok"}, "health")
 
 
@@ -59,7 +59,7 @@ def ready() -> Response:
     )
 
 
-def _bookkeeping(deferred: Writer) -> str:
-    """Return how many answers wait to be stored and how many were not, if any."""
-    counts = {"wait to be stored": len(deferred), "were not stored": deferred.dropped}
+def _bookkeeping(writer: Writer) -> str:
+    """Say how many answers wait to be stored, and how many were dropped; empty if none."""
+    counts = {"wait to be stored": len(writer), "were not stored": writer.dropped}
     return ", ".join(f"{count} answers {what}" for what, count in counts.items() if count)

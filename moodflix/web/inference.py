@@ -1,4 +1,4 @@
-"""All under ``/inference``: films as JSON or server-sent events, readings, choices, feedback."""
+"""The endpoints under ``/inference``: recommendations, readings, choices, feedback."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _COLUMNS: Final = (*COLUMNS, "movieTitle")
 
 @blueprint.post("/inference")
 def infer() -> Response:
-    """Recommend films for an evening."""
+    """Recommend films, as one JSON object or as server-sent events."""
     station: Station = current_app.extensions["moodflix.station"]
     query = read(InferenceRequest, read_payload(_MESSAGE_TYPE, InferenceRequest))
     if query.language is None:
@@ -99,7 +99,7 @@ def recent_choices() -> Response:
             rows = logs.recent(connection, limit)
             return [dict(zip(_COLUMNS, (*row, row[-1]), strict=True)) for row in rows]
 
-        # Pages ask for the default; longer lists would fill the memory.
+        # Pages ask for the default number; keeping longer lists too would fill the memory.
         is_default = limit == LogQuery().limit
         listed = unchanged(connection, "newest choices", entries) if is_default else entries()
     return reply(listed, "inference-log")
@@ -116,7 +116,7 @@ def save_feedback() -> Response:
 
 
 def _streamed(events: Iterator[Event]) -> Response:
-    # An error before the first event is answered like any other.
+    # Taken before the response begins, so that an error is answered with its own status.
     first = next(events)
     response = Response(stream_with_context(_lines(first, events)), mimetype=_EVENTS)
     response.headers["Cache-Control"] = "no-store"
@@ -126,7 +126,7 @@ def _streamed(events: Iterator[Event]) -> Response:
 
 
 def _lines(first: Event, events: Iterator[Event]) -> Iterator[str]:
-    # Closed with the response, which stops the LLM when the client disconnects.
+    # Closing the events stops the LLM when the client disconnects.
     with closing(events):  # type: ignore[type-var]  # it is a generator
         for event in chain([first], events):
             yield ":\n\n" if event is HEARTBEAT else _line(event)

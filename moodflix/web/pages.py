@@ -16,14 +16,14 @@ from moodflix.vocabulary import MOODS, VOICE_TONES, WEATHERS, WEEKDAYS
 from moodflix.web import rendering
 
 blueprint = Blueprint("pages", __name__, template_folder="templates")
-# The history shows at most so many films, from so many of the newest choices.
+# Films in the history at most, and how many of the newest choices they are taken from.
 _MAX_HISTORY: Final = 16
-_CHOICES: Final = 100
+_RECENT_CHOICES: Final = 100
 
 
 @blueprint.get("/")
 def station() -> Response:
-    """Show the station; ``?lang=`` is remembered on the device, ``?kiosk=1`` remembers nothing."""
+    """Show the station; with ``?kiosk=1`` nothing is remembered between visitors."""
     settings: Settings = current_app.extensions["moodflix.settings"]
     kiosk = request.args.get("kiosk") == "1"
     return rendering.page(
@@ -43,11 +43,11 @@ def station() -> Response:
 
 
 def _chosen() -> list[dict[str, Any]]:
-    """Return the films chosen last, newest first, with what the posters are drawn from."""
+    """Return the films chosen last, newest first, with what the script draws posters from."""
     chosen: dict[str, str] = {}
     try:
         with current_database().read() as session:
-            for key, title in logs.recent_films(session, _CHOICES):
+            for key, title in logs.recent_films(session, _RECENT_CHOICES):
                 chosen.setdefault(key, title)
             chosen |= films.shown(session, chosen)
     except DatabaseUnavailableError:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from flask import Response, make_response, render_template, request
 
 LANGUAGES: Final = ("en", "ko")
-HEADERS: Final = {
+SECURITY_HEADERS: Final = {
     # Scripts, requests and forms only from and to the station; no text is parsed as HTML.
     "Content-Security-Policy": "default-src 'self'; media-src 'self' blob:; object-src 'none'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
@@ -25,11 +25,11 @@ _YEAR: Final = 365 * 24 * 3600
 
 
 @cache
-def words(language: str) -> dict[str, str]:
-    """Return name -> sentence of a language, for templates and scripts."""
+def translations(language: str) -> dict[str, str]:
+    """Return the sentences of a language by name, for templates and scripts."""
     path = resources.files("moodflix.web") / "translations" / f"{language}.json"
-    found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    sentences: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    return sentences
 
 
 def page(template: str, data: dict[str, Any], *, remembered: bool = True, **names: Any) -> Response:
@@ -38,18 +38,18 @@ def page(template: str, data: dict[str, Any], *, remembered: bool = True, **name
     ``?lang=`` is remembered on the device, unless nothing is to be ``remembered``.
     """
     language, chosen = _language(remembered=remembered)
-    sentences = words(language)
+    sentences = translations(language)
     response = make_response(
         render_template(
             template,
             language=language,
-            languages={each: words(each)["language"] for each in LANGUAGES},
+            languages={each: translations(each)["language"] for each in LANGUAGES},
             page_data={"language": language, "words": sentences, **data},
             t=sentences.__getitem__,
             **names,
         )
     )
-    response.headers.update(HEADERS)
+    response.headers.update(SECURITY_HEADERS)
     if chosen and remembered:
         response.set_cookie("lang", language, max_age=_YEAR, httponly=True, samesite="Strict")
     return response
