@@ -167,10 +167,10 @@ def as_csv(name: str) -> Response:
 
 def _cell(value: object) -> str:
     """Return a cell that no spreadsheet runs as a formula; a title may look like a number, too."""
-    text = "" if value is None else str(value)
-    return (
-        f"'{text}" if isinstance(value, str) and text.startswith(log_csv.FORMULA_STARTS) else text
-    )
+    if value is None:
+        return ""
+    is_formula = isinstance(value, str) and value.startswith(log_csv.FORMULA_STARTS)
+    return f"'{value}" if is_formula else str(value)
 
 
 def _login_page(state: str, status: int) -> Response:

@@ -1,8 +1,8 @@
-// The station's own endpoints; nothing else is ever asked.
+// Requests to the station's own endpoints; the page contacts nothing else.
 
-/** The station didn't answer, or said that it can't. */
-export class Failed extends Error {
-  /** Whether it was asked too often. */
+/** The station couldn't be reached, or answered with an error; the message is its status. */
+export class RequestError extends Error {
+  /** Whether this client has sent too many requests. */
   get isTooOften() {
     return this.message === "429";
   }
@@ -16,35 +16,35 @@ async function send(path, body, options = {}) {
     response = await fetch(path, { ...request, ...options, headers });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Failed();
+    throw new RequestError();
   }
-  if (!response.ok) throw new Failed(response.status);
+  if (!response.ok) throw new RequestError(response.status);
   return response;
 }
 
 /**
- * Ask for films; `on[event](data)` is called as each piece comes, the last of them `answer`.
- * Throws Failed if the answer never comes.
+ * Request films; `listeners[event](data)` is called for each event, the last of which is `answer`.
+ * Throws RequestError if the answer never comes.
  */
-export async function ask(body, on, signal) {
+export async function recommend(body, listeners, signal) {
   const response = await send("/inference", body, {
     signal,
     headers: { Accept: "text/event-stream" },
   });
   try {
-    for await (const [name, data] of events(response.body)) {
-      if (name === "error") throw new Failed(data.error);
-      on[name]?.(data);
+    for await (const [name, data] of readEvents(response.body)) {
+      if (name === "error") throw new RequestError(data.error);
+      listeners[name]?.(data);
       if (name === "answer") return;
     }
   } catch (error) {
-    // A connection that breaks is a TypeError.
-    throw error instanceof TypeError ? new Failed() : error;
+    // A broken connection is a TypeError.
+    throw error instanceof TypeError ? new RequestError() : error;
   }
-  throw new Failed();
+  throw new RequestError();
 }
 
-async function* events(stream) {
+async function* readEvents(stream) {
   const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
@@ -59,12 +59,12 @@ async function* events(stream) {
   }
 }
 
-/** What is read of a frame. */
-export async function glimpse(image, signal) {
-  return (await (await send("/inference/reading", { images: [image] }, { signal })).json())
-    .perceived;
+/** What the station perceives in one camera frame. */
+export async function readFrame(image, signal) {
+  const response = await send("/inference/reading", { images: [image] }, { signal });
+  return (await response.json()).perceived;
 }
 
-export const log = (choice) => send("/inference/log", choice);
+export const saveChoice = (choice) => send("/inference/log", choice);
 
-export const feedback = (said) => send("/inference/feedback", said);
+export const saveFeedback = (feedback) => send("/inference/feedback", feedback);

@@ -1,19 +1,19 @@
-// "Look at me": a notice, then 20 frames and a clip of four seconds, and what is read meanwhile.
-import { glimpse } from "./api.js";
-import { by, drawing, label, make, t } from "./page.js";
+// "Look at me": a notice, then four seconds of 20 frames and sound, read live meanwhile.
+import { readFrame } from "./api.js";
+import { byId, drawing, label, make, t } from "./page.js";
 
 const FRAMES = 20;
 const SECONDS = 4;
 const WIDTH = 480;
-const READY = 3;
-// Between two live readings, which wait for their answers as well.
-const EVERY = 500;
-const dialog = by("camera");
+const COUNTDOWN = 3;
+// Milliseconds from the end of a live reading to the next.
+const LIVE_PAUSE = 500;
+const dialog = byId("camera");
 const video = dialog.querySelector("video");
-const says = by("camera-says");
+const message = byId("camera-says");
 let stream = null;
 
-function step(name) {
+function showStep(name) {
   for (const each of dialog.querySelectorAll("[data-step]"))
     each.hidden = each.dataset.step !== name;
 }
@@ -25,19 +25,19 @@ function stop() {
   stream = video.srcObject = null;
 }
 
-/** Open camera and microphone, or the one of them that there is. */
+/** Open camera and microphone, or only the one that exists. */
 async function open() {
   if (!navigator.mediaDevices?.getUserMedia) throw new DOMException("", "InsecureError");
   const picture = { width: { ideal: 640 }, facingMode: "user" };
-  const tries = [{ video: picture, audio: true }, { video: picture }, { audio: true }];
-  let first;
-  for (const wanted of tries)
+  const attempts = [{ video: picture, audio: true }, { video: picture }, { audio: true }];
+  let firstError;
+  for (const devices of attempts)
     try {
-      return await navigator.mediaDevices.getUserMedia(wanted);
+      return await navigator.mediaDevices.getUserMedia(devices);
     } catch (error) {
-      first ??= error;
+      firstError ??= error;
     }
-  throw first;
+  throw firstError;
 }
 
 const PROBLEMS = {
@@ -46,9 +46,9 @@ const PROBLEMS = {
   NotFoundError: "camera-none",
 };
 
-function fail(error) {
+function showProblem(error) {
   stop();
-  step("failed");
+  showStep("failed");
   dialog.querySelector("[role=alert]").textContent = t(PROBLEMS[error.name] ?? "camera-busy");
 }
 
@@ -60,7 +60,7 @@ function base64(blob) {
   });
 }
 
-/** Record the microphone until the returned function is called; that gives the clip. */
+/** Start recording; the returned function stops it and resolves to the clip, if there is sound. */
 function record() {
   const tracks = stream.getAudioTracks();
   if (!tracks.length) return async () => undefined;
@@ -76,110 +76,117 @@ function record() {
   };
 }
 
-function snap(film) {
+/** Take a frame, show it in the film strip and return it. */
+function takeFrame(filmStrip) {
   const canvas = make("canvas");
   canvas.width = WIDTH;
   canvas.height = Math.round((WIDTH * video.videoHeight) / video.videoWidth);
   canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
-  film.append(make("li", {}, canvas));
+  filmStrip.append(make("li", {}, canvas));
   return canvas.toDataURL("image/jpeg", 0.85).replace(/^.*,/, "");
 }
 
-/** Show what is read of the newest frame, now and then, until the signal ends it. */
-function live(signal) {
+/** Return a function that reads a frame and shows the result, skipping frames that come too soon. */
+function liveReader(signal) {
   let [due, last, spoken] = [0, "", ""];
   return async (image) => {
     if (performance.now() < due) return;
     due = Infinity;
     try {
-      const { mood, face } = await glimpse(image, signal);
-      const seen = mood.source === "face";
-      const name = seen ? label("mood", mood.label) : (t(`missing-${face.missing}`) ?? t("unsure"));
-      const sure = seen && t("live-sure", { percent: Math.round(100 * mood.confidence) });
-      const more = seen ? [drawing(mood.label), name, make("small", {}, sure)] : [name];
-      by("live-read").replaceChildren(...more);
-      // What passes at once is not worth a word.
-      if (name === last && name !== spoken) by("live-said").textContent = spoken = name;
+      const { mood, face } = await readFrame(image, signal);
+      const hasMood = mood.source === "face";
+      const name = hasMood
+        ? label("mood", mood.label)
+        : (t(`missing-${face.missing}`) ?? t("unsure"));
+      const sure = hasMood && t("live-sure", { percent: Math.round(100 * mood.confidence) });
+      const shown = hasMood ? [drawing(mood.label), name, make("small", {}, sure)] : [name];
+      byId("live-read").replaceChildren(...shown);
+      // A screen reader says only what was read twice in a row.
+      if (name === last && name !== spoken) byId("live-said").textContent = spoken = name;
       last = name;
     } catch {
-      // The reading at the end says what there is to say.
+      // The reading of all frames at the end will show any problem.
     }
-    due = performance.now() + EVERY;
+    due = performance.now() + LIVE_PAUSE;
   };
 }
 
-async function capture(present, read) {
-  const [count, bar, film] = [".count", "progress", ".film"].map((each) =>
+/** Take frames and sound; `null` if the person leaves. `readLive(frame)` is called for each frame. */
+async function capture(isPresent, readLive) {
+  const [count, bar, filmStrip] = [".count", "progress", ".film"].map((each) =>
     dialog.querySelector(each),
   );
-  const seen = stream.getVideoTracks().length > 0;
+  const hasCamera = stream.getVideoTracks().length > 0;
   video.srcObject = stream;
-  if (seen) await video.play();
-  const heard = stream.getAudioTracks().length > 0;
-  says.textContent = t(
-    !heard ? "camera-no-microphone" : seen ? "camera-ready" : "camera-no-camera",
+  if (hasCamera) await video.play();
+  const hasMicrophone = stream.getAudioTracks().length > 0;
+  message.textContent = t(
+    !hasMicrophone ? "camera-no-microphone" : hasCamera ? "camera-ready" : "camera-no-camera",
   );
-  for (let left = READY; left && present(); left -= 1) {
+  for (let left = COUNTDOWN; left && isPresent(); left -= 1) {
     count.textContent = left;
     await wait(700);
   }
   count.textContent = "";
-  if (!present()) return null;
+  if (!isPresent()) return null;
   const clip = record();
   const images = [];
-  for (let each = 0; each < FRAMES && present(); each += 1) {
+  for (let each = 0; each < FRAMES && isPresent(); each += 1) {
     const left = SECONDS - Math.floor((each * SECONDS) / FRAMES);
     count.textContent = left;
-    if (seen) read(images[images.push(snap(film)) - 1]);
+    if (hasCamera) {
+      images.push(takeFrame(filmStrip));
+      readLive(images.at(-1));
+    }
     bar.value = each + 1;
     await wait((1000 * SECONDS) / FRAMES);
   }
-  if (!present()) return null;
+  if (!isPresent()) return null;
   const audio = await clip();
   count.textContent = "";
-  says.textContent = t("camera-reading");
+  message.textContent = t("camera-reading");
   return { images, ...(audio && { audio }) };
 }
 
 async function look(send) {
-  let here = true;
-  const present = () => here && dialog.open;
-  dialog.addEventListener("close", () => (here = false), { once: true });
-  step("show");
+  let wasClosed = false;
+  const isPresent = () => !wasClosed && dialog.open;
+  dialog.addEventListener("close", () => (wasClosed = true), { once: true });
+  showStep("show");
   dialog.querySelector("progress").value = 0;
   dialog.querySelector(".film").replaceChildren();
   dialog.querySelector(".count").textContent = "";
-  says.textContent = t("camera-waiting");
-  by("live-read").textContent = by("live-said").textContent = "";
+  message.textContent = t("camera-waiting");
+  byId("live-read").textContent = byId("live-said").textContent = "";
   const reading = new AbortController();
   try {
     const opened = await open();
     stop();
     stream = opened;
-    const taken = present() && (await capture(present, live(reading.signal)));
+    const media = isPresent() && (await capture(isPresent, liveReader(reading.signal)));
     stop();
-    if (taken) send(taken);
+    if (media) send(media);
   } catch (error) {
-    if (present()) fail(error);
+    if (isPresent()) showProblem(error);
     else stop();
   } finally {
     reading.abort();
   }
 }
 
-/** Close the camera's dialog, as soon as it is known what was read. */
-export function done() {
+/** Close the dialog: the reading has come, or failed. */
+export function close() {
   if (dialog.open) dialog.close();
 }
 
 /** `send({images, audio})` is called with what was taken. */
-export function begin(send) {
-  by("look").addEventListener("click", () => {
-    // Each time: who stands here now has not read it.
-    step("notice");
+export function init(send) {
+  byId("look").addEventListener("click", () => {
+    // Each time, as another person may stand here now.
+    showStep("notice");
     dialog.showModal();
   });
-  by("camera-start").addEventListener("click", () => look(send));
-  by("camera-again").addEventListener("click", () => look(send));
+  byId("camera-start").addEventListener("click", () => look(send));
+  byId("camera-again").addEventListener("click", () => look(send));
   dialog.addEventListener("close", stop);
 }

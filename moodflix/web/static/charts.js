@@ -1,7 +1,8 @@
-// Drawing: bars and lines by Chart.js, grids and tables as what they are. It knows no sentences.
-import { make, still } from "./page.js";
+// Draws charts: bars and lines by Chart.js, grids and tables as HTML. Texts come from the caller.
+import { make, reducedMotion } from "./page.js";
 
-const drawn = new Map();
+// Element -> the chart in it.
+const charts = new Map();
 
 const library = globalThis.Chart;
 export const hasLibrary = Boolean(library);
@@ -10,48 +11,48 @@ if (library) {
   Object.assign(library.defaults.font, { family: fontFamily, size: 0.75 * parseFloat(fontSize) });
 }
 
-/** A colour of the style sheets, as the page shows it now. */
+/** A colour of the style sheets, in the page's colour scheme. */
 const colour = (name) => getComputedStyle(document.body).getPropertyValue(`--${name}`).trim();
 
 /**
- * Draw in `plot`; what is drawn there goes.
- * `kind` is bars, rows or lines; each of `series` has a `name`, a `colour`, `values`, and if it
- * likes `dashed` or `whiskers` (pairs); `format` says what a value reads like.
+ * Draw a chart in `plot`, replacing the one there; `description` is for screen readers.
+ * `kind` is bars, rows or lines; each of `series` has `name`, `colour`, `values` and optionally
+ * `dashed` or `whiskers` (pairs); `format` turns a value into text; `max` is the axis' least end.
  */
-export function plotted(plot, said, { kind, labels, series, stacked = false, format, most }) {
-  clear(plot);
-  const canvas = make("canvas", { role: "img", "aria-label": said });
-  plot.append(canvas);
+export function plot(element, description, { kind, labels, series, stacked = false, format, max }) {
+  clear(element);
+  const canvas = make("canvas", { role: "img", "aria-label": description });
+  element.append(canvas);
   const [quiet, line, card] = ["quiet", "line", "card"].map(colour);
-  const lying = kind === "rows";
-  const amounts = {
+  const isHorizontal = kind === "rows";
+  const valueAxis = {
     beginAtZero: true,
     stacked,
-    suggestedMax: most,
+    suggestedMax: max,
     grid: { color: line },
     border: { display: false },
     ticks: { color: quiet, maxTicksLimit: 5, callback: (value) => format(value) },
   };
-  const names = {
+  const labelAxis = {
     stacked,
     grid: { display: false },
     border: { color: line },
-    ticks: { color: quiet, maxRotation: 0, autoSkip: !lying, autoSkipPadding: 16 },
+    ticks: { color: quiet, maxRotation: 0, autoSkip: !isHorizontal, autoSkipPadding: 16 },
   };
-  if (lying) names.ticks.callback = (_, index) => short(labels[index]);
-  drawn.set(
-    plot,
+  if (isHorizontal) labelAxis.ticks.callback = (_, index) => shortened(labels[index]);
+  charts.set(
+    element,
     new library(canvas, {
       type: kind === "lines" ? "line" : "bar",
       data: { labels, datasets: series.map((each) => dataset(each, kind, labels, card)) },
       plugins: [whiskers],
       options: {
-        indexAxis: lying ? "y" : "x",
+        indexAxis: isHorizontal ? "y" : "x",
         responsive: true,
         maintainAspectRatio: false,
-        animation: still.matches ? false : { duration: 300 },
-        interaction: { mode: "index", intersect: false, axis: lying ? "y" : "x" },
-        scales: lying ? { x: amounts, y: names } : { x: names, y: amounts },
+        animation: reducedMotion.matches ? false : { duration: 300 },
+        interaction: { mode: "index", intersect: false, axis: isHorizontal ? "y" : "x" },
+        scales: isHorizontal ? { x: valueAxis, y: labelAxis } : { x: labelAxis, y: valueAxis },
         plugins: {
           legend: {
             display: series.length > 1,
@@ -105,9 +106,9 @@ function dataset({ name, colour: which, values, dashed, whiskers: ranges }, kind
   };
 }
 
-const short = (text) => (text.length > 22 ? `${text.slice(0, 21)}…` : text);
+const shortened = (text) => (text.length > 22 ? `${text.slice(0, 21)}…` : text);
 
-// How far off a bar may be.
+// A line over each bar from one value to another, such as a confidence interval.
 const whiskers = {
   id: "whiskers",
   afterDatasetsDraw(chart) {
@@ -117,9 +118,9 @@ const whiskers = {
     ctx.lineWidth = 1.5;
     for (const [index, { ranges }] of data.datasets.entries()) {
       if (!ranges || !chart.isDatasetVisible(index)) continue;
-      for (const [place, { x }] of chart.getDatasetMeta(index).data.entries()) {
-        if (!ranges[place]) continue;
-        const [low, high] = ranges[place].map((value) => scales.y.getPixelForValue(value));
+      for (const [at, { x }] of chart.getDatasetMeta(index).data.entries()) {
+        if (!ranges[at]) continue;
+        const [low, high] = ranges[at].map((value) => scales.y.getPixelForValue(value));
         ctx.stroke(new Path2D(`M${x} ${low}V${high}M${x - 4} ${low}h8M${x - 4} ${high}h8`));
       }
     }
@@ -127,7 +128,7 @@ const whiskers = {
   },
 };
 
-/** A table of coloured cells: `cell(row, column)` gives {share, text, title, mark}. */
+/** A table of shaded cells: `cell(rowKey, columnKey)` gives {share, text, title, mark}. */
 export function grid(plot, caption, rows, columns, cell) {
   clear(plot);
   const head = columns.map(({ name, shown }) => heading("col", name, shown));
@@ -177,9 +178,9 @@ export function table(caption, heads, rows) {
   );
 }
 
-/** Take away what is drawn there. */
+/** Remove the chart or grid in an element. */
 export function clear(plot) {
-  drawn.get(plot)?.destroy();
-  drawn.delete(plot);
+  charts.get(plot)?.destroy();
+  charts.delete(plot);
   plot.replaceChildren();
 }

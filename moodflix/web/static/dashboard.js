@@ -1,51 +1,51 @@
-// The dashboard: which days, and a chart of each table of figures.
+// The dashboard: the range of days, and a chart of each table of figures.
 import * as charts from "./charts.js";
 import { figures, findings, readable } from "./findings.js";
-import { announce, by, onPress, pageData, press, still, t } from "./page.js";
+import { announce, byId, markPressed, onPress, pageData, reducedMotion, t } from "./page.js";
 
 const sections = [...document.querySelectorAll(".chart")];
-const range = by("range");
+const range = byId("range");
 const main = document.querySelector("main");
 const dark = matchMedia("(prefers-color-scheme: dark)");
-// The address of the page says all that was chosen.
+// What was chosen is kept in the page's address.
 let chosen = new URLSearchParams(location.search);
 let loading = null;
 const loaded = new Map();
 
-/** What to ask the station for. */
-function wanted(names = ["days", "from", "to"]) {
-  const asked = new URLSearchParams(pageData.sample ? { sample: 1 } : {});
-  for (const name of names) if (chosen.get(name)) asked.set(name, chosen.get(name));
-  return asked;
+/** The query string of the data. */
+function dataQuery(names = ["days", "from", "to"]) {
+  const query = new URLSearchParams(pageData.sample ? { sample: 1 } : {});
+  for (const name of names) if (chosen.get(name)) query.set(name, chosen.get(name));
+  return query;
 }
 
 async function load() {
   loading?.abort();
-  const mine = new AbortController();
-  loading = mine;
+  const own = new AbortController();
+  loading = own;
   main.setAttribute("aria-busy", "true");
-  by("trouble").hidden = true;
+  byId("trouble").hidden = true;
   for (const section of sections) section.dataset.state = "loading";
-  const done = await Promise.allSettled(sections.map((section) => loadOne(section, mine.signal)));
-  if (mine.signal.aborted) return;
-  by("trouble").hidden = done.every(({ status }) => status === "fulfilled");
+  const done = await Promise.allSettled(sections.map((section) => loadOne(section, own.signal)));
+  if (own.signal.aborted) return;
+  byId("trouble").hidden = done.every(({ status }) => status === "fulfilled");
   main.removeAttribute("aria-busy");
-  announce(by("trouble").hidden ? sections[0].querySelector(".found").textContent : "");
+  announce(byId("trouble").hidden ? sections[0].querySelector(".found").textContent : "");
   document.body.dataset.ready = "";
 }
 
 async function loadOne(section, signal) {
   const name = section.dataset.chart;
   try {
-    const response = await fetch(`/dashboard/data/${name}?${wanted()}`, { signal });
-    // Logged out meanwhile: the page says how to come back.
+    const response = await fetch(`/dashboard/data/${name}?${dataQuery()}`, { signal });
+    // Logged out meanwhile: the page shows the form to log in.
     if ([401, 403].includes(response.status)) location.reload();
     if (!response.ok) throw new TypeError(`${response.status}`);
     const { columns, rows, ...days } = await response.json();
-    const named = rows.map((row) =>
-      Object.fromEntries(row.map((it, place) => [columns[place], it])),
+    const records = rows.map((row) =>
+      Object.fromEntries(row.map((value, index) => [columns[index], value])),
     );
-    loaded.set(name, { columns, rows: named, ...days });
+    loaded.set(name, { columns, rows: records, ...days });
   } catch (error) {
     if (signal.aborted) return;
     if (!(error instanceof TypeError)) console.error(error);
@@ -63,7 +63,7 @@ function showDays({ first, last }) {
   [from.value, to.value] = [first, last];
   [from.max, to.min] = [last, first];
   const custom = chosen.get("from") || chosen.get("to");
-  press(by("presets"), "days", custom ? "" : (chosen.get("days") ?? "30"));
+  markPressed(byId("presets"), "days", custom ? "" : (chosen.get("days") ?? "30"));
 }
 
 function show(section) {
@@ -76,7 +76,7 @@ function show(section) {
   section.dataset.state = draw ? "ready" : "empty";
   section.querySelector(".found").textContent = found ?? t(`empty-${name}`);
   const link = section.querySelector(".csv");
-  link.href = `/dashboard/data/${name}.csv?${new URLSearchParams({ ...Object.fromEntries(wanted([])), from: data.first, to: data.last })}`;
+  link.href = `/dashboard/data/${name}.csv?${new URLSearchParams({ ...Object.fromEntries(dataQuery([])), from: data.first, to: data.last })}`;
   const plot = section.querySelector(".plot");
   const drawn = plot.querySelector(".drawn") ?? plot.appendChild(document.createElement("div"));
   drawn.className = "drawn";
@@ -108,25 +108,25 @@ function showTable(section, { columns }, rows) {
   fill();
 }
 
-/** Remember in the address, and show it. */
+/** Keep changes in the page's address; an empty value removes a parameter. */
 function choose(changes) {
   for (const [name, value] of Object.entries(changes))
     value ? chosen.set(name, value) : chosen.delete(name);
   history.pushState(null, "", chosen.size ? `?${chosen}` : location.pathname);
-  speakLinks();
+  updateLanguageLinks();
 }
 
-// Another language shows the same days.
-function speakLinks() {
+// The links to other languages keep what was chosen.
+function updateLanguageLinks() {
   for (const link of document.querySelectorAll("nav a[hreflang]"))
     link.search = new URLSearchParams({ ...Object.fromEntries(chosen), lang: link.hreflang });
 }
 
-function drawAgain() {
+function redraw() {
   for (const section of sections) if (loaded.has(section.dataset.chart)) show(section);
 }
 
-onPress(by("presets"), "days", (days) => {
+onPress(byId("presets"), "days", (days) => {
   choose({ days, from: "", to: "" });
   load();
 });
@@ -142,16 +142,16 @@ for (const section of sections)
     choose({ [target.name]: target.value });
     show(section);
   });
-by("trouble").querySelector("button").addEventListener("click", load);
+byId("trouble").querySelector("button").addEventListener("click", load);
 addEventListener("popstate", () => {
   chosen = new URLSearchParams(location.search);
-  speakLinks();
+  updateLanguageLinks();
   load();
 });
-for (const wish of [dark, still]) wish.addEventListener("change", drawAgain);
+for (const preference of [dark, reducedMotion]) preference.addEventListener("change", redraw);
 
 chosen.delete("lang");
-speakLinks();
+updateLanguageLinks();
 if (pageData.empty && !pageData.sample) {
   for (const section of sections) section.dataset.state = "empty";
   main.removeAttribute("aria-busy");

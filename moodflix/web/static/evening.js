@@ -1,43 +1,43 @@
-// The evening: what the clock, the station and this device know of it, all of it editable.
-import { by, label, onPress, pageData, press, remember, remembered, t } from "./page.js";
+// The evening's place, weather and days: from the clock, the station and this device, all editable.
+import { byId, label, markPressed, onPress, pageData, remember, remembered, t } from "./page.js";
 
-const dialog = by("evening");
+const dialog = byId("evening");
 const form = dialog.querySelector("form");
 const now = new Date();
 const today = now.toDateString();
 
-const free = (day) => (day % 6 === 0 ? "holiday" : "work");
+const dayKind = (day) => (day % 6 === 0 ? "holiday" : "work");
 const clock = {
   // The server's week begins on Monday, the browser's on Sunday.
   weekday: pageData.weekdays[(now.getDay() + 6) % 7],
-  today_status: free(now.getDay()),
-  tomorrow_status: free((now.getDay() + 1) % 7),
+  today_status: dayKind(now.getDay()),
+  tomorrow_status: dayKind((now.getDay() + 1) % 7),
   weather_desc: "",
   temperature: "",
 };
-const kept = remembered("evening") ?? {};
-// A place lasts; what was said of a day lasts for that day.
+const saved = remembered("evening") ?? {};
+// A saved place is used on any day, saved weather and days only on the day they are of.
 const evening = {
   city: pageData.city,
   ...clock,
-  ...kept.place,
-  ...(kept.day === today && kept.ofDay),
+  ...saved.place,
+  ...(saved.day === today && saved.ofDay),
 };
 
-/** The evening as the station takes it. */
+/** The evening as the server expects it, without what is unknown. */
 export const environment = () =>
   Object.fromEntries(Object.entries(evening).filter(([, value]) => value != null && value !== ""));
 
-function keep() {
+function save() {
   const { city, lat, lon, ...ofDay } = evening;
   remember("evening", { place: { city, lat, lon }, day: today, ofDay });
 }
 
 function show() {
-  press(by("weathers"), "weather", evening.weather_desc);
+  markPressed(byId("weathers"), "weather", evening.weather_desc);
   const degrees = evening.temperature === "" ? "" : t("degrees", { celsius: evening.temperature });
   const tomorrow = t("tomorrow-is", { day: label("day", evening.tomorrow_status) });
-  by("evening-now").textContent = [
+  byId("evening-now").textContent = [
     evening.city,
     degrees,
     label("weekday", evening.weekday),
@@ -49,71 +49,73 @@ function show() {
 
 function edit() {
   for (const field of form.elements) if (field.name) field.value = evening[field.name] ?? "";
-  by("here-failed").hidden = true;
+  byId("here-failed").hidden = true;
   dialog.showModal();
 }
 
-// Where the browser said we are, until the form is sent.
+// The browser's coordinates, until the form is sent.
 let located = {};
-const place = ({ lat, lon }) => `${lat}, ${lon}`;
+const placeName = ({ lat, lon }) => `${lat}, ${lon}`;
 
-function read() {
-  const given = Object.fromEntries(new FormData(form));
-  // Coordinates are those of the place they came with.
-  if (given.city !== evening.city) Object.assign(evening, { lat: null, lon: null });
-  Object.assign(evening, given, located);
+function readForm() {
+  const entered = Object.fromEntries(new FormData(form));
+  // Earlier coordinates are those of the earlier place.
+  if (entered.city !== evening.city) Object.assign(evening, { lat: null, lon: null });
+  Object.assign(evening, entered, located);
   located = {};
 }
 
-function locate(found, failed) {
-  if (!navigator.geolocation) return failed();
+function locate(onFound, onFailure) {
+  if (!navigator.geolocation) return onFailure();
   navigator.geolocation.getCurrentPosition(({ coords }) => {
     // A hundredth of a degree is a kilometre: enough for an evening.
     const [lat, lon] = [coords.latitude, coords.longitude].map((each) => Number(each.toFixed(2)));
-    found({ lat, lon });
-  }, failed);
+    onFound({ lat, lon });
+  }, onFailure);
 }
 
-/** Fill in where we are, if nobody said it and the browser tells it without asking anybody. */
-async function locateUnasked(settle) {
-  const asked = evening.city ? null : await navigator.permissions?.query({ name: "geolocation" });
-  if (asked?.state !== "granted") return;
+/** Fill in the place if none is known and the browser may tell it without asking the person. */
+async function locateIfAllowed(update) {
+  const permission = evening.city
+    ? null
+    : await navigator.permissions?.query({ name: "geolocation" });
+  if (permission?.state !== "granted") return;
   locate(
     (here) => {
-      Object.assign(evening, { city: place(here) }, here);
-      settle();
+      Object.assign(evening, { city: placeName(here) }, here);
+      update();
     },
     () => {},
   );
 }
 
 /** Show the evening; `changed()` is called after each change. */
-export function begin(changed) {
+export function init(changed) {
   for (const name of pageData.weekdays)
     form.elements.weekday.append(new Option(label("weekday", name), name));
-  by("evening-edit").addEventListener("click", edit);
-  by("here").addEventListener("click", () =>
+  byId("evening-edit").addEventListener("click", edit);
+  byId("here").addEventListener("click", () =>
     locate(
       (here) => {
         located = here;
-        form.elements.city.value = place(here);
+        form.elements.city.value = placeName(here);
       },
-      () => (by("here-failed").hidden = false),
+      () => (byId("here-failed").hidden = false),
     ),
   );
-  const settle = () => {
+  const update = () => {
     show();
-    keep();
+    save();
     changed();
   };
   form.addEventListener("submit", () => {
-    read();
-    settle();
+    readForm();
+    update();
   });
-  onPress(by("weathers"), "weather", (weather) => {
+  onPress(byId("weathers"), "weather", (weather) => {
     evening.weather_desc = evening.weather_desc === weather ? "" : weather;
-    settle();
+    update();
   });
   show();
-  locateUnasked(settle);
+  locateIfAllowed(update);
 }

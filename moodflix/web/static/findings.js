@@ -1,18 +1,21 @@
-// What each table of figures says, in a sentence and in a drawing.
+// For each table of figures, what it shows: a sentence and a chart.
 import * as charts from "./charts.js";
 import { drawing, label, make, pageData, t } from "./page.js";
 
 const { language, moods, recommenders } = pageData;
 const SOURCES = ["list", ...recommenders];
 const OUTCOMES = ["used", "partial", "unavailable", "off"];
-// A rank belongs to the last of these that it reaches.
+// The first rank of each group of ranks.
 const RANKS = [1, 2, 4, 6, 11];
 const DAY = 24 * 3600 * 1000;
-const MOST_BARS = 120;
+const MAX_BARS = 120;
 
 const number = new Intl.NumberFormat(language);
 const percent = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 0 });
-const fine = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 1 });
+const precisePercent = new Intl.NumberFormat(language, {
+  style: "percent",
+  maximumFractionDigits: 1,
+});
 const unit = { style: "unit", unit: "second", unitDisplay: "narrow", maximumSignificantDigits: 2 };
 const seconds = new Intl.NumberFormat(language, unit);
 const dates = (options) => new Intl.DateTimeFormat(language, { timeZone: "UTC", ...options });
@@ -23,18 +26,19 @@ const shortWeekday = dates({ weekday: "short" });
 const hour = dates({ hour: "numeric" });
 const moment = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
 
-const share = (value) => (value < 0.1 ? fine : percent).format(value);
+const share = (value) => (value < 0.1 ? precisePercent : percent).format(value);
 // 1 January 2024 was a Monday.
-const dayOfWeek = (index, how = weekday) => how.format(Date.UTC(2024, 0, 1 + index));
+const dayOfWeek = (index, format = weekday) => format.format(Date.UTC(2024, 0, 1 + index));
 const hourOf = (index) => hour.format(Date.UTC(2024, 0, 1, index));
 const source = (name) => t(`by-${name}`);
 const sum = (rows, name) => rows.reduce((total, row) => total + row[name], 0);
-const best = (rows, name) => rows.reduce((most, row) => (row[name] > most[name] ? row : most));
+const rowWithMost = (rows, name) =>
+  rows.reduce((most, row) => (row[name] > most[name] ? row : most));
 
-/** A value of a table as people read it. */
+/** A value of a table as text in the person's language. */
 export function readable(column, value) {
   if (value === null) return "–";
-  const how = {
+  const format = {
     day: (day) => longDay.format(Date.parse(day)),
     made_at: (at) => moment.format(Date.parse(at)),
     weekday: dayOfWeek,
@@ -48,30 +52,31 @@ export function readable(column, value) {
     median: (value) => seconds.format(value),
     p95: (value) => seconds.format(value),
   }[column];
-  if (how) return how(value);
+  if (format) return format(value);
   return Number.isInteger(value) && !["share", "low", "high"].includes(column)
     ? number.format(value)
     : share(value);
 }
 
 /**
- * Every so many days of a table, from the first that has a row; `add` makes one value of some rows.
- * What is left over comes first.
+ * Values for a chart over time, at most MAX_BARS: one per day, week or some four weeks, from the
+ * first day that has a row; `combine` makes a value of the rows of one such period. The earliest
+ * period may begin before that day.
  */
-function byDay({ rows, last }, add) {
+function byPeriod({ rows, last }, combine) {
   const [oldest] = [last, ...rows.map((row) => row.day)].sort();
   const days = (Date.parse(last) - Date.parse(oldest)) / DAY + 1;
-  const many = days / MOST_BARS;
-  const step = many <= 1 ? 1 : many <= 7 ? 7 : 28 * Math.ceil(many / 28);
-  const found = Array.from({ length: Math.ceil(days / step) }, () => []);
-  const start = Date.parse(last) - (found.length * step - 1) * DAY;
-  for (const row of rows) found[Math.floor((Date.parse(row.day) - start) / DAY / step)].push(row);
-  const labels = found.map((_, index) => shortDay.format(start + index * step * DAY));
-  return { days, labels, values: found.map(add) };
+  const daysPerBar = days / MAX_BARS;
+  const step = daysPerBar <= 1 ? 1 : daysPerBar <= 7 ? 7 : 28 * Math.ceil(daysPerBar / 28);
+  const periods = Array.from({ length: Math.ceil(days / step) }, () => []);
+  const start = Date.parse(last) - (periods.length * step - 1) * DAY;
+  for (const row of rows) periods[Math.floor((Date.parse(row.day) - start) / DAY / step)].push(row);
+  const labels = periods.map((_, index) => shortDay.format(start + index * step * DAY));
+  return { days, labels, values: periods.map(combine) };
 }
 
-/** The middle of values of which each counts so many times. */
-function middle(rows, name, weight) {
+/** The median of a column, each row counted as often as its column `weight` says. */
+function weightedMedian(rows, name, weight) {
   const sorted = rows.filter((row) => row[name] !== null).sort((a, b) => a[name] - b[name]);
   const half = sum(sorted, weight) / 2;
   let passed = 0;
@@ -81,12 +86,13 @@ function middle(rows, name, weight) {
   })?.[name];
 }
 
-const plot = (spec) => (element, said) => charts.hasLibrary && charts.plotted(element, said, spec);
+const plot = (spec) => (element, description) =>
+  charts.hasLibrary && charts.plot(element, description, spec);
 
 function choices(data) {
   if (!sum(data.rows, "choices")) return {};
-  const { days, labels, values } = byDay(data, (rows) => sum(rows, "choices"));
-  const top = best(data.rows, "choices");
+  const { days, labels, values } = byPeriod(data, (rows) => sum(rows, "choices"));
+  const top = rowWithMost(data.rows, "choices");
   const found = t("found-choices", {
     count: number.format(sum(data.rows, "choices")),
     days: number.format(days),
@@ -129,19 +135,22 @@ function hours({ rows }, picked, picker) {
     text: make("span", { class: "unseen" }, number.format(cells[day][at])),
     title: `${dayOfWeek(day)} ${hourOf(at)}: ${number.format(cells[day][at])}`,
   });
-  return { found, draw: (element, said) => charts.grid(element, said, days, columns, cell) };
+  return {
+    found,
+    draw: (element, description) => charts.grid(element, description, days, columns, cell),
+  };
 }
 
 function films({ rows }, picked, picker) {
   if (!rows.length) return {};
   const mood =
     picked ??
-    best(
-      moods.map((it) => ({ it, n: sum(of(rows, "mood", it), "choices") })),
+    rowWithMost(
+      moods.map((it) => ({ it, n: sum(rowsWith(rows, "mood", it), "choices") })),
       "n",
     ).it;
   picker.value = mood;
-  const mine = of(rows, "mood", mood).sort((a, b) => b.choices - a.choices);
+  const mine = rowsWith(rows, "mood", mood).sort((a, b) => b.choices - a.choices);
   if (!mine.length) return {};
   const found = t("found-films", {
     mood: label("mood", mood),
@@ -155,27 +164,27 @@ function films({ rows }, picked, picker) {
   return { found, rows: mine, draw: plot({ kind: "rows", labels, series, format: number.format }) };
 }
 
-const of = (rows, name, value) => rows.filter((row) => row[name] === value);
+const rowsWith = (rows, name, value) => rows.filter((row) => row[name] === value);
 
 function origins({ rows }) {
-  const listed = of(rows, "recommender", "list");
+  const listed = rowsWith(rows, "recommender", "list");
   if (!sum(listed, "choices")) return {};
   const bucket = (rank) => RANKS.findLast((from) => rank >= from);
-  const named = SOURCES.slice(1).map((name) => ({
+  const counts = SOURCES.slice(1).map((name) => ({
     name,
-    choices: sum(of(rows, "recommender", name), "choices"),
+    choices: sum(rowsWith(rows, "recommender", name), "choices"),
   }));
   const found = t("found-origins", {
     count: number.format(sum(listed, "choices")),
-    first: share(sum(of(listed, "rank", 1), "choices") / sum(listed, "choices")),
-    source: source(best(named, "choices").name),
+    first: share(sum(rowsWith(listed, "rank", 1), "choices") / sum(listed, "choices")),
+    source: source(rowWithMost(counts, "choices").name),
   });
   const series = RANKS.map((from) => ({
     name: t(`rank-${from}`),
     colour: `rank-${from}`,
     values: SOURCES.map((name) =>
       sum(
-        of(rows, "recommender", name).filter(({ rank }) => bucket(rank) === from),
+        rowsWith(rows, "recommender", name).filter(({ rank }) => bucket(rank) === from),
         "choices",
       ),
     ),
@@ -200,7 +209,7 @@ function acceptance(data) {
   });
   const ks = [1, 3, 5];
   const at = (name, k) =>
-    of(data.rows, "recommender", name).find((row) => row.k === k && row.shown);
+    rowsWith(data.rows, "recommender", name).find((row) => row.k === k && row.shown);
   const series = SOURCES.filter((name) => at(name, 5)).map((name) => ({
     name: source(name),
     colour: name,
@@ -208,34 +217,34 @@ function acceptance(data) {
     whiskers: ks.map((k) => at(name, k) && [at(name, k).low, at(name, k).high]),
   }));
   const labels = ks.map((k) => t(`first-${k}`));
-  const most = Math.max(...data.rows.map(({ high }) => high ?? 0));
-  return { found, draw: plot({ kind: "bars", labels, series, format: percent.format, most }) };
+  const max = Math.max(...data.rows.map(({ high }) => high ?? 0));
+  return { found, draw: plot({ kind: "bars", labels, series, format: percent.format, max }) };
 }
 
-// What was not read or not sent can't be compared.
-const compared = ({ rows }) => rows.filter(({ read, said }) => read && said);
-const wrong = (rows) => rows.filter(({ read, said }) => read !== said);
+// The rows in which a mood was both read and given by the person.
+const comparable = ({ rows }) => rows.filter(({ read, said }) => read && said);
+const corrected = (rows) => rows.filter(({ read, said }) => read !== said);
 
 function readings(data) {
-  const rows = compared(data);
+  const rows = comparable(data);
   const count = sum(rows, "answers");
   if (!count) return {};
-  const mistakes = wrong(rows);
+  const mistakes = corrected(rows);
   let found = t("found-readings", {
     share: share(sum(mistakes, "answers") / count),
     count: number.format(count),
   });
   if (mistakes.length) {
-    const { read, said } = best(mistakes, "answers");
-    const as = { read: label("mood", read), said: label("mood", said) };
-    found += ` ${t("found-mistaken", as)}`;
+    const { read, said } = rowWithMost(mistakes, "answers");
+    const names = { read: label("mood", read), said: label("mood", said) };
+    found += ` ${t("found-mistaken", names)}`;
   }
   const headings = () =>
     moods.map((key) => ({ key, name: label("mood", key), shown: drawing(key) }));
   const cell = (read, said) => {
-    const mine = of(rows, "read", read);
-    const answers = sum(of(mine, "said", said), "answers");
-    const part = answers / sum(mine, "answers") || 0;
+    const ofRow = rowsWith(rows, "read", read);
+    const answers = sum(rowsWith(ofRow, "said", said), "answers");
+    const part = answers / sum(ofRow, "answers") || 0;
     return {
       share: part,
       text: answers ? Math.round(100 * part) : "",
@@ -245,19 +254,19 @@ function readings(data) {
   };
   return {
     found,
-    draw: (element, said) => charts.grid(element, said, headings(), headings(), cell),
+    draw: (element, description) => charts.grid(element, description, headings(), headings(), cell),
   };
 }
 
-function waits(data) {
+function waitingTimes(data) {
   if (!data.rows.length) return {};
   const found = t("found-seconds", {
-    median: seconds.format(middle(data.rows, "median", "answers")),
-    p95: seconds.format(best(data.rows, "p95").p95),
+    median: seconds.format(weightedMedian(data.rows, "median", "answers")),
+    p95: seconds.format(rowWithMost(data.rows, "p95").p95),
   });
-  const { labels, values } = byDay(data, (rows) => ({
-    median: middle(rows, "median", "answers") ?? null,
-    p95: rows.length ? best(rows, "p95").p95 : null,
+  const { labels, values } = byPeriod(data, (rows) => ({
+    median: weightedMedian(rows, "median", "answers") ?? null,
+    p95: rows.length ? rowWithMost(rows, "p95").p95 : null,
   }));
   const series = [
     { name: t("time-median"), colour: "list", values: values.map(({ median }) => median) },
@@ -267,21 +276,21 @@ function waits(data) {
 }
 
 function llm(data) {
-  const count = (name) => sum(of(data.rows, "status", name), "answers");
-  const asked = sum(data.rows, "answers") - count("off");
+  const count = (name) => sum(rowsWith(data.rows, "status", name), "answers");
+  const requests = sum(data.rows, "answers") - count("off");
   if (!data.rows.length) return {};
-  const found = asked
+  const found = requests
     ? t("found-llm", {
-        share: share((count("used") + count("partial")) / asked),
-        count: number.format(asked),
+        share: share((count("used") + count("partial")) / requests),
+        count: number.format(requests),
         failed: number.format(count("unavailable")),
       })
     : t("found-llm-off");
-  const { labels, values } = byDay(data, (rows) => rows);
+  const { labels, values } = byPeriod(data, (rows) => rows);
   const series = OUTCOMES.filter(count).map((status) => ({
     name: t(`outcome-${status}`),
     colour: status,
-    values: values.map((rows) => sum(of(rows, "status", status), "answers")),
+    values: values.map((rows) => sum(rowsWith(rows, "status", status), "answers")),
   }));
   return {
     found,
@@ -290,19 +299,19 @@ function llm(data) {
 }
 
 function models({ rows }) {
-  const judged = rows.filter(({ hit10 }) => hit10 !== null);
-  if (!judged.length) return {};
-  const newest = judged.at(-1);
+  const evaluated = rows.filter(({ hit10 }) => hit10 !== null);
+  if (!evaluated.length) return {};
+  const newest = evaluated.at(-1);
   const found = t("found-models", {
     hit10: share(newest.hit10),
     popularity: share(newest.popularity_hit10),
   });
-  const labels = judged.map(({ made_at }) => shortDay.format(Date.parse(made_at)));
+  const labels = evaluated.map(({ made_at }) => shortDay.format(Date.parse(made_at)));
   const line = (name, colour, column, dashed) => ({
     name,
     colour,
     dashed,
-    values: judged.map((row) => row[column]),
+    values: evaluated.map((row) => row[column]),
   });
   const series = [
     line(t("model-learned"), "context", "hit10", false),
@@ -312,8 +321,8 @@ function models({ rows }) {
 }
 
 /**
- * By the name of its table: what it says (`found`) and how to `draw` it, nothing if it is empty;
- * `rows` are those that belong to what was picked.
+ * By the table's name, a function of its data: it returns a sentence (`found`) and how to `draw` the
+ * chart, neither if the table is empty, and the `rows` of the mood that was picked, if one was.
  */
 export const findings = {
   choices,
@@ -323,21 +332,21 @@ export const findings = {
   acceptance,
   origins,
   models,
-  seconds: waits,
+  seconds: waitingTimes,
   llm,
 };
 
-/** The figures at the top. */
+/** The figures at the top of the page, by the table they are taken from. */
 export const figures = {
   choices: ({ rows }) => ({ name: "choices", text: number.format(sum(rows, "choices")) }),
   acceptance: (data) => figure("accepted", firstFive(data)?.shown && share(firstFive(data).share)),
   readings(data) {
-    const rows = compared(data);
-    const corrected = sum(wrong(rows), "answers") / sum(rows, "answers");
-    return figure("corrected", rows.length && share(corrected));
+    const rows = comparable(data);
+    const part = sum(corrected(rows), "answers") / sum(rows, "answers");
+    return figure("corrected", rows.length && share(part));
   },
   seconds: ({ rows }) =>
-    figure("median", rows.length && seconds.format(middle(rows, "median", "answers"))),
+    figure("median", rows.length && seconds.format(weightedMedian(rows, "median", "answers"))),
 };
 
 const figure = (name, text) => ({ name, text: text || "–" });

@@ -1,16 +1,16 @@
-// The last choices of this station, as a strip of posters.
-import { by, called, make, named, pageData } from "./page.js";
+// The films chosen last at this station, as a strip of posters.
+import { byId, datedTitle, displayTitle, make, pageData } from "./page.js";
 import { poster } from "./poster.js";
 
 let films = pageData.chosen;
 
 export function show() {
-  by("history").hidden = !films.length;
-  by("history")
+  byId("history").hidden = !films.length;
+  byId("history")
     .querySelector("ol")
     .replaceChildren(
       ...films.map((film) => {
-        const title = called(film);
+        const title = displayTitle(film);
         return make("li", { title }, poster({ ...film, year: null }), make("span", {}, title));
       }),
     );
@@ -18,6 +18,6 @@ export function show() {
 
 /** Put the film that was chosen just now first. */
 export function add(chosen) {
-  films = [chosen, ...films.filter((film) => named(film) !== named(chosen))];
+  films = [chosen, ...films.filter((film) => datedTitle(film) !== datedTitle(chosen))];
   show();
 }

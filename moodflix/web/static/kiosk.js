@@ -1,24 +1,24 @@
-// A kiosk forgets the person who left.
-import { by, pageData } from "./page.js";
+// A kiosk starts again when nobody has touched it for a while.
+import { byId, pageData } from "./page.js";
 
-const ALONE = 60;
-const WARNED = 10;
+const IDLE_SECONDS = 60;
+const WARNING_SECONDS = 10;
 
-/** Start again, as nobody. */
-export const afresh = () => location.replace(pageData.kiosk ? "/?kiosk=1" : "/");
+/** Load the page again, which forgets the person. */
+export const startAgain = () => location.replace(pageData.kiosk ? "/?kiosk=1" : "/");
 
-export function begin() {
+export function init() {
   if (!pageData.kiosk) return;
-  const toast = by("idle");
-  let last = Date.now();
-  // The toast goes a moment later, or a tap on it would fall on what is below; as a popover it
-  // stands before open dialogs.
-  const here = () => (last = Date.now());
-  for (const sign of ["pointerdown", "pointermove", "keydown", "input", "wheel", "touchmove"])
-    addEventListener(sign, here, { passive: true, capture: true });
+  const toast = byId("idle");
+  let lastInput = Date.now();
+  // This doesn't hide the toast at once: a tap on it would fall on what is below. It is a popover so
+  // that it stands before open dialogs.
+  const noteInput = () => (lastInput = Date.now());
+  for (const type of ["pointerdown", "pointermove", "keydown", "input", "wheel", "touchmove"])
+    addEventListener(type, noteInput, { passive: true, capture: true });
   setInterval(() => {
-    const left = ALONE - Math.floor((Date.now() - last) / 1000);
-    if (left <= 0) afresh();
-    else toast.togglePopover(left <= WARNED);
+    const left = IDLE_SECONDS - Math.floor((Date.now() - lastInput) / 1000);
+    if (left <= 0) startAgain();
+    else toast.togglePopover(left <= WARNING_SECONDS);
   }, 1000);
 }

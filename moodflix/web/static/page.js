@@ -1,72 +1,69 @@
-// What every part of the page needs: the server's words, elements, what this device remembers.
+// What all scripts share: the server's data, translations, elements, what this device remembers.
 export const pageData = JSON.parse(document.getElementById("page-data").textContent);
 
 export const by = (id) => document.getElementById(id);
 
-/** The sentence of that name, its {places} filled in; undefined if there is none. */
-export function t(name, places = {}) {
-  return pageData.words[name]?.replace(/\{(\w+)\}/g, (_, place) => places[place]);
+/** The translation of that name with its {placeholders} filled in; undefined if there is none. */
+export function t(name, values = {}) {
+  return pageData.words[name]?.replace(/\{(\w+)\}/g, (_, placeholder) => values[placeholder]);
 }
 
-/** A label of the station's in the person's language; one that it doesn't know as it is. */
+/** A label of the station in the person's language; an unknown one as it is. */
 export const label = (kind, word) => t(`${kind}-${word}`) ?? word;
 
-/** What a film is called in the person's language. */
-export const called = ({ title, original_title: original }) =>
+/** A film's title in the person's language. */
+export const displayTitle = ({ title, original_title: original }) =>
   pageData.language === "ko" && /[가-힣]/.test(original) ? original : title;
 
 // The longest title that the server takes.
-const LONGEST = 300;
+const MAX_TITLE = 300;
 
-/** A film's title with its year, as films of one title are told apart. */
-export function named({ title, year }) {
+/** A film's title with its year, which tells films of the same title apart. */
+export function datedTitle({ title, year }) {
   const dated = `${title.replace(/\s*\(\d{4}\)$/, "")} (${year})`;
-  return year && dated.length <= LONGEST ? dated : title;
+  return year && dated.length <= MAX_TITLE ? dated : title;
 }
 
-/** An element; text children are text, never markup. */
-export function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
+function fill(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
   element.append(...children);
   return element;
 }
 
-const SVG = "http://www.w3.org/2000/svg";
+/** A new HTML element; children that are text are text, never markup. */
+export const make = (tag, attributes = {}, ...children) =>
+  fill(document.createElement(tag), attributes, children);
 
-export function draw(tag, attributes = {}, ...children) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
+/** A new SVG element. */
+export const makeSvg = (tag, attributes = {}, ...children) =>
+  fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
 /** One of the drawings of drawings.svg. */
 export const drawing = (name) =>
-  draw("svg", { "aria-hidden": "true" }, draw("use", { href: `#d-${name}` }));
+  makeSvg("svg", { "aria-hidden": "true" }, makeSvg("use", { href: `#d-${name}` }));
 
-/** Tell a screen reader. */
+/** Have a screen reader say a text. */
 export function announce(text) {
-  by("live").textContent = text;
+  byId("live").textContent = text;
 }
 
-/** Press the buttons of a group whose data attribute has this value. */
-export function press(group, name, value) {
+/** Mark as pressed the button of a group whose data attribute has this value. */
+export function markPressed(group, name, value) {
   for (const button of group.querySelectorAll("button"))
     button.setAttribute("aria-pressed", String(button.dataset[name] === value));
 }
 
-/** Call with the value of the button that was pressed in a group. */
+/** Call with the data attribute of each button of a group that is pressed. */
 export function onPress(group, name, call) {
   group.addEventListener("click", (event) => {
     const button = event.target.closest("button");
-    if (button) call(button.dataset[name], button);
+    if (button) call(button.dataset[name]);
   });
 }
 
-export const still = matchMedia("(prefers-reduced-motion: reduce)");
+export const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
-// A kiosk remembers nobody; some browsers refuse to remember anything.
+/** Keep a value on this device; a kiosk keeps none, and some browsers refuse to. */
 export function remember(name, value) {
   if (pageData.kiosk) return;
   try {

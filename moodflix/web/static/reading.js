@@ -1,33 +1,35 @@
-// What the station read, how sure it is, and from what.
-import { by, drawing, label, make, press, t } from "./page.js";
+// Shows the mood and tone that were read, how sure the reading is, and what it came from.
+import { byId, drawing, label, make, markPressed, t } from "./page.js";
 
 const SIGNALS = ["words", "face", "voice"];
 const percent = (share) => Math.round(100 * share);
 
-/** Show a `perceived`; labels given by hand stand in `hand`. */
+/** Show what was `perceived`. */
 export function show(perceived) {
   const { mood, tone } = perceived;
-  const open = mood.source === "none";
-  by("read-lead").textContent = open ? "" : t(mood.source === "hand" ? "you-said" : "you-seem");
-  by("read-mood").textContent = open ? t("unread") : label("mood", mood.label);
+  const isUnknown = mood.source === "none";
+  byId("read-lead").textContent = isUnknown
+    ? ""
+    : t(mood.source === "hand" ? "you-said" : "you-seem");
+  byId("read-mood").textContent = isUnknown ? t("unread") : label("mood", mood.label);
   const source = t(`source-${mood.source}`) ?? t("source-merged");
-  const sure = mood.confidence && !["hand", "none"].includes(mood.source);
-  const said = sure ? t("sure", { percent: percent(mood.confidence), source }) : source;
-  by("read-sure").textContent = `${said}.`;
-  press(by("moods"), "mood", open ? "" : mood.label);
-  press(by("tones"), "tone", tone.source === "none" ? "" : tone.label);
-  by("reading").hidden = by("more").hidden = false;
+  const hasConfidence = mood.confidence && !["hand", "none"].includes(mood.source);
+  const text = hasConfidence ? t("sure", { percent: percent(mood.confidence), source }) : source;
+  byId("read-sure").textContent = `${text}.`;
+  markPressed(byId("moods"), "mood", isUnknown ? "" : mood.label);
+  markPressed(byId("tones"), "tone", tone.source === "none" ? "" : tone.label);
+  byId("reading").hidden = byId("more").hidden = false;
   showSignals(perceived);
 }
 
 function showSignals(perceived) {
   const rows = SIGNALS.flatMap((name) => {
     const signal = perceived[name];
-    const said = signal && describe(name, signal);
-    return said ? [make("dt", {}, t(`read-${name}`)), make("dd", {}, ...said)] : [];
+    const content = signal && describe(name, signal);
+    return content ? [make("dt", {}, t(`read-${name}`)), make("dd", {}, ...content)] : [];
   });
-  by("signals").replaceChildren(...rows);
-  by("how").hidden = !rows.length;
+  byId("signals").replaceChildren(...rows);
+  byId("how").hidden = !rows.length;
 }
 
 function describe(name, { scores, missing, frames }) {
@@ -42,11 +44,11 @@ function describe(name, { scores, missing, frames }) {
     const meter = make("meter", { value: score, "aria-label": label(kind, word) });
     return make("span", { class: "bar-row" }, label(kind, word), meter, `${percent(score)} %`);
   });
-  return Array.isArray(frames) && frames.length ? [...bars, film(frames)] : bars;
+  return Array.isArray(frames) && frames.length ? [...bars, filmStrip(frames)] : bars;
 }
 
-/** The faces of the frames, one after the other, as strong as the reading was sure. */
-function film(frames) {
+/** A drawing of each frame's mood, fainter where the reading was less sure. */
+function filmStrip(frames) {
   return make(
     "span",
     { class: "film", "aria-hidden": "true" },

@@ -1,4 +1,4 @@
-// The walk: how do you feel, what was read, what to watch.
+// The page's main flow: ask how the person feels, show what was read, recommend films.
 import * as api from "./api.js";
 import * as camera from "./camera.js";
 import * as cards from "./cards.js";
@@ -7,12 +7,12 @@ import * as history from "./history.js";
 import * as kiosk from "./kiosk.js";
 import {
   announce,
-  by,
-  called,
-  named,
+  byId,
+  datedTitle,
+  displayTitle,
+  markPressed,
   onPress,
   pageData,
-  press,
   remember,
   remembered,
   t,
@@ -20,210 +20,212 @@ import {
 import { poster } from "./poster.js";
 import * as reading from "./reading.js";
 
-const MANY = 6;
-// The server takes as many titles in a list.
-const MOST_NAMED = 200;
+const FILMS = 6;
+// The server takes at most so many titles in a list.
+const MAX_TITLES = 200;
 
 const visitor = remembered("visitor") ?? newVisitor();
-const hand = { mood: "", tone: "" };
-// Films as `named`, which is what the server is sent.
-const left = { out: new Set(), loved: new Set(), seen: new Set() };
-// Frames and clip are not kept: what was read of them goes with the next questions as a label.
-let carried = {};
-let read = null;
+// Labels that the person tapped.
+const tapped = { mood: "", tone: "" };
+// Dated titles, as the server is sent them.
+const titles = { leftOut: new Set(), loved: new Set(), shown: new Set() };
+// Frames and clip are not kept: the labels read from them are sent with the next requests instead.
+let earlierReadings = {};
+let perceived = null;
 let intent = "auto";
 let answerId = null;
-let asking = null;
-let again = () => {};
+let current = null;
+let retry = () => {};
 
 function newVisitor() {
-  // randomUUID is only there over https.
+  // crypto.randomUUID exists only over https.
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   const id = Array.from(bytes, (each) => each.toString(16).padStart(2, "0")).join("");
   remember("visitor", id);
   return id;
 }
 
-function stage(name) {
-  document.body.dataset.stage = name;
-  by("or").hidden = true;
-  by("picks").hidden = false;
+function showPicksStage() {
+  document.body.dataset.stage = "picks";
+  byId("or").hidden = true;
+  byId("picks").hidden = false;
 }
 
-/** Ask the station; `others` leaves out all that was shown, `shown` is what the camera took. */
-async function ask({ others = false, shown = {} } = {}) {
-  again = () => ask({ others, shown });
-  asking?.abort();
-  const mine = new AbortController();
-  asking = mine;
-  const has = { picks: false };
-  stage("picks");
-  by("trouble").hidden = true;
-  by("others").disabled = true;
+/** Request films; `others` leaves out those already shown, `media` is what the camera took. */
+async function recommend({ others = false, media = {} } = {}) {
+  retry = () => recommend({ others, media });
+  current?.abort();
+  const own = new AbortController();
+  current = own;
+  const progress = { hasPicks: false };
+  showPicksStage();
+  byId("trouble").hidden = true;
+  byId("others").disabled = true;
   status(t("asking"));
-  const exclude = [...(others ? left.seen : []), ...left.out].slice(-MOST_NAMED);
+  const exclude = [...(others ? titles.shown : []), ...titles.leftOut].slice(-MAX_TITLES);
   const body = {
     visitor,
     language: pageData.language,
-    limit: MANY,
-    text: by("text").value,
+    limit: FILMS,
+    text: byId("text").value,
     intent,
     exclude,
-    movies: [...left.loved].slice(-MOST_NAMED),
+    movies: [...titles.loved].slice(-MAX_TITLES),
     environment: evening.environment(),
-    mood: hand.mood || (carried.mood?.label ?? ""),
-    tone: hand.tone || (carried.tone?.label ?? ""),
-    ...shown,
-    // What this answer puts right.
+    mood: tapped.mood || (earlierReadings.mood?.label ?? ""),
+    tone: tapped.tone || (earlierReadings.tone?.label ?? ""),
+    ...media,
+    // The answer that this request corrects.
     ...(answerId && { corrects: answerId }),
   };
   answerId = null;
   try {
-    await api.ask(body, listeners(has, others), mine.signal);
+    await api.recommend(body, listeners(progress, others), own.signal);
   } catch (error) {
-    if (mine.signal.aborted) return;
-    if (!(error instanceof api.Failed)) console.error(error);
-    fail(error, has.picks);
+    if (own.signal.aborted) return;
+    if (!(error instanceof api.RequestError)) console.error(error);
+    showFailure(error, progress.hasPicks);
   }
-  if (mine === asking) by("others").disabled = false;
+  if (own === current) byId("others").disabled = false;
 }
 
-const listeners = (has, others) => ({
-  perceived(perceived) {
-    camera.done();
-    note(perceived);
+const listeners = (progress, others) => ({
+  perceived(found) {
+    camera.close();
+    showPerceived(found);
   },
   picks({ picks }) {
-    has.picks = true;
+    progress.hasPicks = true;
     cards.show(picks);
     noteShown();
-    const heard = by("reading").querySelector(".read").textContent.trim();
-    status(t("llm-thinking"), `${heard}. ${t("films-here", { count: picks.length })}`);
-    // Beside one another they need no scrolling.
+    const reading = byId("reading").querySelector(".read").textContent.trim();
+    status(t("llm-thinking"), `${reading}. ${t("films-here", { count: picks.length })}`);
+    // On a wide screen they stand side by side.
     if (matchMedia("(max-width: 63.99rem)").matches)
-      by(others ? "picks" : "reading").scrollIntoView();
+      byId(others ? "picks" : "reading").scrollIntoView();
   },
   queue({ position }) {
     status(t("llm-queue", { position }));
   },
   pick(pick) {
-    if (left.out.has(named(pick))) return;
+    if (titles.leftOut.has(datedTitle(pick))) return;
     cards.add(pick);
     noteShown();
-    announce(t("llm-new", { title: called(pick) }));
+    announce(t("llm-new", { title: displayTitle(pick) }));
   },
   answer(answer) {
     answerId = answer.inferenceId;
-    note(answer.perceived);
-    cards.settle(answer.picks);
+    showPerceived(answer.perceived);
+    cards.showFinal(answer.picks);
     noteShown();
     status(answer.picks.length ? t(`llm-${answer.llm.status}`) : t("no-more"));
   },
 });
 
-function note(perceived) {
-  read = { ...perceived };
+function showPerceived(found) {
+  perceived = { ...found };
   for (const name of ["mood", "tone"]) {
-    if (carried[name] && !hand[name]) read[name] = carried[name];
-    carried[name] = ["face", "voice"].includes(read[name].source) ? read[name] : null;
+    if (earlierReadings[name] && !tapped[name]) perceived[name] = earlierReadings[name];
+    const fromMedia = ["face", "voice"].includes(perceived[name].source);
+    earlierReadings[name] = fromMedia ? perceived[name] : null;
   }
-  reading.show(read);
+  reading.show(perceived);
 }
 
 function noteShown() {
-  for (const pick of cards.picks()) left.seen.add(named(pick));
+  for (const pick of cards.picks()) titles.shown.add(datedTitle(pick));
 }
 
 function status(text, spoken = text) {
-  by("status").textContent = text;
+  byId("status").textContent = text;
   announce(spoken);
 }
 
-function fail(error, hasPicks) {
-  camera.done();
+function showFailure(error, hasPicks) {
+  camera.close();
   if (hasPicks) return status(t("failed-late"));
   status("");
-  by("trouble").querySelector("p").textContent = t(error.isTooOften ? "too-often" : "failed");
-  by("trouble").hidden = false;
+  byId("trouble").querySelector("p").textContent = t(error.isTooOften ? "too-often" : "failed");
+  byId("trouble").hidden = false;
 }
 
-/** Take a label given by hand; the same one again takes it back. */
-function tell(name, value) {
-  hand[name] = hand[name] === value ? "" : value;
-  press(by(`${name}s`), name, hand[name]);
-  ask();
+/** Set a label that was tapped, or clear it if it was set already. */
+function tap(name, value) {
+  tapped[name] = tapped[name] === value ? "" : value;
+  markPressed(byId(`${name}s`), name, tapped[name]);
+  recommend();
 }
 
-/** A film as a choice or a verdict names it; there is no answer's id while the LLM works. */
-const film = ({ title, year }) => ({
+/** The fields that identify a film in a choice or verdict; no answer has an id while the LLM works. */
+const filmFields = ({ title, year }) => ({
   movieTitle: title,
   ...(year && { movieYear: year }),
   ...(answerId && { inferenceId: answerId }),
 });
 
-async function judge(pick, verdict) {
-  const name = named(pick);
-  left.out[verdict === "none" ? "delete" : "add"](name);
-  left.loved[verdict === "loved" ? "add" : "delete"](name);
-  await api.feedback({ visitor, verdict, ...film(pick) });
+async function saveVerdict(pick, verdict) {
+  const title = datedTitle(pick);
+  titles.leftOut[verdict === "none" ? "delete" : "add"](title);
+  titles.loved[verdict === "loved" ? "add" : "delete"](title);
+  await api.saveFeedback({ visitor, verdict, ...filmFields(pick) });
 }
 
-async function watch(pick) {
-  const dialog = by("thanks");
+async function choose(pick) {
+  const dialog = byId("thanks");
   const note = dialog.querySelector("[role=status]");
   dialog.querySelector(".poster").replaceWith(poster(pick));
-  dialog.querySelector(".film-title").textContent = called(pick);
+  dialog.querySelector(".film-title").textContent = displayTitle(pick);
   const choice = {
     clientSentAt: new Date().toISOString(),
-    mood: read.mood.source === "none" ? "" : read.mood.label,
-    tone: read.tone.source === "none" ? "" : read.tone.label,
+    mood: perceived.mood.source === "none" ? "" : perceived.mood.label,
+    tone: perceived.tone.source === "none" ? "" : perceived.tone.label,
     env: evening.environment(),
-    ...film(pick),
+    ...filmFields(pick),
   };
   const save = async () => {
-    by("retry-save").hidden = true;
+    byId("retry-save").hidden = true;
     note.textContent = t("saving");
     try {
-      await api.log(choice);
+      await api.saveChoice(choice);
       note.textContent = t("thanks-saved");
       history.add(pick);
     } catch (error) {
       note.textContent = t(error.isTooOften ? "too-often" : "save-failed");
-      by("retry-save").hidden = false;
+      byId("retry-save").hidden = false;
     }
   };
-  by("retry-save").onclick = save;
+  byId("retry-save").onclick = save;
   dialog.showModal();
   await save();
 }
 
-by("words").addEventListener("submit", (event) => {
+byId("words").addEventListener("submit", (event) => {
   event.preventDefault();
-  carried = {};
-  ask();
+  earlierReadings = {};
+  recommend();
 });
-onPress(by("moods"), "mood", (mood) => tell("mood", mood));
-onPress(by("tones"), "tone", (tone) => tell("tone", tone));
-onPress(by("intents"), "intent", (wanted) => {
-  intent = wanted;
-  press(by("intents"), "intent", intent);
-  ask();
+onPress(byId("moods"), "mood", (mood) => tap("mood", mood));
+onPress(byId("tones"), "tone", (tone) => tap("tone", tone));
+onPress(byId("intents"), "intent", (pressed) => {
+  intent = pressed;
+  markPressed(byId("intents"), "intent", intent);
+  recommend();
 });
-by("others").addEventListener("click", () => ask({ others: true }));
-by("trouble")
+byId("others").addEventListener("click", () => recommend({ others: true }));
+byId("trouble")
   .querySelector("button")
-  .addEventListener("click", () => again());
-by("afresh").addEventListener("click", kiosk.afresh);
+  .addEventListener("click", () => retry());
+byId("afresh").addEventListener("click", kiosk.startAgain);
 for (const button of document.querySelectorAll("[data-close]"))
   button.addEventListener("click", () => button.closest("dialog").close());
 
-cards.begin({ watch, judge });
-evening.begin(() => document.body.dataset.stage === "picks" && ask());
-camera.begin((shown) => {
-  hand.mood = hand.tone = "";
-  carried = {};
-  ask({ shown });
+cards.init({ choose, saveVerdict });
+evening.init(() => document.body.dataset.stage === "picks" && recommend());
+camera.init((media) => {
+  tapped.mood = tapped.tone = "";
+  earlierReadings = {};
+  recommend({ media });
 });
-kiosk.begin();
+kiosk.init();
 history.show();
 document.body.dataset.ready = "";
