@@ -237,7 +237,9 @@ class Reader:
 
     def _read_line(self) -> str:
         try:
-            line = self._to_read_again.pop(0) if self._to_read_again else self._source.readline(_PIECE)
+            line = (
+                self._to_read_again.pop(0) if self._to_read_again else self._source.readline(_PIECE)
+            )
         except UnicodeError as error:
             raise InvalidInputError(
                 f"it is not {self.layout.encoding} throughout (after line {self._line}); "

@@ -7,25 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-from flask.cli import with_appcontext
 
-from moodflix.cli.common import migrated_database, one_line_errors, with_progress
-from moodflix.errors import InvalidInputError
+from moodflix.cli.common import Group, file_errors, migrated_database, with_progress
 from moodflix.films import film_lists
 from moodflix.store import film_links, films, sums
 
 _SHOWN = 10
 
-
-@click.group("catalogue")
-def group() -> None:
-    """Add films for look-ups, or look a title up."""
+group = Group("catalogue", help="Add films for look-ups, or look a title up.")
 
 
 @group.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
-@with_appcontext
-@one_line_errors
 def import_(file: Path) -> None:
     """Add the films of a list, so that the station knows titles that the LLM names.
 
@@ -34,17 +27,16 @@ def import_(file: Path) -> None:
     """
     database = migrated_database()
     skipped: Counter[str] = Counter()
-    try:
-        with file.open("rb") as source, database.read() as session:
-            rows = with_progress(film_lists.read(source), source, file)
-            merged = films.merge(session, _listed(rows, skipped))
-            if film_links.link(session):
-                sums.rebuild(session)
-            session.commit()
-    except OSError as error:
-        raise click.ClickException(f"{file} can't be read: {error.strerror or error}") from error
-    except InvalidInputError as error:
-        raise click.ClickException(f"{file} can't be read: {error}") from error
+    with (
+        file_errors(f"{file} can't be read"),
+        file.open("rb") as source,
+        database.read() as session,
+    ):
+        rows = with_progress(film_lists.read(source), source, file)
+        merged = films.merge(session, _listed(rows, skipped))
+        if film_links.link(session):
+            sums.rebuild(session)
+        session.commit()
     click.echo(
         f"{merged.added} films added under {merged.added + merged.names} names, "
         f"{merged.existing} already held, {skipped.total()} rows skipped."
@@ -55,8 +47,6 @@ def import_(file: Path) -> None:
 
 @group.command()
 @click.argument("title")
-@with_appcontext
-@one_line_errors
 def search(title: str) -> None:
     """Show the films of a title, or of one spelled like it.
 

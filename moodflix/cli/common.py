@@ -1,18 +1,18 @@
-"""What the commands share: errors in a line, a migrated database, progress bars, output files."""
+"""What the commands share: errors in one line, a migrated database, progress bars, files."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, ParamSpec, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, TypeVar
 
 import click
+from flask.cli import AppGroup
 
 from moodflix import log_csv
-from moodflix.errors import MoodflixError
+from moodflix.errors import InvalidInputError, MoodflixError
 from moodflix.store import migration
 from moodflix.store.database import Database, current_database
 
@@ -20,23 +20,42 @@ if TYPE_CHECKING:
     # click names the type nowhere else.
     from click._termui_impl import ProgressBar
 
-P = ParamSpec("P")
 R = TypeVar("R")
 # Bytes; a shorter file needs no bar.
 _LONG_FILE = 1_600_000
+spreadsheet_safe = click.option(
+    "--spreadsheet-safe",
+    is_flag=True,
+    help="Put an apostrophe before cells that a spreadsheet would run as formulas.",
+)
 
 
-def one_line_errors(function: Callable[P, R]) -> Callable[P, R]:
+@contextmanager
+def one_line_errors() -> Iterator[None]:
     """Print an error of ours as one line on stderr and exit with 1."""
+    try:
+        yield
+    except MoodflixError as error:
+        raise click.ClickException(str(error)) from error
 
-    @wraps(function)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return function(*args, **kwargs)
-        except MoodflixError as error:
-            raise click.ClickException(str(error)) from error
 
-    return wrapped
+@contextmanager
+def file_errors(failure: str) -> Iterator[None]:
+    """Print why a file can't be used as one line that begins with ``failure``, and exit with 1."""
+    try:
+        yield
+    except (OSError, InvalidInputError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise click.ClickException(f"{failure}: {reason}") from error
+
+
+class Group(AppGroup):
+    """A group of commands, each in the app's context and with errors of ours in one line."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command."""
+        with one_line_errors():
+            return super().invoke(context)
 
 
 def migrated_database() -> Database:
@@ -93,8 +112,5 @@ def writable(output: Path | None) -> Iterator[TextIO]:
         sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]
         yield sys.stdout
         return
-    try:
-        with log_csv.replacing(output) as out:
-            yield out
-    except OSError as error:
-        raise click.ClickException(f"{output} can't be written: {error.strerror}") from error
+    with file_errors(f"{output} can't be written"), log_csv.replacing(output) as out:
+        yield out

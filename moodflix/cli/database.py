@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import click
-from flask.cli import with_appcontext
 
-from moodflix.cli.common import one_line_errors
+from moodflix.cli.common import Group
 from moodflix.errors import SchemaError
 from moodflix.store import migration
 from moodflix.store.database import current_database
 
-
-@click.group("db")
-def group() -> None:
-    """Migrate the database, or show its revision."""
+group = Group("db", help="Migrate the database, or show its revision.")
 
 
 @group.command()
-@with_appcontext
-@one_line_errors
 def upgrade() -> None:
     """Bring the database to the newest migration and the catalogue into it."""
     films = migration.upgrade(current_database())
@@ -27,8 +21,6 @@ def upgrade() -> None:
 
 
 @group.command()
-@with_appcontext
-@one_line_errors
 def current() -> None:
     """Print the revision of the database."""
     revision, newest = migration.state(current_database())
@@ -37,8 +29,6 @@ def current() -> None:
 
 
 @group.command()
-@with_appcontext
-@one_line_errors
 def check() -> None:
     """Exit with 1 unless the database is at the newest migration and its tables fit the models."""
     migration.require_newest(current_database())

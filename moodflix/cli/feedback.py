@@ -5,29 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from flask.cli import with_appcontext
 
 from moodflix import log_csv
-from moodflix.cli.common import migrated_database, one_line_errors, writable
+from moodflix.cli.common import Group, migrated_database, spreadsheet_safe, writable
 from moodflix.store import feedback
 
-
-@click.group("feedback")
-def group() -> None:
-    """Export visitors' feedback on films."""
+group = Group("feedback", help="Export visitors' feedback on films.")
 
 
 @group.command("export")
 @click.argument(
     "file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True), default=Path("-")
 )
-@click.option(
-    "--spreadsheet-safe",
-    is_flag=True,
-    help="Put an apostrophe before cells that a spreadsheet would run as formulas.",
-)
-@with_appcontext
-@one_line_errors
+@spreadsheet_safe
 def export(file: Path, *, spreadsheet_safe: bool) -> None:
     """Write visitors' feedback on films as CSV.
 

@@ -12,16 +12,22 @@ from typing import BinaryIO
 
 import click
 from flask import current_app
-from flask.cli import with_appcontext
 
 from moodflix import log_csv
-from moodflix.cli.common import bar, migrated_database, one_line_errors, with_progress, writable
-from moodflix.errors import InvalidInputError
+from moodflix.cli.common import (
+    Group,
+    bar,
+    file_errors,
+    migrated_database,
+    spreadsheet_safe,
+    with_progress,
+    writable,
+)
 from moodflix.requests import LogRow
 from moodflix.store import logs
 
-# Fewer rows need no bar.
-_LONG = 20_000
+# Fewer rows need no progress bar.
+_MANY_ROWS = 20_000
 _SHOWN_REJECTS = 20
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _LAST_MOMENT = datetime.max.replace(tzinfo=timezone.utc)
@@ -49,9 +55,7 @@ def _encoding(_: click.Context, __: click.Parameter, name: str | None) -> str | 
     return name and codecs.lookup(name).name
 
 
-@click.group("logs")
-def group() -> None:
-    """Export and import the log of choices as CSV."""
+group = Group("logs", help="Export and import the log of choices as CSV.")
 
 
 @group.command("export")
@@ -80,13 +84,7 @@ def group() -> None:
     show_default=True,
     help="Names of the columns in the first line.",
 )
-@click.option(
-    "--spreadsheet-safe",
-    is_flag=True,
-    help="Put an apostrophe before cells that a spreadsheet would run as formulas.",
-)
-@with_appcontext
-@one_line_errors
+@spreadsheet_safe
 def export(
     output: Path | None,
     since: datetime | None,
@@ -99,7 +97,7 @@ def export(
     with migrated_database().read() as session:
         total = logs.count(session, since, until)
         rows = logs.stream(session, since, until)
-        progress = bar("Exporting", rows, total, hidden=total < _LONG, steps=1_000)
+        progress = bar("Exporting", rows, total, hidden=total < _MANY_ROWS, steps=1_000)
         with writable(output) as out, progress as shown:
             log_csv.write(shown, out, log_csv.HEADERS[header], spreadsheet_safe=spreadsheet_safe)
     if output is not None:
@@ -119,8 +117,6 @@ def export(
     help="Encoding of the file, such as cp949. Default: UTF-8, or UTF-16 if it is that.",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would happen and change nothing.")
-@with_appcontext
-@one_line_errors
 def import_(
     file: Path | None, rejects: Path | None, encoding: str | None, *, dry_run: bool
 ) -> None:
@@ -133,11 +129,14 @@ def import_(
     path = file or current_app.extensions["moodflix.settings"].csv_file
     rejects = rejects or path.with_name(path.name + ".rejects")
     database = migrated_database()
-    try:
+    with file_errors(f"{path} can't be read"):
         source = log_csv.open_csv(path)
-    except OSError as error:
-        raise click.ClickException(f"{path} can't be read: {error.strerror}") from error
-    with source, _refusals_of(path), database.read() as session, contextlib.ExitStack() as stack:
+    with (
+        source,
+        file_errors(f"{path} can't be imported"),
+        database.read() as session,
+        contextlib.ExitStack() as stack,
+    ):
         if rejects.exists() and rejects.samefile(path):
             raise click.ClickException(f"{rejects} is the file to import; name another")
         reader = log_csv.Reader.of_file(source, encoding)
@@ -159,19 +158,10 @@ def import_(
         raise click.ClickException(f"{rejected.count} rows can't be taken{kept}")
 
 
-@contextlib.contextmanager
-def _refusals_of(path: Path) -> Iterator[None]:
-    """Name the file in the refusal of its layout or encoding."""
-    try:
-        yield
-    except InvalidInputError as error:
-        raise click.ClickException(f"{path} can't be imported: {error}") from error
-
-
 class _Rejects:
     """Reports rows that can't be read, and writes them to a file once there are any.
 
-    Below ``preamble`` they can be mended and imported.
+    The file begins with ``preamble``, so that its rows can be mended and imported.
     """
 
     def __init__(self, path: Path | None, preamble: str) -> None:
@@ -182,7 +172,7 @@ class _Rejects:
         self._line_ended = True
 
     def without_rejects(self, rows: Iterable[LogRow | log_csv.Reject]) -> Iterator[LogRow]:
-        """Yield the valid rows; keep the others."""
+        """Yield the valid rows; report and write the others."""
         for row in rows:
             if isinstance(row, log_csv.Reject):
                 self._keep(row)
@@ -198,17 +188,13 @@ class _Rejects:
                 click.echo("further rejected lines are only counted", err=True)
         if self._path is None:
             return
-        try:
+        with file_errors(f"{self._path} can't be written"):
             if self._file is None:
                 self._file = self._path.open("wb")
                 self._file.write(self._preamble)
             elif not reject.rest and not self._line_ended:
                 self._file.write(b"\n")
             self._file.write(reject.raw)
-        except OSError as error:
-            raise click.ClickException(
-                f"{self._path} can't be written: {error.strerror}"
-            ) from error
         self._line_ended = reject.raw.endswith(b"\n")
 
     def close(self) -> None:

@@ -12,25 +12,22 @@ from typing import Any, Final
 
 import click
 from flask import current_app
-from flask.cli import with_appcontext
 
 from moodflix import log_csv
-from moodflix.cli.common import bar, migrated_database, one_line_errors
+from moodflix.cli.common import Group, bar, file_errors, migrated_database
 from moodflix.errors import RecommenderError
 from moodflix.learning import evaluation, training
 from moodflix.learning.files import ModelFileError, ModelInfo, ModelStore
 from moodflix.requests import CONTEXT, LogRow
 from moodflix.store import logs
 
-# More choices than these are measured on the newest.
+# Only the newest choices, this many, are measured.
 _MAX_ROWS: Final = 100_000
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _number = click.argument("number", type=click.IntRange(min=1), required=False)
 
 
-@click.group("model")
-def group() -> None:
-    """Train the learned model, look at it, roll it back, evaluate it."""
+group = Group("model", help="Train the learned model, look at it, roll it back, evaluate it.")
 
 
 def _store() -> ModelStore:
@@ -40,8 +37,6 @@ def _store() -> ModelStore:
 
 @group.command()
 @_as_json
-@with_appcontext
-@one_line_errors
 def train(*, as_json: bool) -> None:
     """Train on all choices now; the workers of a running station use the model at once."""
     database, store = migrated_database(), _store()
@@ -59,8 +54,6 @@ def train(*, as_json: bool) -> None:
 
 @group.command("list")
 @_as_json
-@with_appcontext
-@one_line_errors
 def list_(*, as_json: bool) -> None:
     """List the models kept, oldest first; * marks the one in use."""
     store, found = _store(), []
@@ -80,8 +73,6 @@ def list_(*, as_json: bool) -> None:
 @group.command()
 @_number
 @_as_json
-@with_appcontext
-@one_line_errors
 def show(number: int | None, *, as_json: bool) -> None:
     """Show what a model was trained on and how it scored; by default the one in use."""
     store = _store()
@@ -98,8 +89,6 @@ def show(number: int | None, *, as_json: bool) -> None:
 
 @group.command()
 @_number
-@with_appcontext
-@one_line_errors
 def rollback(number: int | None) -> None:
     """Use an earlier model: the one of NUMBER, or the last before the one in use.
 
@@ -133,8 +122,6 @@ def rollback(number: int | None) -> None:
 )
 @click.option("--seeds", type=click.IntRange(1, 100), default=3, show_default=True)
 @_as_json
-@with_appcontext
-@one_line_errors
 def evaluate(file: Path | None, split: evaluation.Split, seeds: int, *, as_json: bool) -> None:
     """Measure the model on held-out choices, next to popularity and the old server's forest.
 
@@ -188,11 +175,8 @@ def _from_log() -> Iterator[tuple[dict[str, str], str]]:
 
 
 def _from_csv(path: Path) -> Iterator[tuple[dict[str, str], str]]:
-    try:
-        with log_csv.open_csv(path) as source:
-            rows = [row for row in log_csv.Reader.of_file(source) if isinstance(row, LogRow)]
-    except OSError as error:
-        raise click.ClickException(f"{path} can't be read: {error.strerror}") from error
+    with file_errors(f"{path} can't be read"), log_csv.open_csv(path) as source:
+        rows = [row for row in log_csv.Reader.of_file(source) if isinstance(row, LogRow)]
     moments = [logs.moment(row.client_sent_at) for row in rows]
     times = [moment.timestamp() for moment in moments if moment]
     if len(times) == len(rows):

@@ -1,4 +1,4 @@
-"""``flask recommend``: the list a request would get, in a terminal."""
+"""``flask recommend``: prints the films that a request would get."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _ENVIRONMENT = {
 @click.option("--language", help="en or ko.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as one JSON object.")
 @with_appcontext
-@one_line_errors
+@one_line_errors()
 def command(*, as_json: bool, **options: Any) -> None:
     """Print the films a request would get now, with their sources and scores.
 
@@ -72,11 +72,11 @@ def command(*, as_json: bool, **options: Any) -> None:
 
 def _print(answer: Recommendation, weights: dict[str, float]) -> None:
     click.echo(f"Mood {answer.perceived.mood.label}, tone {answer.perceived.tone.label}.")
-    for place, pick in enumerate(answer.picks, start=1):
+    for rank, pick in enumerate(answer.picks, start=1):
         year = f" ({pick['year']})" if pick["year"] else ""
-        ranks = ", ".join(f"{name} {rank}" for name, rank in pick["sources"].items())
+        ranks = ", ".join(f"{name} {of_source}" for name, of_source in pick["sources"].items())
         explored = ", explored" if pick["explore"] else ""
-        click.secho(f"{place:2}. {pick['title']}{year}", bold=True)
+        click.secho(f"{rank:2}. {pick['title']}{year}", bold=True)
         click.echo(f"    {pick['why']}\n    score {pick['score']:.3f}: {ranks}{explored}")
     listed = ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
     click.echo(f"Weights: {listed}. LLM: {answer.llm.status}.")

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import click
-from flask.cli import with_appcontext
 
-from moodflix.cli.common import migrated_database, one_line_errors
+from moodflix.cli.common import Group, migrated_database
 from moodflix.store import logs, sums
 
-
-@click.group("stats")
-def group() -> None:
-    """Recompute the sums that the dashboard shows."""
+group = Group("stats", help="Recompute the sums that the dashboard shows.")
 
 
 @group.command()
-@with_appcontext
-@one_line_errors
 def rebuild() -> None:
     """Recompute the dashboard's sums, as after a change of time zone or rows deleted by hand."""
     with migrated_database().write() as session:
