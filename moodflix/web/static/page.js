@@ -1,7 +1,8 @@
 // What all scripts share: the server's data, translations, elements, what this device remembers.
 export const pageData = JSON.parse(document.getElementById("page-data").textContent);
 
-export const by = (id) => document.getElementById(id);
+/** The element with that id. */
+export const byId = (id) => document.getElementById(id);
 
 /** The translation of that name with its {placeholders} filled in; undefined if there is none. */
 export function t(name, values = {}) {
