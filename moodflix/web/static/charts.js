@@ -15,7 +15,7 @@ if (library) {
 const colour = (name) => getComputedStyle(document.body).getPropertyValue(`--${name}`).trim();
 
 /**
- * Draw a chart in `plot`, replacing the one there; `description` is for screen readers.
+ * Draw a chart in `element`, replacing the one there; `description` is for screen readers.
  * `kind` is bars, rows or lines; each of `series` has `name`, `colour`, `values` and optionally
  * `dashed` or `whiskers` (pairs); `format` turns a value into text; `max` is the axis' least end.
  */
