@@ -176,7 +176,8 @@ def _from_log() -> Iterator[tuple[dict[str, str], str]]:
 
 def _from_csv(path: Path) -> Iterator[tuple[dict[str, str], str]]:
     with file_errors(f"{path} can't be read"), log_csv.open_csv(path) as source:
-        rows = [row for row in log_csv.Reader.of_file(source) if isinstance(row, LogRow)]
+        reader = log_csv.Reader.of_file(source)  # named, as it would close the file when it goes
+        rows = [row for row in reader if isinstance(row, LogRow)]
     moments = [logs.moment(row.client_sent_at) for row in rows]
     times = [moment.timestamp() for moment in moments if moment]
     if len(times) == len(rows):
