@@ -18,7 +18,7 @@ from tests.server import ROOT
 # line of its own. It imports only from rooms below it; inside a room imports form no circle.
 FLOORS = """
 data
-vocabulary errors clock address instance framing
+vocabulary errors clock address instance framing spreadsheet_days
 config strict_json connections
 films
 requests

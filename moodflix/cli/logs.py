@@ -153,6 +153,12 @@ def import_(
         f"{merged.added} rows {would}added, {merged.existing} already held, "
         f"{rejected.count} rejected."
     )
+    if merged.undated:
+        click.echo(
+            f"{merged.undated} rows have no readable time; dated at import (the first: "
+            f"'{merged.unreadable}'; write times as 2025-10-01T18:30:00+09:00)",
+            err=True,
+        )
     if rejected.count:
         kept = "" if dry_run else f"; they are in {rejects}"
         raise click.ClickException(f"{rejected.count} rows can't be taken{kept}")

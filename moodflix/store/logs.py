@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import (
+    Boolean,
     Column,
     ColumnElement,
     Connection,
@@ -36,6 +37,7 @@ from sqlalchemy.orm import Session
 from moodflix import vocabulary
 from moodflix.films import shipped
 from moodflix.requests import CONTEXT, FIELDS, LogRow
+from moodflix.spreadsheet_days import DayColumn
 from moodflix.store import films, sums
 from moodflix.store.database import staged
 from moodflix.store.models import Answer, Base, Film, FilmName, LogEntry
@@ -82,6 +84,7 @@ _INCOMING = Table(
     Column("place", Integer, primary_key=True),
     *(Column(field, String, nullable=False) for field in FIELDS),
     Column("event_at", UtcDateTime, nullable=False),
+    Column("has_time", Boolean, nullable=False),
     Column("film_key", String, nullable=False),
     prefixes=["TEMPORARY"],
 )
@@ -89,10 +92,15 @@ _INCOMING = Table(
 
 @dataclass(frozen=True)
 class Merged:
-    """How many rows a merge added, and how many were there before."""
+    """How many rows a merge added, and how many were there before.
+
+    Of those added, the ``undated`` have no readable time; ``unreadable`` is the text of the first.
+    """
 
     added: int
     existing: int
+    undated: int = field(default=0, compare=False)
+    unreadable: str = field(default="", compare=False)
 
 
 def moment(text: str) -> datetime | None:
@@ -118,7 +126,8 @@ def add(
     """Add and count one choice; ``film_key`` is that of its title by default."""
     key = film_key or films.keys(connection, [row.movie_title])[row.movie_title]
     source = {"received_at": received_at, "answer_id": answer_id, "film_key": key}
-    choice = {**_values(row, received_at), **source}
+    event_at = _event_at(moment(row.client_sent_at), received_at)
+    choice = {**row.model_dump(), "event_at": event_at, **source}
     _ADD_OF_FILM.run(connection, {**choice, "of_film": key})
     sums.count_choice(connection, choice)
 
@@ -268,19 +277,52 @@ def merge(session: Session, rows: Iterable[LogRow], received_at: datetime) -> Me
 
     Equal rows are counted: of three equal rows, one of them in the table, two are added.
     """
-    incoming = ([{**_values(row, received_at), "film_key": ""}] for row in rows)
-    with staged(session, _INCOMING, incoming) as total:
+    days = DayColumn()
+    with staged(session, _INCOMING, _incoming(rows, days, received_at)) as total:
         # Takes the write lock before reading: from an older snapshot SQLite would refuse to write.
         session.execute(update(LogEntry).where(false()).values(film_key=""))
         session.execute(delete(_INCOMING).where(_INCOMING.c.place.in_(_existing())))
         _identify(session)
+        undated, unreadable = _date(session, days, received_at)
         columns = [_INCOMING.c[name] for name in (*FIELDS, "event_at", "film_key")]
         more = (films.id_of(_INCOMING.c.film_key), literal(received_at, UtcDateTime))
         missing = select(*columns, *more).order_by(_INCOMING.c.place)
         names = [*(each.name for each in columns), "film_id", "received_at"]
         added = session.connection().execute(_ADD.from_select(names, missing)).rowcount
         sums.count_choices(session, select(*(_INCOMING.c[name] for name in sums.CHOICE)))
-    return Merged(added, total - added)
+    return Merged(added, total - added, undated, unreadable)
+
+
+def _incoming(
+    rows: Iterable[LogRow], days: DayColumn, received_at: datetime
+) -> Iterator[list[dict[str, Any]]]:
+    for row in rows:
+        sent_at = moment(row.client_sent_at)
+        if sent_at is None:
+            days.add(row.client_sent_at)
+        event_at = _event_at(sent_at, received_at)
+        more = {"event_at": event_at, "has_time": sent_at is not None, "film_key": ""}
+        yield [{**row.model_dump(), **more}]
+
+
+def _date(session: Session, days: DayColumn, received_at: datetime) -> tuple[int, str]:
+    """Set the times that can be read only now; return how many can't, and the first of those."""
+    undated, unreadable = 0, ""
+    others = select(_INCOMING.c.place, _INCOMING.c.client_sent_at).where(~_INCOMING.c.has_time)
+    of_place = update(_INCOMING).where(_INCOMING.c.place == bindparam("at"))
+    for batch in session.execute(others.order_by(_INCOMING.c.place)).partitions(_BATCH):
+        found = [(place, text, days.moment(text)) for place, text in batch]
+        missing = [text for _, text, sent_at in found if sent_at is None]
+        unreadable = unreadable or next(filter(None, missing), "")
+        undated += len(missing)
+        dated = [
+            {"at": place, "event_at": _event_at(sent_at, received_at)}
+            for place, _, sent_at in found
+            if sent_at is not None
+        ]
+        if dated:
+            session.connection().execute(of_place, dated)
+    return undated, unreadable
 
 
 def _identify(session: Session) -> None:
@@ -305,12 +347,10 @@ def _existing() -> Select[tuple[int]]:
     return select(arrived.c.place).join(existing, same).where(arrived.c.nth <= existing.c.times)
 
 
-def _values(row: LogRow, received_at: datetime) -> dict[str, Any]:
-    values = {field: getattr(row, field) for field in FIELDS}
-    event_at = moment(row.client_sent_at)
-    is_known = event_at is not None and event_at <= received_at + _MAX_AHEAD
-    values["event_at"] = event_at if is_known else received_at
-    return values
+def _event_at(sent_at: datetime | None, received_at: datetime) -> datetime:
+    if sent_at is None or sent_at > received_at + _MAX_AHEAD:
+        return received_at
+    return sent_at
 
 
 def _between(since: datetime | None, until: datetime | None) -> list[ColumnElement[bool]]:
