@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
 import re
-import tempfile
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Final, TextIO
@@ -84,31 +84,38 @@ def _without_formula(cell: str) -> str:
     return cell
 
 
-@contextmanager
+@contextlib.contextmanager
 def replacing(path: Path) -> Iterator[TextIO]:
     """Open a file for writing that replaces ``path`` only once it is complete.
 
     Anything but a regular file (``/dev/null``, a pipe) is written directly.
     """
-    path = path.resolve()
+    path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():
         with path.open("w", encoding="utf-8", newline="") as out:
             yield out
         return
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
+    handle, is_named = _new_file(temporary)
     try:
-        # mkstemp makes a private file; an export is as readable as any file made here.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.fchmod(handle, 0o666 & ~umask)
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as out:
             yield out
             out.flush()
-            os.fsync(out.fileno())
-        Path(name).replace(path)
+            os.fsync(handle)
+            if not is_named:
+                # Without a src_dir_fd the link in /proc would be linked, not what it leads to.
+                os.link(f"/proc/self/fd/{handle}", temporary, src_dir_fd=handle)
+        temporary.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
+
+
+def _new_file(path: Path) -> tuple[int, bool]:
+    """Open a file for writing; whether it has a name yet: nothing is left of one that has none."""
+    with contextlib.suppress(OSError, AttributeError):
+        return os.open(path.parent, os.O_TMPFILE | os.O_WRONLY, 0o666), False
+    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666), True
 
 
 @dataclass(frozen=True)

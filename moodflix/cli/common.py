@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -110,7 +111,16 @@ def writable(output: Path | None) -> Iterator[TextIO]:
     if output is None:
         # Bytes as they are: no translation of line ends, UTF-8 whatever the locale.
         sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]
-        yield sys.stdout
+        try:
+            yield sys.stdout
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # The reader has enough; click ends quietly.
+            raise
+        except OSError as error:
+            # What the buffer holds can't be written at the end either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.ClickException(f"stdout can't be written: {error.strerror}") from error
         return
     with file_errors(f"{output} can't be written"), log_csv.replacing(output) as out:
         yield out
