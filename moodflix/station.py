@@ -241,7 +241,7 @@ class Station:
                     taste = feedback.taste(session, request.visitor, now)
                 if self._repeat_after:
                     chosen_lately = logs.chosen_since(session, now - self._repeat_after)
-                keys = films.named(session, named) if named else set[str]()
+                keys = films.keys_to_leave_out(session, named) if named else set[str]()
         except DatabaseUnavailableError as error:
             if request.visitor is not None:
                 warnings.append(f"what this visitor said of films is not known: {error}")
@@ -347,7 +347,7 @@ class Station:
         try:
             with self._database.read() as session:
                 if others := set(keys) - known.keys():
-                    known |= films.known(session, others)
+                    known |= films.of_keys(session, others)
                 return known, self._choice_counts.of(session, keys)
         except DatabaseUnavailableError as error:
             logger.warning("answering without facts: %s", error)

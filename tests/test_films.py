@@ -131,7 +131,7 @@ def test_an_imported_film_is_told_from_a_shipped_one(database: Database) -> None
 def test_a_film_is_shown_with_its_year_where_its_title_means_another(database: Database) -> None:
     keys = ["scarface (1932)", "scarface (1983)", "taxi driver (2017)", "no such film (1999)"]
     with database.read() as session:
-        assert films.shown(session, keys) == {
+        assert films.display_titles(session, keys) == {
             "scarface (1932)": "Scarface (1932)",
             "scarface (1983)": "Scarface",
             "taxi driver (2017)": "A Taxi Driver",
@@ -163,7 +163,7 @@ def test_what_no_longer_ships_is_taken_back_but_still_known(database: Database) 
     with database.write() as session:
         films.import_shipped(session)
     with database.read() as session:
-        [known] = films.known(session, ["film of long ago (1901)"]).values()
+        [known] = films.of_keys(session, ["film of long ago (1901)"]).values()
         assert (known.title, known.shipped) == ("A Film Of Long Ago", False)
         assert len(held(session)) == len(shipped.films())
 
@@ -189,6 +189,6 @@ def test_what_ships_anew_or_was_mended_is_brought_up_to_date(database: Database)
 
 def test_only_known_films_are_found(database: Database) -> None:
     with database.read() as session:
-        assert films.known(session, []) == {}
-        found = films.known(session, {"parasite (2019)", "parasite", "", "x y z"})
+        assert films.of_keys(session, []) == {}
+        found = films.of_keys(session, {"parasite (2019)", "parasite", "", "x y z"})
     assert [(key, film.title) for key, film in found.items()] == [("parasite (2019)", "Parasite")]

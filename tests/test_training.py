@@ -217,7 +217,7 @@ def test_an_unreadable_database_is_one_warning_and_is_tried_again(
     trainer = Trainer(Settings(), database, recommender, Instance(tmp_path))
     for _ in range(3):
         trainer.learn()
-    assert caplog.messages == ["the context model doesn't follow the log: the database is missing"]
+    assert caplog.messages == ["the learned model can't be updated: the database is missing"]
     assert not (tmp_path / "moodflix.sqlite3").exists()
     caplog.clear()
     migration.upgrade(database)

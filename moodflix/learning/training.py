@@ -29,14 +29,15 @@ from moodflix.store.models import Training
 
 logger = logging.getLogger(__name__)
 
-_POLL: Final = 1.0
-_TICK: Final = 0.2
+_UPDATE_SECONDS: Final = 1.0
+# While a training process runs.
+_CHECK_SECONDS: Final = 0.2
 # More new rows than this are an import, and left to the next training.
 _MAX_NEW_ROWS: Final = 20_000
-# A pause of ten times the last training's processor time, and of a minute after a failure.
-_REST: Final = 10
-_AFTER_FAILURE: Final = 60.0
-_NICE: Final = 10
+# Pauses: this many times the last training's processor time, or after a failure these seconds.
+_PAUSE_FACTOR: Final = 10
+_FAILURE_SECONDS: Final = 60.0
+_NICENESS: Final = 10
 
 # Of contexts, titles and, unless all are 1, weights.
 Batches = Iterable[tuple[Any, ...]]
@@ -165,12 +166,12 @@ class Trainer:
         self._on_new_model = on_new_model
         self._is_announced = False  # whether `on_new_model` was called for the model
         self._update_lock = threading.Lock()
-        self._thread_lock = threading.Lock()  # of the next two
+        self._thread_lock = threading.Lock()  # guards the next two
         self._update_requested = self._thread_running = False
-        self._process: subprocess.Popen[str] | None = None  # that trains
+        self._process: subprocess.Popen[str] | None = None  # the training
         self._not_before = 0.0  # earliest time of the next training
         self._created_at = datetime.now(timezone.utc)
-        self._state: object = self  # of the store when last loaded; at first no state of it
+        self._state: object = self  # the store's when last loaded; at first one it never has
         self._newest: ModelInfo | None = None  # of the newest stored model, in use or not
         self._is_outdated = False  # whether the stored model is of an older version
         self._model = ChoiceModel()  # the stored one, with the choices counted since
@@ -182,7 +183,7 @@ class Trainer:
         self._thread_running = True
         while True:
             self.learn()
-            time.sleep(_POLL)
+            time.sleep(_UPDATE_SECONDS)
 
     def refresh(self) -> None:
         """Update the model in the background until a training in progress ends."""
@@ -205,7 +206,7 @@ class Trainer:
             except Exception as error:  # noqa: BLE001 - the thread must go on
                 problem = str(error) if isinstance(error, MoodflixError) else repr(error)
             if problem and problem != self._last_error:
-                logger.warning("the context model doesn't follow the log: %s", problem)
+                logger.warning("the learned model can't be updated: %s", problem)
             self._last_error = problem
 
     def close(self) -> None:
@@ -226,7 +227,7 @@ class Trainer:
                 self._update_requested = False
             self.learn()
             if self._process is not None:
-                time.sleep(_TICK)
+                time.sleep(_CHECK_SECONDS)
 
     def _load(self) -> None:
         """Load the model in use if it changed."""
@@ -234,7 +235,8 @@ class Trainer:
         if state == self._state:
             return
         self._state, self._newest = state, self.store.newest()
-        self._not_before = time.monotonic() + _REST * (self._newest.seconds if self._newest else 0)
+        seconds = self._newest.seconds if self._newest else 0
+        self._not_before = time.monotonic() + _PAUSE_FACTOR * seconds
         self._model, self._last_id, self.problem = ChoiceModel(), 0, ""
         self._is_announced = self._is_outdated = False
         if state is None:
@@ -321,13 +323,13 @@ class Trainer:
         if status == 0:
             logger.info("%s", output)
         else:
-            self._not_before = time.monotonic() + _AFTER_FAILURE
+            self._not_before = time.monotonic() + _FAILURE_SECONDS
             logger.warning("nothing was learned: %s", output or f"the trainer ended with {status}")
 
 
 def main() -> None:
     """Train once at low priority; the entry point of the training process."""
-    os.nice(_NICE)
+    os.nice(_NICENESS)
     try:
         settings = load()
         store = ModelStore(Instance(settings.instance or Path()).models)

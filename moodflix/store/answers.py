@@ -23,12 +23,15 @@ from moodflix.vocabulary import HAND, NONE
 # that listed the film.
 LINK_WINDOW = timedelta(minutes=30)
 _answers, _picks = Base.metadata.tables["answers"].c, Base.metadata.tables["answer_picks"].c
-_NAMED = Prepared(select(_answers.id).where(_answers.id == bindparam("id")))
+_ID = Prepared(select(_answers.id).where(_answers.id == bindparam("id")))
 
 
 @cache
-def _listed(keys: int, *, in_named: bool) -> Prepared:
-    """Return the query for the newest answer that listed a film with one of so many keys."""
+def _newest_listing(keys: int, *, is_named: bool) -> Prepared:
+    """Return the query for the newest answer that listed a film with one of ``keys`` keys.
+
+    Only the answer of an id is looked at if it ``is_named``, else those of a period.
+    """
     is_meant = _picks.film_key.in_([bindparam(f"key_{place}") for place in range(keys)])
     # A film not in the table may have been recommended with a year.
     in_range = _picks.film_key.between(bindparam("from"), bindparam("to"))
@@ -37,7 +40,7 @@ def _listed(keys: int, *, in_named: bool) -> Prepared:
     return Prepared(
         select(_picks.answer_id, _picks.film_key)
         .join_from(_answers.id.table, _picks.film_key.table)
-        .where(_answers.id == bindparam("id") if in_named else since)
+        .where(_answers.id == bindparam("id") if is_named else since)
         .where(or_(is_meant, and_(_picks.film_id.is_(None), in_range)))
         .order_by(_answers.answered_at.desc(), is_other, _picks.position)
         .limit(1)
@@ -127,11 +130,11 @@ def origin(
     [likely] = films.meant(connection, [(title, year)])
     spelled = titles.film_key(title, year)
     keys = list(map(attrgetter("film_key"), likely)) or [spelled]
-    named = inference_id and _NAMED.run(connection, {"id": inference_id}).fetchone()
+    named = inference_id and _ID.run(connection, {"id": inference_id}).fetchone()
     within = {"id": inference_id} if named else {"since": now - LINK_WINDOW, "now": now}
     key = {f"key_{place}": each for place, each in enumerate(keys)}
     meant = {**within, **key, "from": f"{spelled} (0", "to": f"{spelled} (9999)"}
-    found = _listed(len(keys), in_named=bool(named)).run(connection, meant).fetchone()
+    found = _newest_listing(len(keys), is_named=bool(named)).run(connection, meant).fetchone()
     return (found[0], found[1]) if found else (inference_id if named else None, keys[0])
 
 

@@ -119,16 +119,16 @@ class _Dislikes:
     """Dislikes that have not cancelled a choice yet, by film and mood."""
 
     def __init__(self, dislikes: Iterable[Any]) -> None:
-        self._open = Counter((key, _mood(context or {})) for _, key, _, context in dislikes)
-        self._films = {key for key, _ in self._open}
+        self._remaining = Counter((key, _mood(context or {})) for _, key, _, context in dislikes)
+        self._films = {key for key, _ in self._remaining}
 
     def cancel(self, context: dict[str, str], title: str) -> bool:
         """Whether a dislike cancels this choice; each dislike cancels one."""
         if not self._films or (key := shipped.key_of(title)) not in self._films:
             return False
         for mood in (_mood(context), None):
-            if self._open[key, mood] > 0:
-                self._open[key, mood] -= 1
+            if self._remaining[key, mood] > 0:
+                self._remaining[key, mood] -= 1
                 return True
         return False
 

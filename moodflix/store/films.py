@@ -71,7 +71,7 @@ _NAME: Final = Base.metadata.tables["film_names"].c
 _NAMES: Final = select(_NAME.key, _NAME.spelling, *_FILM).join_from(
     _NAME.key.table, _FILM[0].table, _FILM[0] == _NAME.film_id
 )
-_NAMED: Final = Prepared(_NAMES.where(_NAME.key == bindparam("key")))
+_NAMES_OF_KEY: Final = Prepared(_NAMES.where(_NAME.key == bindparam("key")))
 
 
 @dataclass(frozen=True)
@@ -86,17 +86,17 @@ class Merged:
 def meant(
     session: Session | Connection, titled: Sequence[tuple[str, int | None]]
 ) -> list[list[FoundFilm]]:
-    """Return the films that each title, with its year if known, means: see ``titles.meant``."""
+    """Return the films that each (title, year or ``None``) means, as ``titles.meant`` does."""
     keys = [titles.key(title) for title, _ in titled]
-    named: defaultdict[str, list[tuple[str, FoundFilm]]] = defaultdict(list)
+    names: defaultdict[str, list[tuple[str, FoundFilm]]] = defaultdict(list)
     if len(keys) == 1:
-        rows = _NAMED.run(session, {"key": keys[0]})
+        rows = _NAMES_OF_KEY.run(session, {"key": keys[0]})
     else:
         rows = session.execute(_NAMES.where(_NAME.key.in_(set(keys))))
     for key, spelling, *film in rows:
-        named[key].append((spelling, FoundFilm(*film)))
+        names[key].append((spelling, FoundFilm(*film)))
     return [
-        titles.meant(named[key], title, year)
+        titles.meant(names[key], title, year)
         for key, (title, year) in zip(keys, titled, strict=True)
     ]
 
@@ -111,8 +111,11 @@ def keys(session: Session | Connection, texts: Iterable[str]) -> dict[str, str]:
     }
 
 
-def named(session: Session, texts: Sequence[str]) -> set[str]:
-    """Return the keys of films that are named; with a year nobody knows, of all so spelled."""
+def keys_to_leave_out(session: Session, texts: Sequence[str]) -> set[str]:
+    """Return the keys of the films that these titles mean.
+
+    A title with a year that none of its films has means all films of its spelling.
+    """
     found = meant(session, [(text, None) for text in texts])
     return {
         films[0].film_key if films else titles.film_key(titles.split_year(text)[0])
@@ -125,15 +128,15 @@ def id_of(film_key: Any) -> Any:
     return select(Film.id).where(Film.film_key == film_key).scalar_subquery()
 
 
-def known(session: Session, film_keys: Collection[str]) -> dict[str, FoundFilm]:
-    """Return the films in the table that have these keys."""
+def of_keys(session: Session, film_keys: Collection[str]) -> dict[str, FoundFilm]:
+    """Return film key -> film, for those in the table."""
     found = session.execute(select(*_FILM).where(Film.film_key.in_(film_keys)))
     return {film.film_key: film for film in map(FoundFilm._make, found)}
 
 
-def shown(session: Session, film_keys: Collection[str]) -> dict[str, str]:
-    """Return a title for each known film: with its year where the title means another one."""
-    in_table = list(known(session, film_keys).values())
+def display_titles(session: Session, film_keys: Collection[str]) -> dict[str, str]:
+    """Return a title for each film in the table, with its year if the title means another film."""
+    in_table = list(of_keys(session, film_keys).values())
     likeliest = meant(session, [(film.title, None) for film in in_table])
     return {
         film.film_key: film.title
@@ -146,8 +149,8 @@ def shown(session: Session, film_keys: Collection[str]) -> dict[str, str]:
 def look_up(session: Session, title: str, year: int | None = None) -> FoundFilm | None:
     """Return the film that a title of the LLM's means, or ``None``.
 
-    Unlike a person's, its title may be misspelt, if the year agrees, or its year wrong by five at
-    most, if the title is not; only one film may be meant.
+    Unlike a person's, it may be misspelt if the year is right, or up to five years wrong if the
+    spelling is right, provided that only one film can be meant.
     """
     if year is None:
         title, year = titles.split_year(title)
@@ -159,9 +162,9 @@ def search(session: Session, title: str, limit: int) -> list[FoundFilm]:
     """Return films with a name of this spelling, shipped and newest first, then similar ones."""
     name, year = titles.split_year(title)
     key = titles.key(name)
-    near = fuzzy.matches(key, {other for other, _ in _blocked(session, key, year)} - {key})
+    near = fuzzy.matches(key, {other for other, _ in _candidates(session, key, year)} - {key})
     order = {key: 0} | {other: place for place, (other, _) in enumerate(near[:limit], start=1)}
-    named = session.execute(_NAMES.where(FilmName.key.in_(order), *_about(year)))
+    named = session.execute(_NAMES.where(FilmName.key.in_(order), *_near_year(year)))
     ranked = sorted(named, key=lambda row: (order[row.key], not row.shipped, -row.year))
     # Several of these names may be of one film.
     return list(dict.fromkeys(FoundFilm(*film) for _, _, *film in ranked))[:limit]
@@ -179,7 +182,7 @@ def _misspelt(session: Session, title: str, year: int | None) -> FoundFilm | Non
     if year is None and len(key) < _LONG_TITLE:
         return None
     ids: defaultdict[str, list[int]] = defaultdict(list)
-    for other, name_id in _blocked(session, key, year, both_ends=year is None):
+    for other, name_id in _candidates(session, key, year, both_ends=year is None):
         ids[other].append(name_id)
     near = fuzzy.matches(key, ids.keys() - {key})
     most_similar = [each for other, score in near if score == near[0][1] for each in ids[other]]
@@ -191,19 +194,19 @@ def _misspelt(session: Session, title: str, year: int | None) -> FoundFilm | Non
     return likeliest[0] if likeliest else None
 
 
-def _blocked(
+def _candidates(
     session: Session, key: str, year: int | None, *, both_ends: bool = False
 ) -> list[tuple[str, int]]:
-    """Return key and id of the names with the same beginning or end, and about the same year."""
+    """Return key and id of names with the same beginning or end, and about the same year."""
     head, tail = blocks(key)
-    years = _about(year)
+    years = _near_year(year)
     ends = (and_(FilmName.head == head, *years), and_(FilmName.tail == tail, *years))
     wanted = and_(*ends) if both_ends else or_(*ends)
     names = session.execute(select(FilmName.key, FilmName.id).where(wanted))
     return [(row[0], row[1]) for row in names]
 
 
-def _about(year: int | None) -> list[ColumnElement[bool]]:
+def _near_year(year: int | None) -> list[ColumnElement[bool]]:
     near = titles.MAX_YEARS_OFF
     return [] if year is None else [FilmName.year.between(year - near, year + near)]
 

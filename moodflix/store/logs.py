@@ -44,7 +44,7 @@ from moodflix.store.models import Answer, Base, Film, FilmName, LogEntry
 from moodflix.store.statements import Prepared, UtcDateTime
 
 _COLUMNS = tuple(getattr(LogEntry, field) for field in FIELDS)
-_LEARNED = (
+_TRAINING_COLUMNS = (
     *(getattr(LogEntry, field) for field in CONTEXT),
     LogEntry.movie_title,
     LogEntry.film_key,
@@ -52,12 +52,13 @@ _LEARNED = (
 )
 # Sources of a mood that nobody expressed: the answer's default, or no answer.
 _NO_SOURCE = (vocabulary.NONE, None)
-# The columns of the index ix_logs_film_key_mood.
-_OCCASION = (LogEntry.film_key, LogEntry.mood, LogEntry.weather_desc, LogEntry.weekday)
+# What choices are counted by: the columns of the index ix_logs_film_key_mood.
+_COUNTED_BY = (LogEntry.film_key, LogEntry.mood, LogEntry.weather_desc, LogEntry.weekday)
 _BATCH = 2_000
 # How long a transaction may hide a row, and how many newer rows may be visible meanwhile.
-_MAX_TRANSACTION, _UNSETTLED = timedelta(seconds=60), 200
-_FILMS_COUNTED = 5_000
+_MAX_TRANSACTION = timedelta(seconds=60)
+_MAX_UNSETTLED = 200
+_MAX_FILMS_COUNTED = 5_000
 # Shorter numbers are years or day counts, not epoch seconds.
 _SHORT_NUMBER = re.compile(r"[+-]?\d{0,8}(\.\d*)?", re.ASCII)
 _MOMENT = TypeAdapter(datetime)
@@ -180,16 +181,16 @@ class ChoiceCounts:
         newest = session.scalar(select(func.max(LogEntry.id))) or 0
         names = session.scalar(select(func.max(FilmName.id))) or 0
         # With a film's new name, earlier choices may have become choices of that film.
-        is_stale = names != names_before or len(films) > _FILMS_COUNTED
+        is_stale = names != names_before or len(films) > _MAX_FILMS_COUNTED
         if is_stale or not 0 <= newest - before <= _BATCH:
             films = {}
         elif newest > before:
             # With GROUP BY, SQLite would read the whole index for these few rows.
-            newer = select(*_OCCASION, literal(1)).where(LogEntry.id > before)
+            newer = select(*_COUNTED_BY, literal(1)).where(LogEntry.id > before)
             films = _with_choices(films, session.execute(newer).all())
         if fresh := set(film_keys) - films.keys():
-            counted = select(*_OCCASION, func.count()).where(LogEntry.film_key.in_(fresh))
-            rows = session.execute(counted.group_by(*_OCCASION)).all()
+            counted = select(*_COUNTED_BY, func.count()).where(LogEntry.film_key.in_(fresh))
+            rows = session.execute(counted.group_by(*_COUNTED_BY)).all()
             films = _with_choices({**films, **{key: Counter() for key in fresh}}, rows)
         self._counted = newest, names, films
         return {key: films[key] for key in film_keys if films[key]}
@@ -227,7 +228,7 @@ def id_range(session: Session, now: datetime | None = None) -> tuple[int, int]:
     """
     now = now or datetime.now(timezone.utc)
     newest = session.execute(
-        select(LogEntry.id, LogEntry.received_at).order_by(LogEntry.id.desc()).limit(_UNSETTLED)
+        select(LogEntry.id, LogEntry.received_at).order_by(LogEntry.id.desc()).limit(_MAX_UNSETTLED)
     ).all()
     if not newest:
         return 0, 0
@@ -253,7 +254,7 @@ def choices(
     made_at = case((was_before, LogEntry.event_at), else_=LogEntry.received_at)
     sources = (Answer.mood_source, Answer.tone_source)
     rows = session.execute(
-        select(*_LEARNED, *sources)
+        select(*_TRAINING_COLUMNS, *sources)
         .select_from(LogEntry)
         .join(Answer, Answer.id == LogEntry.answer_id, isouter=True)
         .join(Film, Film.id == LogEntry.film_id, isouter=True)

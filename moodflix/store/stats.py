@@ -25,9 +25,10 @@ from moodflix.store.models import THIRDS, LogEntry, Training, film_tallies, tall
 
 _Rows = list[tuple[Any, ...]]
 _TOP: Final = 10
-_FIRST: Final = (1, 3, 5)
+# How many films of a list, from its first, are looked at.
+_KS: Final = (1, 3, 5)
 # Quantile of the normal distribution for a 95 % interval.
-_Z: Final = 1.96
+_Z_95: Final = 1.96
 # Days outside these can't be converted to another time zone.
 _EARLIEST, _LATEST = date(1, 2, 1), date(9999, 11, 29)
 
@@ -92,7 +93,7 @@ def _acceptance(session: Session, first: date, last: date) -> _Rows:
     taken = _sums(session, "accepted", first, last, "a", "b")
     rows: _Rows = []
     for recommender, shown in sorted(_sums(session, "offered", first, last, "a")):
-        for k in _FIRST:
+        for k in _KS:
             # Of other days than those shown, if the time zone changed without a rebuild.
             counted = sum(n for who, rank, n in taken if who == recommender and int(rank) <= k)
             accepted = min(counted, shown)
@@ -103,9 +104,9 @@ def _acceptance(session: Session, first: date, last: date) -> _Rows:
 
 def _wilson(hits: int, n: int) -> tuple[float, float]:
     """Return the 95 % interval of a share, by Wilson's score."""
-    share, spread = hits / n, _Z**2 / n
+    share, spread = hits / n, _Z_95**2 / n
     middle = share + spread / 2
-    half = _Z * math.sqrt((share * (1 - share) + spread / 4) / n)
+    half = _Z_95 * math.sqrt((share * (1 - share) + spread / 4) / n)
     return max(0.0, (middle - half) / (1 + spread)), min(1.0, (middle + half) / (1 + spread))
 
 
@@ -243,7 +244,7 @@ def _titles(session: Session, keys: Collection[str]) -> dict[str, str]:
     )
     rows = session.execute(sent)
     shown = {key: titles.with_year(titles.tidy(title), key) for key, title in rows}
-    return shown | films.shown(session, keys)
+    return shown | films.display_titles(session, keys)
 
 
 _TABLES: Final[dict[str, tuple[str, Callable[[Session, date, date], _Rows]]]] = {

@@ -1,4 +1,4 @@
-"""All SQL that keeps the dashboard's sums, in the transaction that writes a row, or rebuilds them.
+"""All SQL that updates the dashboard's sums with each row written, or rebuilds them.
 
 Days and hours are those of the station's time zone, moods those of the vocabulary.
 """
@@ -133,13 +133,13 @@ def count_choice(connection: Connection, choice: Mapping[str, Any]) -> None:
             .join(Answer, Answer.id == AnswerPick.answer_id)
             .where(LogEntry.answer_id == answer_id)
         ).all()
-        mine = [_ranks(row) for row in found if row.id == log_id]
+        new = [_ranks(row) for row in found if row.id == log_id]
         before = _best(_ranks(row) for row in found if row.id != log_id)
-        for ranks in mine:
+        for ranks in new:
             sums.origins(ranks, event_at)
-        if mine:
+        if new:
             sums.accepted(before, found[0].answered_at, -1)
-            sums.accepted(_best([before, *mine]), found[0].answered_at)
+            sums.accepted(_best([before, *new]), found[0].answered_at)
     sums.save()
 
 

@@ -1,4 +1,4 @@
-"""Commits writes: those that wait at the same time together, those that nobody waits for later."""
+"""Commits writes: those that wait at the same time in one transaction, deferred ones later."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ class _Write:
 
 
 class Writer:
-    """A queue of writes; one of the threads that wait commits those of all, in their order.
+    """A queue of writes; one of the waiting threads commits those of all threads, in order.
 
     The thread for deferred writes runs only while there are any. It is no daemon thread, so a
     process that is ending waits for it, for a limited time.
     """
 
     def __init__(self, run: Callable[[Sequence[Work], float], None]) -> None:
-        """Use ``run``, which commits all or none, or raises DatabaseBusyError after the seconds."""
+        """Commit by ``run(works, seconds)``: all or none; it raises DatabaseBusyError in time."""
         self.dropped = 0
         self._run = run
         self._changed = threading.Condition()
         self._queue: list[_Write] = []
-        self._batch: list[_Write] = []  # those of the queue that are being committed
+        self._batch: list[_Write] = []  # the part of the queue that is being committed
         self._is_blocked = False  # the database was locked at the last attempt
         self._thread: threading.Thread | None = None
 
@@ -110,7 +110,7 @@ class Writer:
                 raise DatabaseBusyError
 
     def _next_batch(self, write: _Write) -> list[_Write]:
-        """Wait until a write is done, or return what its thread must commit before that.
+        """Wait until a write is done, or until this thread must commit the returned batch.
 
         Raises:
             DatabaseBusyError: its time is over; it is no longer in the queue.
@@ -125,7 +125,7 @@ class Writer:
                     in_time = (each for each in self._queue if each.end > now)
                     self._batch = list(islice(in_time, _MAX_BATCH))
                     return self._batch
-                # Of one that is being committed the result is known soon.
+                # The result of a write that is being committed is known soon.
                 left = None if write in self._batch else write.end - now
                 self._changed.wait(None if left == math.inf else left)
             return []

@@ -49,7 +49,7 @@ def _chosen() -> list[dict[str, Any]]:
         with current_database().read() as session:
             for key, title in logs.recent_films(session, _RECENT_CHOICES):
                 chosen.setdefault(key, title)
-            chosen |= films.shown(session, chosen)
+            chosen |= films.display_titles(session, chosen)
     except DatabaseUnavailableError:
         return []
     tiles = []

@@ -1,4 +1,4 @@
-"""Counts how often each film was chosen: in all, lately, place by place, and with each value.
+"""Counts how often each film was chosen: in all, recently, by place, and with each context value.
 
 A field is one column of the value codes, or two combined; value 0 of a field is unknown.
 """
@@ -21,7 +21,7 @@ ALL_TIME, OVER_PLACES = 0, 2
 EPSILON: Final = 1e-12
 _MAX_CELLS: Final = 3_000_000  # of the dense arrays of a chunk of rows
 _RECENT_ROWS: Final = 100_000
-_BLOCKS: Final = 64  # of rows, within which tastes are constant
+_BLOCKS: Final = 64  # of rows, in each of which tastes count as constant
 
 
 class Rows(NamedTuple):
@@ -92,7 +92,7 @@ class Counts:
             pairs = {field: np.unique(joint_codes(codes, field)) for field in two}
         chosen = np.bincount(films, weights, plan.films)
         recent = np.stack([np.ones(plan.films), chosen.sum() / np.maximum(chosen, 1)])
-        recent = _followed(recent, plan.drift, rows.take(slice(-_RECENT_ROWS, None)))
+        recent = _updated_recent(recent, plan.drift, rows.take(slice(-_RECENT_ROWS, None)))
         over_places = chosen
         if plan.place is not None:
             by_place = _table(codes[:, plan.place], films, weights, plan.films)
@@ -105,15 +105,15 @@ class Counts:
         return cls(plan, chosen, recent, over_places, tables, pairs)
 
     def plus(self, rows: Rows, films: int) -> Counts:
-        """Return counts with further rows, of ``films`` films.
+        """Return counts with further rows added; there are ``films`` films now.
 
-        New pairs of values, and the mean over places, are left to the next ``of``.
+        New pairs of values are not counted, and the mean over places stays, until the next ``of``.
         """
         new = films - self.plan.films
         further = Counts.of(replace(self.plan, films=films), rows, self.pairs)
         chosen = further.chosen + np.pad(self.chosen, (0, new))
         unseen = np.stack([np.ones(new), np.full(new, chosen.sum())])
-        recent = _followed(np.hstack([self.recent, unseen]), self.plan.drift, rows)
+        recent = _updated_recent(np.hstack([self.recent, unseen]), self.plan.drift, rows)
         over_places = np.pad(self.over_places, (0, new))
         tables = {field: _sum(table, further.tables[field]) for field, table in self.tables.items()}
         return Counts(further.plan, chosen, recent, over_places, tables, self.pairs)
@@ -149,7 +149,7 @@ def joint_codes(codes: Array, field: Field) -> Array:
     return joint * known
 
 
-def _followed(recent: Array, drift: float, rows: Rows) -> Array:
+def _updated_recent(recent: Array, drift: float, rows: Rows) -> Array:
     """Return the gamma distributions of the films' shares after further rows.
 
     Before each block a distribution widens by the drift of a share's logarithm: frequent films

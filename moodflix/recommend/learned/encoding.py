@@ -1,4 +1,4 @@
-"""Encodes contexts as small integers: texts are cleaned and, where possible, binned."""
+"""Encodes contexts as small integers: texts are normalised and, where possible, binned."""
 
 from __future__ import annotations
 
