@@ -163,6 +163,25 @@ def test_a_verdict_that_cannot_be_sent_leaves_the_film_out_all_the_same(
         assert title not in visit.titles()
 
 
+def test_an_undo_that_cannot_be_sent_leaves_the_film_out(serve: Serve, visiting: Visiting) -> None:
+    with visiting(serve()) as visit:
+        visit.expected = ("status of 404",)
+        visit.say(WORDS)
+        title = visit.wait_for_answer()[0]
+        dated = f"{title} ({visit.year(title)})"
+        visit.card(title).get_by_role("button", name="loved it").click()
+        visit.page.route(
+            "**/inference/feedback", lambda route: route.fulfill(status=404, body="{}")
+        )
+        gone = visit.page.locator("#cards .gone")
+        gone.get_by_role("button", name="Undo").click()
+        expect(gone).to_contain_text("could not take that back")
+        visit.page.get_by_role("button", name="Cheer me up").click()
+        await_condition(lambda: len(visit.sent_bodies()) == 2, "another question")
+        asked = visit.sent_bodies()[-1]
+        assert (asked["exclude"], asked["movies"]) == ([dated], [dated])
+
+
 def test_a_loved_film_is_a_hint_of_taste(serve: Serve, visiting: Visiting) -> None:
     with visiting(serve()) as visit:
         visit.say(WORDS)

@@ -49,7 +49,7 @@ def test_a_process_of_its_own_learns(make_app: MakeApp, store: ModelStore) -> No
 def test_it_learns_after_retrain_rows_choices_and_not_before(
     make_app: MakeApp, store: ModelStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("moodflix.learning.training._REST", 0)
+    monkeypatch.setattr("moodflix.learning.training._PAUSE_FACTOR", 0)
     app = make_app(retrain_rows=4)
     client = app.test_client()
     learned = []

@@ -32,7 +32,9 @@ _FOLDS: Final = 5
 _MAX_FOLDED_ROWS: Final = 5_000  # with more, one fold is enough
 _MAX_HELD_OUT: Final = 4_000  # rows of a fold
 _MIN_HELD_OUT: Final = 20  # in all, to learn anything from
-_MAX_SINGLES, _MAX_PAIRS, _PAIRED = 10, 4, 6
+_MAX_SINGLES: Final = 10  # fields of one column
+_MAX_PAIRS: Final = 4  # fields of two columns
+_MAX_PAIRED: Final = 6  # the best columns, which are tried in pairs
 _SAMPLES: Final = 256  # films drawn to estimate a partition sum
 _MAX_SAMPLED: Final = 3_000_000  # lifts in memory
 _MAX_MEASURED: Final = 10_000_000  # probabilities from which the figures are made
@@ -40,7 +42,7 @@ _MIN_SHARE: Final = 0.01  # of the mixture
 _METRICS: Final = ("hit10", "ndcg10", "log_loss")
 _Z_FIELD: Final = 2  # standard errors by which a field must gain
 _Z_MODEL: Final = 3  # by which the model must; more, as it is the best of many
-_COMPARED: Final = 20_000  # rows on which columns are compared for being equal
+_COMPARED_ROWS: Final = 20_000  # rows on which columns are compared for being equal
 
 
 @dataclass
@@ -87,23 +89,26 @@ def fit_weights(plan: Plan, rows: Rows, seed: int) -> tuple[Weights, dict[str, f
 
     def folds_of(fields: Sequence[Field]) -> list[HeldOut]:
         with_fields = replace(plan, fields=tuple(fields))
-        return [HeldOut(Counts.of(with_fields, counted), held) for counted, held in splits]
+        return [HeldOut(Counts.of(with_fields, counted), later) for counted, later in splits]
 
-    fields = _informative(_varied(rows.codes), folds_of)
+    fields = _select_fields(_distinct_columns(rows.codes), folds_of)
     folds = folds_of(fields)
     mixture = fit_mixture(folds, fields)
-    sampled = _MAX_SAMPLED / (_SAMPLES * (len(fields) + 1)) / total
-    measured = _MAX_MEASURED / plan.films / total
+    sampled_share = _MAX_SAMPLED / (_SAMPLES * (len(fields) + 1)) / total
+    measured_share = _MAX_MEASURED / plan.films / total
     halves = [*zip(*(held_out.halves(rng) for held_out in folds), strict=True)]
     softmaxes = [
         SampledSoftmax.joined(
-            SampledSoftmax.drawn(held_out.sample(sampled, rng), mixture, rng) for held_out in half
+            SampledSoftmax.drawn(held_out.sample(sampled_share, rng), mixture, rng)
+            for held_out in half
         )
         for half in halves
     ]
     # Each half is measured with the exponents of the other.
     of_halves = [
-        _metrics(softmax.fitted(mixture), [held_out.sample(measured, rng) for held_out in half])
+        _metrics(
+            softmax.fitted(mixture), [held_out.sample(measured_share, rng) for held_out in half]
+        )
         for softmax, half in zip(softmaxes[::-1], halves, strict=True)
     ]
     figures, is_better = _figures(np.concatenate(of_halves))
@@ -134,9 +139,9 @@ def _splits(rows: Rows, rng: np.random.Generator) -> Iterator[tuple[Rows, Rows]]
             yield counted, held_out.take(kept)
 
 
-def _varied(codes: Array) -> list[Field]:
-    """Return the columns that vary and don't repeat an earlier one."""
-    newest = codes[-_COMPARED:].astype(np.int64)
+def _distinct_columns(codes: Array) -> list[Field]:
+    """Return the columns that vary, without those that always vary with an earlier one."""
+    newest = codes[-_COMPARED_ROWS:].astype(np.int64)
     sizes: dict[Field, int] = {}
     for column in range(newest.shape[1]):
         size = len(np.unique(newest[:, column]))
@@ -146,7 +151,7 @@ def _varied(codes: Array) -> list[Field]:
     return list(sizes)
 
 
-def _informative(
+def _select_fields(
     columns: Sequence[Field], folds_of: Callable[[Sequence[Field]], list[HeldOut]]
 ) -> list[Field]:
     """Return the columns that gain most over popularity, and the pairs that gain more than both."""
@@ -154,7 +159,7 @@ def _informative(
     fields = _best(singles, _MAX_SINGLES)
     pairs = {
         tuple(sorted((*one, *other)))
-        for at, one in enumerate(fields[:_PAIRED])
+        for at, one in enumerate(fields[:_MAX_PAIRED])
         for other in fields[at + 1 :]
     }
     joint = _gains(folds_of(sorted(pairs)))
@@ -165,7 +170,7 @@ def _informative(
 def _gains(folds: Sequence[HeldOut]) -> dict[Field, float]:
     """Return the gain in log-likelihood over popularity of each field with a clear one."""
     popular = np.concatenate([each.components(())[:, ALL_TIME] for each in folds])
-    weights = _weights(folds)
+    weights = _row_weights(folds)
     gains: dict[Field, float] = {}
     for field in folds[0].counts.plan.fields:
         shares = np.concatenate([held_out.shares(field) for held_out in folds])
@@ -184,7 +189,7 @@ def _best(gains: dict[Field, float], n: int) -> list[Field]:
 def fit_mixture(folds: Sequence[HeldOut], fields: Sequence[Field]) -> Weights:
     """Return weights with the mixture that makes the held-out films likeliest."""
     components = np.concatenate([each.components(fields) for each in folds])
-    weights = _weights(folds)
+    weights = _row_weights(folds)
     shares = em(components, weights, prior=2 / len(weights))
     shares[shares < _MIN_SHARE] = 0
     shares /= shares.sum()
@@ -273,7 +278,7 @@ def _figures(measured: Array) -> tuple[dict[str, float], bool]:
     return {"rows": float(len(weights)), **figures}, is_better
 
 
-def _weights(folds: Sequence[HeldOut]) -> Array:
+def _row_weights(folds: Sequence[HeldOut]) -> Array:
     weights = np.concatenate([held_out.rows.weights for held_out in folds])
     weights /= weights.sum()
     return weights

@@ -165,9 +165,11 @@ const filmFields = ({ title, year }) => ({
 
 async function saveVerdict(pick, verdict) {
   const title = datedTitle(pick);
-  titles.leftOut[verdict === "none" ? "delete" : "add"](title);
-  titles.loved[verdict === "loved" ? "add" : "delete"](title);
+  // Left out even if the station can't save that, but taken back only once it has.
+  if (verdict !== "none") titles.leftOut.add(title);
+  if (verdict === "loved") titles.loved.add(title);
   await api.saveFeedback({ visitor, verdict, ...filmFields(pick) });
+  if (verdict === "none") for (const set of [titles.leftOut, titles.loved]) set.delete(title);
 }
 
 async function choose(pick) {
