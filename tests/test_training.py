@@ -217,7 +217,8 @@ def test_an_unreadable_database_is_one_warning_and_is_tried_again(
     trainer = Trainer(Settings(), database, recommender, Instance(tmp_path))
     for _ in range(3):
         trainer.learn()
-    assert caplog.messages == ["the learned model can't be updated: the database is missing"]
+    missing = "the learned model can't be kept up to date: the database is missing"
+    assert caplog.messages == [missing]
     assert not (tmp_path / "moodflix.sqlite3").exists()
     caplog.clear()
     migration.upgrade(database)
@@ -249,5 +250,5 @@ def test_a_folder_that_cannot_be_written_stops_no_counting(
         choose(app.test_client(), "Mother")
         settle()
     assert model_of(app).rows == 3
-    [warning] = [each for each in caplog.messages if "follow" in each]
+    [warning] = [each for each in caplog.messages if "kept up to date" in each]
     assert "models/ can't be written" in warning

@@ -206,7 +206,7 @@ class Trainer:
             except Exception as error:  # noqa: BLE001 - the thread must go on
                 problem = str(error) if isinstance(error, MoodflixError) else repr(error)
             if problem and problem != self._last_error:
-                logger.warning("the learned model can't be updated: %s", problem)
+                logger.warning("the learned model can't be kept up to date: %s", problem)
             self._last_error = problem
 
     def close(self) -> None:
