@@ -138,6 +138,8 @@ def test_it_reads_a_plain_csv() -> None:
         ("title,year\nA,2001,B\n", "a broken row"),
         ("title,year\nA\n", "a broken row"),
         ('title,year\n"A,2001\n', "a broken row"),
+        ('title\n"A (2001)\n', "a broken row"),
+        (f"title\n{'x' * 70_000}\n", "a broken row"),
     ],
 )
 def test_it_says_why_a_row_is_skipped(content: str | bytes, why: str) -> None:

@@ -105,11 +105,11 @@ def test_a_breaker_of_0_never_opens(clock: Clock) -> None:
 def test_a_call_that_was_given_up_tells_nothing(clock: Clock) -> None:
     breaker = Breaker(2, clock)
     fail(breaker)
-    breaker.gave_up(trial=breaker.check())
+    breaker.abandoned(trial=breaker.check())
     assert breaker.state() == "closed"
     fail(breaker)
     clock.now += 5
-    breaker.gave_up(trial=breaker.check())
+    breaker.abandoned(trial=breaker.check())
     # Neither closed nor open for longer: the next call may try.
     assert breaker.state() == "half-open"
     assert breaker.check()
@@ -126,7 +126,7 @@ def test_calls_from_before_it_opened_leave_the_trial_alone(clock: Clock) -> None
     assert breaker.check()
     breaker.failed(trial=False)
     assert refused_for(breaker) == 1
-    breaker.gave_up(trial=False)
+    breaker.abandoned(trial=False)
     assert refused_for(breaker) == 1
     breaker.succeeded()
     assert breaker.state() == "closed"
@@ -144,7 +144,7 @@ class Caller:
         self._queue = queue
 
     def __call__(self) -> None:
-        with self._queue.place(self.deadline) as waiting:
+        with self._queue.join(self.deadline) as waiting:
             for event in waiting:
                 if isinstance(event, Queued):
                     self.told.append(event.position)
@@ -244,7 +244,7 @@ def test_nobody_joins_a_line_that_would_eat_the_deadline(
     clock = Clock()
     monkeypatch.setattr("moodflix.recommend.llm.limits.time", SimpleNamespace(monotonic=clock))
     queue = Queue(parallel=1, waiting=4)
-    with queue.place(Deadline(LONG)) as waiting:
+    with queue.join(Deadline(LONG)) as waiting:
         assert list(waiting) == []
         clock.now += 10
     holder, _ = start(queue, Deadline(1000))
@@ -288,7 +288,7 @@ def test_a_waiting_call_that_leaves_frees_its_place(start: Start) -> None:
 def test_an_exception_frees_the_place(start: Start, error: BaseException) -> None:
     queue = Queue(parallel=1, waiting=1)
     for _ in range(3):
-        with pytest.raises(type(error)), queue.place(Deadline(LONG)):
+        with pytest.raises(type(error)), queue.join(Deadline(LONG)):
             raise error
     last, _ = start(queue)
     last.must_hold()
@@ -299,7 +299,7 @@ def test_an_exception_in_line_frees_the_place(start: Start) -> None:
     queue = Queue(parallel=1, waiting=1)
     holder, _ = start(queue)
     holder.must_hold()
-    with pytest.raises(RuntimeError), queue.place(Deadline(LONG)):
+    with pytest.raises(RuntimeError), queue.join(Deadline(LONG)):
         raise RuntimeError
     in_line(start, queue, 1)
 
@@ -309,7 +309,7 @@ def test_a_call_in_line_hears_of_each_second(start: Start, monkeypatch: pytest.M
     queue = Queue(parallel=1, waiting=1)
     holder, _ = start(queue)
     holder.must_hold()
-    with queue.place(Deadline(LONG)) as waiting:
+    with queue.join(Deadline(LONG)) as waiting:
         assert [next(waiting) for _ in range(3)] == [Queued(1), Waiting(), Waiting()]
         holder.done.set()
         assert set(waiting) <= {Waiting()}
@@ -320,5 +320,5 @@ def test_who_leaves_the_line_teaches_nothing_of_how_long_a_call_takes(start: Sta
     holder, _ = start(queue)
     holder.must_hold()
     for _ in range(3):
-        with queue.place(Deadline(LONG)) as waiting:
+        with queue.join(Deadline(LONG)) as waiting:
             assert next(waiting) == Queued(1)

@@ -183,3 +183,18 @@ def test_the_largest_request_fits_into_the_context(asking: FlaskClient, ollama: 
     letters = sum(len(message["content"]) for message in sent["messages"])
     # English takes a token for each four letters or so; three is a cautious guess.
     assert letters / 3 + sent["options"]["num_predict"] < sent["options"]["num_ctx"]
+
+
+@pytest.mark.parametrize("letter", ["가", "\N{FACE WITH TEARS OF JOY}"])
+def test_long_words_in_any_script_fit_into_the_context(
+    asking: FlaskClient, ollama: FakeOllama, letter: str
+) -> None:
+    titles = [f"{number} {letter * 200}" for number in range(200)]
+    sent = _sent(asking, ollama, text=letter * 2000, movies=titles, exclude=titles)
+    size = sum(len(message["content"].encode()) for message in sent["messages"])
+    # Bytes, as these letters take about a token each.
+    assert size / 3 + sent["options"]["num_predict"] <= sent["options"]["num_ctx"]
+    data = _said(sent)[1]
+    assert data["in_their_words"]
+    assert data["likes"]
+    assert data["not"]

@@ -131,7 +131,7 @@ def _test_call(settings: Settings, *, was_loaded: bool) -> Check:
         "test call",
         WARNING,
         f"{found}: {MAX_FILMS} films may take longer than {budget}={settings.llm_timeout:g}",
-        diagnostics.SMALLER,
+        diagnostics.USE_SMALLER_MODEL,
     )
 
 
@@ -151,7 +151,7 @@ def _memory(model: diagnostics.Model, loaded: diagnostics.Loaded) -> Check:
     context = f"num_ctx {prompt.NUM_CTX}"
     if model.longest is not None and model.longest < prompt.NUM_CTX:
         found = f"{context} is more than the {model.longest} tokens the model was made for"
-        return Check("memory", WARNING, found, diagnostics.SMALLER)
+        return Check("memory", WARNING, found, diagnostics.USE_SMALLER_MODEL)
     cache = None if model.token_bytes is None else model.token_bytes * prompt.NUM_CTX
     takes = f"{context} takes " + ("?" if cache is None else f"at most {_bytes(cache)}")
     if not client.is_local():
@@ -174,7 +174,8 @@ def _memory(model: diagnostics.Model, loaded: diagnostics.Loaded) -> Check:
 
 
 def _fits(found: str, *, fits: bool) -> Check:
-    return Check("memory", OK if fits else WARNING, found, "" if fits else diagnostics.SMALLER)
+    remedy = "" if fits else diagnostics.USE_SMALLER_MODEL
+    return Check("memory", OK if fits else WARNING, found, remedy)
 
 
 def _free_memory() -> int | None:

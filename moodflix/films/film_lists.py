@@ -74,7 +74,7 @@ def _rows(lines: _Lines) -> Iterator[Row]:
         )
     # IMDb's files have no quoting.
     for cells in map(_split_at_tabs, lines) if tabs else _parse_csv(lines):
-        if len(cells) == len(names):
+        if len(cells) == len(names) and cells != [_BROKEN]:
             yield read_row(cells)
         elif any(cells):
             yield _BROKEN

@@ -27,7 +27,7 @@ from moodflix.recommend.llm.limits import WAITING_SECONDS, Deadline
 
 @contextmanager
 def _hidden_settings() -> Iterator[None]:
-    """Hide the settings of HTTP clients: ollama makes one when imported, and bad ones raise."""
+    """Hide settings of HTTP clients: ollama makes a client when imported, and bad ones raise."""
     hidden = {
         name: value
         for name, value in os.environ.items()
@@ -54,8 +54,8 @@ INSTALL: Final = "curl -fsSL https://ollama.com/install.sh | sh"
 RESTART: Final = "sudo systemctl restart ollama"
 _RIGHT_HOST: Final = "export OLLAMA_HOST=127.0.0.1:11434"
 _LOCAL: Final = ("127.0.0.1", "localhost", "::1", "0.0.0.0")  # noqa: S104 - nothing is bound
-_start = threading.Lock()
-# By process: a thread does not survive a fork.
+_loops_lock = threading.Lock()
+# By process id: a thread does not survive a fork.
 _loops: dict[int, asyncio.AbstractEventLoop] = {}
 
 
@@ -65,15 +65,17 @@ class OllamaError(LlmError):
     Attributes:
         problem: what is wrong, in words that may be shown.
         remedy: the command that helps.
-        broke: whether the connection broke, so that a retry may succeed.
+        retryable: whether the connection broke, so that a retry may succeed.
     """
 
-    def __init__(self, problem: str, remedy: str, advice: str = "", *, broke: bool = False) -> None:
-        """Store them; ``advice`` follows the problem in the error's text."""
+    def __init__(
+        self, problem: str, remedy: str, advice: str = "", *, retryable: bool = False
+    ) -> None:
+        """Compose the error's text of the problem and, if there is any, advice."""
         super().__init__(f"{problem}; {advice}" if advice else problem)
         self.problem = problem
         self.remedy = remedy
-        self.broke = broke
+        self.retryable = retryable
 
 
 class TooLongError(OllamaError):
@@ -81,23 +83,25 @@ class TooLongError(OllamaError):
 
 
 def stream(
-    ask: Callable[[ollama.AsyncClient], AsyncIterator[T]], model: str, deadline: Deadline
+    request: Callable[[ollama.AsyncClient], AsyncIterator[T]], model: str, deadline: Deadline
 ) -> Generator[T | None, None, None]:
-    """Yield what ``ask`` yields, and ``None`` about once a second; closing it ends the call.
+    """Yield what ``request`` yields, and ``None`` about once a second; closing it ends the call.
 
     Raises:
         OllamaError: the call failed, or the deadline passed.
     """
-    # What ``ask`` yields, and None at the end, however the call ends.
+    # What ``request`` yields, then None when the call has ended in any way.
     results: SimpleQueue[T | None] = SimpleQueue()
 
     async def collect() -> None:
-        async with _client(deadline.left()) as client:
-            async for part in ask(client):
+        async with _client(deadline.remaining()) as client:
+            async for part in request(client):
                 results.put(part)
 
     loop = _loop()
-    future = asyncio.run_coroutine_threadsafe(asyncio.wait_for(collect(), deadline.left()), loop)
+    future = asyncio.run_coroutine_threadsafe(
+        asyncio.wait_for(collect(), deadline.remaining()), loop
+    )
     future.add_done_callback(lambda _: results.put(None))
     try:
         tick = time.monotonic() + WAITING_SECONDS
@@ -115,25 +119,25 @@ def stream(
     except OllamaError:
         raise
     except ollama.ResponseError as error:
-        raise _rejected(error.status_code, model) from error
+        raise _status_error(error.status_code, model) from error
     except Exception as error:
-        # What answers may break the client in any way.
-        raise _explained(error, deadline.seconds) from error
+        # An unexpected answer may break the client in any way.
+        raise _as_ollama_error(error, deadline.seconds) from error
     finally:
         future.cancel()
 
 
-def call(ask: Callable[[ollama.AsyncClient], Awaitable[T]], model: str, seconds: float) -> T:
-    """Return what ``ask`` returns.
+def call(request: Callable[[ollama.AsyncClient], Awaitable[T]], model: str, seconds: float) -> T:
+    """Return what ``request`` returns.
 
     Raises:
         OllamaError: the call failed, or took longer than ``seconds``.
     """
 
-    async def only(client: ollama.AsyncClient) -> AsyncIterator[T]:
-        yield await ask(client)
+    async def one_result(client: ollama.AsyncClient) -> AsyncIterator[T]:
+        yield await request(client)
 
-    [result] = [part for part in stream(only, model, Deadline(seconds)) if part is not None]
+    [result] = [part for part in stream(one_result, model, Deadline(seconds)) if part is not None]
     return result
 
 
@@ -146,7 +150,7 @@ def is_local() -> bool:
 
 
 def _host() -> str:
-    """Return ``OLLAMA_HOST`` as Ollama reads it: without blanks and quotes, or a bare address."""
+    """Return ``OLLAMA_HOST`` as Ollama reads it: no blanks or quotes around it, IPv6 bracketed."""
     host = os.environ.get("OLLAMA_HOST", "").strip().strip("\"'").strip()
     with suppress(ValueError):
         if ipaddress.ip_address(host).version == 6:  # noqa: PLR2004 - as in IPv6
@@ -155,7 +159,8 @@ def _host() -> str:
 
 
 def _loop() -> asyncio.AbstractEventLoop:
-    with _start:
+    """Return the event loop of this process, which runs in a thread of its own."""
+    with _loops_lock:
         if os.getpid() not in _loops:
             loop = asyncio.new_event_loop()
             try:
@@ -217,8 +222,8 @@ class _LimitedBody(httpx.AsyncByteStream):
         await self._stream.aclose()
 
 
-def _explained(error: Exception, seconds: float) -> OllamaError:
-    """Return what is wrong without quoting the error, which may hold addresses."""
+def _as_ollama_error(error: Exception, seconds: float) -> OllamaError:
+    """Return what is wrong, without quoting the error, which may contain addresses."""
     if _is_about_a_certificate(error):
         return OllamaError(
             "the certificate at OLLAMA_HOST is not trusted",
@@ -237,12 +242,12 @@ def _explained(error: Exception, seconds: float) -> OllamaError:
     if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
         return OllamaError("OLLAMA_HOST is not an address", _RIGHT_HOST)
     if isinstance(error, httpx.TransportError | OSError | CancelledError):
-        return OllamaError("the connection to Ollama broke", RESTART, broke=True)
+        return OllamaError("the connection to Ollama broke", RESTART, retryable=True)
     kind = TooLongError if isinstance(error, httpx.DecodingError) else OllamaError
     return kind("what answers at OLLAMA_HOST does not speak Ollama's API", _RIGHT_HOST)
 
 
-def _rejected(status: int, model: str) -> OllamaError:
+def _status_error(status: int, model: str) -> OllamaError:
     if status == httpx.codes.NOT_FOUND:
         remedy = f"ollama pull {shlex.quote(model)}"
         return OllamaError(f"model '{model}' is not pulled", remedy, f"run: ollama pull {model}")

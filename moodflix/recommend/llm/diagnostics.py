@@ -1,4 +1,4 @@
-"""What Ollama reports of itself and of the model, for ``flask doctor``."""
+"""Asks Ollama about itself and the model, and pulls models, for ``flask doctor``."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     # Imported for real by client alone.
     import ollama
 
-# While it pulls, Ollama reports its progress several times a second.
+# While it pulls a model, Ollama reports its progress several times a second.
 _PULL_SILENCE: Final = 60.0
 _F16_BYTES: Final = 2
 _UNSAFE: Final = re.compile(r"[^\w.+:-]")
-SMALLER: Final = "MOODFLIX_OLLAMA_MODEL=llama3.2:1b flask doctor --pull"
-# What Ollama's error contains when a pull fails, what is shown of it, and what helps.
+USE_SMALLER_MODEL: Final = "MOODFLIX_OLLAMA_MODEL=llama3.2:1b flask doctor --pull"
+# What Ollama's error contains when a pull fails, and the problem and remedy that are shown.
 _PULL_FAILURES: Final = (
-    ("file does not exist", "Ollama's library has no such model", SMALLER),
+    ("file does not exist", "Ollama's library has no such model", USE_SMALLER_MODEL),
     ("no space left", "the disk of Ollama's models is full", "ollama list && df -h"),
     ("dial tcp", "Ollama can't reach its library", "curl -I https://registry.ollama.ai"),
 )
@@ -44,7 +44,7 @@ class Model:
         weights: size in bytes, ``None`` when unknown.
         token_bytes: bytes of memory that one token of context takes at most, ``None`` when the
             model doesn't report its layers, key-value heads and their lengths.
-        longest: the most tokens of context it was made for, ``None`` when unknown.
+        longest: its largest context in tokens, ``None`` when unknown.
     """
 
     about: str
@@ -55,7 +55,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Loaded:
-    """Models in memory: bytes of ours (0 when it isn't), bytes of it on the GPU, other models."""
+    """Models in memory: bytes of ours (0: not loaded), those on the GPU, and other models."""
 
     size: int = 0
     on_gpu: int = 0
@@ -80,16 +80,16 @@ def version(seconds: float) -> tuple[str, float]:
     """
     started = time.monotonic()
 
-    async def ask(it: ollama.AsyncClient) -> str:
+    async def request(api: ollama.AsyncClient) -> str:
         # The official client has no call for this.
-        answer = await it._client.get("/api/version")  # noqa: SLF001
+        answer = await api._client.get("/api/version")  # noqa: SLF001
         answer.raise_for_status()
-        found = answer.json().get("version")
-        if not isinstance(found, str):
+        reported = answer.json().get("version")
+        if not isinstance(reported, str):
             raise TypeError
-        return found
+        return reported
 
-    return _printable(client.call(ask, "", seconds)), time.monotonic() - started
+    return _printable(client.call(request, "", seconds)), time.monotonic() - started
 
 
 def model(name: str, seconds: float) -> Model:
@@ -99,18 +99,19 @@ def model(name: str, seconds: float) -> Model:
         OllamaError: it isn't pulled, or no answer within ``seconds``.
     """
 
-    async def ask(it: ollama.AsyncClient) -> tuple[ollama.ShowResponse, ollama.ListResponse]:
-        return await it.show(name), await it.list()
+    async def request(api: ollama.AsyncClient) -> tuple[ollama.ShowResponse, ollama.ListResponse]:
+        return await api.show(name), await api.list()
 
-    shown, listed = client.call(ask, name, seconds)
+    shown, listed = client.call(request, name, seconds)
     info = shown.modelinfo or {}
     details = shown.details
     about = (details.parameter_size, details.quantization_level) if details else ()
+    sizes = {_with_tag(pulled.model): pulled.size for pulled in listed.models}
     return Model(
-        about=", ".join(_printable(each) for each in about if each),
-        weights={_full(each.model): each.size for each in listed.models}.get(_full(name)),
+        about=", ".join(map(_printable, filter(None, about))),
+        weights=sizes.get(_with_tag(name)),
         token_bytes=_token_bytes(info),
-        longest=_whole(info, f"{info.get('general.architecture')}.context_length"),
+        longest=_positive_int(info, f"{info.get('general.architecture')}.context_length"),
     )
 
 
@@ -120,13 +121,13 @@ def loaded(name: str, seconds: float) -> Loaded:
     Raises:
         OllamaError: no answer within ``seconds``.
     """
-    found = Loaded()
-    for each in client.call(lambda it: it.ps(), name, seconds).models:
-        if _full(each.model) == _full(name):
-            found = replace(found, size=each.size or 0, on_gpu=each.size_vram or 0)
+    ours, others = Loaded(), []
+    for running in client.call(lambda api: api.ps(), name, seconds).models:
+        if _with_tag(running.model) == _with_tag(name):
+            ours = Loaded(running.size or 0, running.size_vram or 0)
         else:
-            found = replace(found, others=(*found.others, _printable(each.model)))
-    return found
+            others.append(_printable(running.model))
+    return replace(ours, others=tuple(others))
 
 
 def ask_for_one_film(name: str, seconds: float) -> Numbers:
@@ -141,7 +142,8 @@ def ask_for_one_film(name: str, seconds: float) -> Numbers:
         return answer_of(OllamaRecommender(name, seconds).ask(query, 1)).numbers
     except LlmError as error:
         problem = error.problem if isinstance(error, OllamaError) else str(error)
-        raise OllamaError(problem, RESTART if deadline.left() > 0 else SMALLER) from error
+        remedy = RESTART if deadline.remaining() > 0 else USE_SMALLER_MODEL
+        raise OllamaError(problem, remedy) from error
 
 
 def pull(name: str) -> Iterator[Step]:
@@ -165,54 +167,54 @@ def pull(name: str) -> Iterator[Step]:
                 continue
             raise broke_off from error
         except OllamaError as error:
-            for sign, problem, remedy in _PULL_FAILURES:
-                if sign in str(error.__cause__):
+            for message_part, problem, remedy in _PULL_FAILURES:
+                if message_part in str(error.__cause__):
                     raise OllamaError(problem, remedy) from error
             raise
         raise broke_off
 
 
 def _pull_once(name: str) -> Iterator[Step]:
-    async def ask(it: ollama.AsyncClient) -> AsyncIterator[ollama.ProgressResponse]:
-        async for line in await it.pull(name, stream=True):
+    async def request(api: ollama.AsyncClient) -> AsyncIterator[ollama.ProgressResponse]:
+        async for line in await api.pull(name, stream=True):
             yield line
 
-    silence = Deadline(_PULL_SILENCE)
-    for line in client.stream(ask, name, Deadline(math.inf)):
+    progress_deadline = Deadline(_PULL_SILENCE)
+    for line in client.stream(request, name, Deadline(math.inf)):
         if line is not None:
-            silence = Deadline(_PULL_SILENCE)
+            progress_deadline = Deadline(_PULL_SILENCE)
             yield Step(line.status or "", line.digest or "", line.completed or 0, line.total or 0)
-        elif silence.left() <= 0:
+        elif progress_deadline.remaining() <= 0:
             raise OllamaError(f"no complete answer within {_PULL_SILENCE:g} s", RESTART)
 
 
 def _token_bytes(info: Mapping[str, Any]) -> int | None:
-    """Return the bytes of one token's keys and values, at most.
+    """Return the most bytes that one token's keys and values take.
 
     Layers x KV heads x (key + value length) x 2 bytes; layers with a window take less.
     """
     name = info.get("general.architecture")
     attention = f"{name}.attention."
-    heads = _whole(info, attention + "head_count")
-    width = _whole(info, f"{name}.embedding_length")
+    heads = _positive_int(info, attention + "head_count")
+    width = _positive_int(info, f"{name}.embedding_length")
     usual = width // heads if width and heads else None
-    lengths = [_whole(info, attention + each) or usual for each in ("key_length", "value_length")]
+    key = _positive_int(info, attention + "key_length") or usual
+    value = _positive_int(info, attention + "value_length") or usual
     per_layer = info.get(attention + "head_count_kv", heads)
     if isinstance(per_layer, list):
-        every = sum(each for each in per_layer if isinstance(each, int))
+        kv_heads = sum(count for count in per_layer if isinstance(count, int))
     else:
-        layers = _whole(info, f"{name}.block_count")
-        every = layers * per_layer if layers and isinstance(per_layer, int) else 0
-    key, value = lengths
-    return every * (key + value) * _F16_BYTES if every and key and value else None
+        layers = _positive_int(info, f"{name}.block_count")
+        kv_heads = layers * per_layer if layers and isinstance(per_layer, int) else 0
+    return kv_heads * (key + value) * _F16_BYTES if kv_heads and key and value else None
 
 
-def _whole(info: Mapping[str, Any], key: str) -> int | None:
+def _positive_int(info: Mapping[str, Any], key: str) -> int | None:
     value = info.get(key)
     return value if isinstance(value, int) and value > 0 else None
 
 
-def _full(name: str | None) -> str:
+def _with_tag(name: str | None) -> str:
     name = name or ""
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 

@@ -1,4 +1,4 @@
-"""Limits on calls of the LLM: a deadline, a bounded queue and a circuit breaker."""
+"""Limits on calls to the LLM: a deadline, a bounded queue and a circuit breaker."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Deadline:
         self.seconds = seconds
         self._started = time.monotonic()
 
-    def passed(self) -> float:
+    def elapsed(self) -> float:
         """Return the seconds since it was set."""
         return time.monotonic() - self._started
 
-    def left(self) -> float:
-        """Return the seconds left; 0 or less once it has passed."""
-        return self.seconds - self.passed()
+    def remaining(self) -> float:
+        """Return the seconds until it passes; 0 or less once it has."""
+        return self.seconds - self.elapsed()
 
 
 class Breaker:
@@ -63,12 +63,12 @@ class Breaker:
         with self._lock:
             if self._opened_at is None:
                 return False
-            left = self._opened_at + self._pause - self._clock()
-            if left <= 0 and not self._on_trial:
+            remaining = self._opened_at + self._pause - self._clock()
+            if remaining <= 0 and not self._on_trial:
                 self._on_trial = True
                 return True
             raise LlmBusyError(
-                f"skipped after {self._failures} failures in a row", math.ceil(max(left, 1))
+                f"skipped after {self._failures} failures in a row", math.ceil(max(remaining, 1))
             )
 
     def succeeded(self) -> None:
@@ -89,29 +89,31 @@ class Breaker:
             elif self._limit and self._failures >= self._limit:
                 self._opened_at = self._clock()
 
-    def gave_up(self, *, trial: bool) -> None:
-        """Note that a call ended without a result, as when its client left."""
+    def abandoned(self, *, trial: bool) -> None:
+        """Note that a call ended without a result, as when its client disconnected."""
         with self._lock:
             self._on_trial = self._on_trial and not trial
 
     def state(self) -> str:
-        """Return closed, half-open, or open with the seconds left."""
+        """Return closed, half-open, or open with the seconds until a trial."""
         with self._lock:
             if self._opened_at is None:
                 return "closed"
-            left = self._opened_at + self._pause - self._clock()
-            return f"open, tries again in {math.ceil(left)} s" if left > 0 else "half-open"
+            remaining = self._opened_at + self._pause - self._clock()
+            return (
+                f"open, tries again in {math.ceil(remaining)} s" if remaining > 0 else "half-open"
+            )
 
 
 @dataclass(eq=False)
 class _Ticket:
-    """A place in the queue."""
+    """A call in the queue."""
 
     running_since: float | None = None
 
 
 class Queue:
-    """Lets ``parallel`` calls run at a time and ``waiting`` wait, first come first served."""
+    """Lets ``parallel`` calls run and ``waiting`` calls wait at a time, first come first served."""
 
     def __init__(self, parallel: int, waiting: int) -> None:
         """Start empty."""
@@ -119,39 +121,40 @@ class Queue:
         self._waiting = waiting
         self._changed = threading.Condition()
         # The running calls, and behind them the waiting ones.
-        self._line: list[_Ticket] = []
-        self._usual_seconds = 0.0
+        self._tickets: list[_Ticket] = []
+        self._average_seconds = 0.0
 
     @contextmanager
-    def place(self, deadline: Deadline) -> Iterator[Iterator[Queued | Waiting]]:
-        """Hold a place in the queue; the context is an iterator of the events of waiting.
+    def join(self, deadline: Deadline) -> Iterator[Iterator[Queued | Waiting]]:
+        """Join the queue until the context ends; its value is an iterator of waiting events.
 
         The call may run once that is exhausted. It raises LlmError when the deadline passes.
 
         Raises:
             LlmBusyError: the queue is full, or so long that the deadline would pass in it.
         """
-        ticket = self._join(deadline)
+        ticket = self._add_ticket(deadline)
         try:
             yield self._wait(ticket, deadline)
             if ticket.running_since is not None:
                 self._update_average(time.monotonic() - ticket.running_since)
         finally:
             with self._changed:
-                self._line.remove(ticket)
+                self._tickets.remove(ticket)
                 self._changed.notify_all()
 
-    def _join(self, deadline: Deadline) -> _Ticket:
+    def _add_ticket(self, deadline: Deadline) -> _Ticket:
         with self._changed:
-            usual = self._usual_seconds / self._parallel
-            ahead = len(self._line) - self._parallel
+            seconds_per_call = self._average_seconds / self._parallel
+            ahead = len(self._tickets) - self._parallel
             if ahead >= 0:
-                wait = (ahead + 1) * usual
+                wait = (ahead + 1) * seconds_per_call
                 if ahead >= self._waiting:
                     raise LlmBusyError("too many people are asking at once", _whole_seconds(wait))
-                if wait + self._usual_seconds > deadline.left():
-                    raise LlmBusyError("the line is too long to wait in", _whole_seconds(usual))
-            self._line.append(ticket := _Ticket())
+                if wait + self._average_seconds > deadline.remaining():
+                    retry_after = _whole_seconds(seconds_per_call)
+                    raise LlmBusyError("the line is too long to wait in", retry_after)
+            self._tickets.append(ticket := _Ticket())
         return ticket
 
     def _wait(self, ticket: _Ticket, deadline: Deadline) -> Iterator[Queued | Waiting]:
@@ -160,24 +163,24 @@ class Queue:
             with self._changed:
                 position = self._position(ticket)
                 if 0 < position == announced:
-                    self._changed.wait(min(WAITING_SECONDS, deadline.left()))
+                    self._changed.wait(min(WAITING_SECONDS, deadline.remaining()))
                     position = self._position(ticket)
             if position <= 0:
                 break
-            if deadline.left() <= 0:
+            if deadline.remaining() <= 0:
                 raise LlmError("the deadline passed while others were being answered")
             yield Waiting() if position == announced else Queued(position)
             announced = position
         ticket.running_since = time.monotonic()
 
     def _position(self, ticket: _Ticket) -> int:
-        """Return the position among the waiting calls, from 1; less for one that may run."""
-        return self._line.index(ticket) - self._parallel + 1
+        """Return the position among the waiting calls, from 1; 0 or less for one that may run."""
+        return self._tickets.index(ticket) - self._parallel + 1
 
     def _update_average(self, seconds: float) -> None:
         with self._changed:
-            before = self._usual_seconds or seconds
-            self._usual_seconds = before + _NEWEST * (seconds - before)
+            average = self._average_seconds or seconds
+            self._average_seconds = average + _NEWEST * (seconds - average)
 
 
 def _whole_seconds(seconds: float) -> int:

@@ -54,10 +54,10 @@ class OllamaRecommender:
     Attributes:
         model: its name in Ollama.
         timeout: the most seconds that one answer takes, waiting included.
-        queue: limits the calls at a time; by default to one, and none may wait.
-        breaker: skips an LLM that fails; never by default.
+        queue: limits calls at a time; by default one runs and none may wait.
+        breaker: skips the LLM after failures; never by default.
         chooses: whether it chooses among candidates, if there are any.
-        required: whether a failure is an error, or an answer with status unavailable.
+        required: whether a failure raises, or gives an answer with status unavailable.
     """
 
     model: str
@@ -73,8 +73,8 @@ class OllamaRecommender:
         Args:
             query: the evening.
             limit: films wanted.
-            candidates: returns films to choose from, best first; called once the call may run.
-                Without any the LLM names its own.
+            candidates: returns films to choose from, best first; called when the call may run.
+                If there are none, the LLM names its own.
 
         Yields:
             Waiting about once a second, Queued when the position in the queue changes, Named for
@@ -90,8 +90,8 @@ class OllamaRecommender:
         except LlmError as error:
             if self.required:
                 raise
-            cost = Numbers(total=call.deadline.passed())
-            answer = LlmAnswer(UNAVAILABLE, self.model, str(error), numbers=cost)
+            numbers = Numbers(total=call.deadline.elapsed())
+            answer = LlmAnswer(UNAVAILABLE, self.model, str(error), numbers=numbers)
         yield answer
 
     def _run(
@@ -99,21 +99,21 @@ class OllamaRecommender:
     ) -> Generator[LlmEvent, None, LlmAnswer]:
         trial = self.breaker.check()
         try:
-            with self.queue.place(call.deadline) as waiting:
+            with self.queue.join(call.deadline) as waiting:
                 yield from waiting
-                call.numbers.queue = call.deadline.passed()
+                call.numbers.queue = call.deadline.elapsed()
                 offered = candidates() if self.chooses else ()
                 answer = yield from call.run(prompt.build(call.query, films, offered))
         except LlmError as error:
             if isinstance(error, LlmBusyError) or not call.started:
-                self.breaker.gave_up(trial=trial)
+                self.breaker.abandoned(trial=trial)
             elif call.named:
                 self.breaker.succeeded()
             else:
                 self.breaker.failed(trial=trial)
             raise
         except BaseException:
-            self.breaker.gave_up(trial=trial)
+            self.breaker.abandoned(trial=trial)
             raise
         self.breaker.succeeded()
         return answer
@@ -123,7 +123,7 @@ class OllamaRecommender:
         state = self.breaker.state()
         breaker = "" if state == "closed" else f"circuit breaker {state}"
         try:
-            client.call(lambda it: it.show(self.model), self.model, _CHECK_SECONDS)
+            client.call(lambda api: api.show(self.model), self.model, _CHECK_SECONDS)
         except OllamaError as error:
             return "down", "; ".join(filter(None, (str(error), breaker)))
         return "up", breaker
@@ -131,9 +131,9 @@ class OllamaRecommender:
     def warm(self) -> str:
         """Let Ollama load the model; return what is wrong, if anything."""
 
-        async def load(it: ollama.AsyncClient) -> object:
-            # Without a prompt Ollama only loads; another num_ctx would load it again.
-            return await it.generate(
+        async def load(api: ollama.AsyncClient) -> object:
+            # Without a prompt Ollama only loads; a call with another num_ctx would load it again.
+            return await api.generate(
                 self.model, options={"num_ctx": prompt.NUM_CTX}, keep_alive=KEEP_ALIVE
             )
 
@@ -145,7 +145,7 @@ class OllamaRecommender:
 
 
 class _Call:
-    """One question to the LLM, with its retry."""
+    """One call to the LLM, with its retry."""
 
     def __init__(self, model: str, query: Query, deadline: Deadline) -> None:
         self.query = query
@@ -169,9 +169,9 @@ class _Call:
         try:
             return (yield from self._try(_TEMPERATURE))
         except LlmError as error:
-            # A passed deadline, a rejection or a missing model would be the same again.
-            hopeless = isinstance(error, OllamaError) and not error.broke
-            if hopeless or self.deadline.left() < _MIN_RETRY_SECONDS:
+            # A missed deadline, a rejection or a missing model.
+            would_fail_again = isinstance(error, OllamaError) and not error.retryable
+            if would_fail_again or self.deadline.remaining() < _MIN_RETRY_SECONDS:
                 raise
         return (yield from self._try(_RETRY_TEMPERATURE))
 
@@ -188,15 +188,15 @@ class _Call:
             failure = LlmError(f"the LLM's answer {problem}")
         if not picks:
             raise failure or LlmError("the LLM named no film that can be used")
-        self.numbers.total = self.deadline.passed()
+        self.numbers.total = self.deadline.elapsed()
         status, detail = (PARTIAL, str(failure)) if failure else (USED, "")
         return LlmAnswer(status, self._model, detail, picks, reply.mood, reply.tone, self.numbers)
 
     def _stream(self, temperature: float) -> Generator[LlmEvent, None, bool]:
-        """Collect the answer as it comes; return whether the model finished it."""
+        """Collect the answer while it is written; return whether the model finished it."""
 
-        async def chat(it: ollama.AsyncClient) -> AsyncIterator[ollama.ChatResponse]:
-            chunks = await it.chat(
+        async def chat(api: ollama.AsyncClient) -> AsyncIterator[ollama.ChatResponse]:
+            chunks = await api.chat(
                 model=self._model,
                 messages=self._question.messages,
                 stream=True,
@@ -231,16 +231,16 @@ class _Call:
         return False
 
     def _read(self) -> tuple[Reply, list[Pick]]:
-        """Return what came so far, and those of its films that may be shown."""
+        """Return what was written so far, and those of its films that may be shown."""
         reply = parse(self._text, self._question.candidates)
         self.named = self.named or bool(reply.films)
         return reply, list(islice(admissible(reply.films, self.query), self._question.films))
 
     def _new_films(self) -> Iterator[Named]:
-        """Yield the films that have become complete."""
+        """Yield the films that are newly complete."""
         _, picks = self._read()
         if picks and self.numbers.first_film is None:
-            self.numbers.first_film = self.deadline.passed()
+            self.numbers.first_film = self.deadline.elapsed()
         new = picks[self._announced :]
         self._announced += len(new)
         yield from map(Named, new)

@@ -1,4 +1,4 @@
-"""Reads what can be used of an LLM's reply, however broken."""
+"""Reads from an LLM's reply what can be used, however broken the reply is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from moodflix.recommend.llm.schema import LlmChoice, LlmFilm
 from moodflix.recommend.query import Pick
 
 _READINGS = (("mood", vocabulary.MOODS), ("tone", vocabulary.VOICE_TONES))
-# Numbers stay text: a year of 5,000 digits is for the validation to refuse.
+# Numbers stay text, so that validation, not the decoder, refuses a year of 5,000 digits.
 _DECODER = json.JSONDecoder(parse_int=str, parse_float=str)
 # A string (the last may be cut) or a bracket; brackets inside strings don't count.
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[][{}]', re.DOTALL)
@@ -41,32 +41,32 @@ class Reply:
 
 
 def parse(text: str, candidates: Sequence[Pick] = ()) -> Reply:
-    """Read the first JSON object in ``text``; text around it and a cut end are ignored.
+    """Read the first JSON object in ``text``, and ignore text around it.
 
-    Of an object that was cut only complete films are kept. A number is that of a candidate, from 1.
+    Of an object that is cut off only complete films are kept. Numbers count the candidates from 1.
     """
     start = text.find("{")
     if start < 0:
         return Reply()
     whole = True
     try:
-        found, _ = _DECODER.raw_decode(text, start)
+        decoded, _ = _DECODER.raw_decode(text, start)
     except json.JSONDecodeError as error:
-        whole, found = False, _before(text[start : error.pos])
+        whole, decoded = False, _complete_films_before(text[start : error.pos])
     except RecursionError:
-        whole, found = False, _before(text[start:])
-    if not isinstance(found, dict):
+        whole, decoded = False, _complete_films_before(text[start:])
+    if not isinstance(decoded, dict):
         return Reply()
-    read = [_chosen(item, candidates) for item in _items(found, "chosen")]
-    read += [_film(item) for name in ("others", "films") for item in _items(found, name)]
+    read = [_chosen(item, candidates) for item in _items(decoded, "chosen")]
+    read += [_film(item) for name in ("others", "films") for item in _items(decoded, name)]
     films = [film for film in read if film is not None]
-    mood, tone = (_word(found.get(name), known) for name, known in _READINGS)
+    mood, tone = (_word(decoded.get(name), known) for name, known in _READINGS)
     complete = whole and bool(films) and len(films) == len(read)
     return Reply(films, mood, tone, complete)
 
 
-def _before(text: str) -> Any:
-    """Decode the start of a cut object, up to its last complete film."""
+def _complete_films_before(text: str) -> Any:
+    """Decode an object that is cut off, up to its last complete film."""
     to_close: list[str] = []
     end = 0
     for token in _TOKEN.finditer(text):
@@ -84,8 +84,8 @@ def _before(text: str) -> Any:
         return None
 
 
-def _items(found: dict[str, Any], name: str) -> list[object]:
-    value = found.get(name)
+def _items(decoded: dict[str, Any], name: str) -> list[object]:
+    value = decoded.get(name)
     return value if isinstance(value, list) else []
 
 

@@ -1,21 +1,26 @@
-"""The shapes of the LLM's answer."""
+"""The shapes of the LLM's reply, and the JSON schemas made of them."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.config import JsonDict
 
+from moodflix import vocabulary
 from moodflix.films import titles
 from moodflix.requests import field_error, storable
 
 
-def _short(title: str) -> str:
+def _tidy_title(title: str) -> str:
     title = titles.tidy(title)
     if not 0 < len(title) <= titles.MAX_TITLE:
         raise field_error("not a title")
     return storable(title)
+
+
+def _word_of(known: tuple[str, ...]) -> WithJsonSchema:
+    return WithJsonSchema({"enum": list(known), "type": "string"})
 
 
 def _without_docstring(schema: JsonDict) -> None:
@@ -23,7 +28,7 @@ def _without_docstring(schema: JsonDict) -> None:
 
 
 class _Shape(BaseModel):
-    # Docstrings are for readers of the code, and would take tokens of the prompt.
+    # Docstrings are for readers of the code and would take up tokens of the prompt.
     model_config = ConfigDict(json_schema_extra=_without_docstring)
 
 
@@ -34,7 +39,7 @@ class LlmFilm(_Shape):
     ``why`` comes last, so that a film that has it is complete.
     """
 
-    title: Annotated[str, AfterValidator(_short)]
+    title: Annotated[str, AfterValidator(_tidy_title)]
     year: Annotated[int | None, Field(ge=1880, le=2100), WithJsonSchema({"type": "integer"})] = None
     why: Annotated[str, AfterValidator(titles.tidy), AfterValidator(storable)] = ""
 
@@ -49,18 +54,18 @@ class LlmChoice(_Shape):
 class LlmReading(_Shape):
     """The mood and tone that the LLM reads."""
 
-    mood: Literal["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
-    tone: Literal["excited", "subdued", "neutral", "happy", "angry", "sad"]
+    mood: Annotated[str, _word_of(vocabulary.MOODS)]
+    tone: Annotated[str, _word_of(vocabulary.VOICE_TONES)]
 
 
 class LlmReply(LlmReading):
-    """The answer where the LLM may name any film."""
+    """The reply where the LLM may name any film."""
 
     films: list[LlmFilm]
 
 
 class LlmChosen(LlmReading):
-    """The answer where the LLM has candidates to choose from."""
+    """The reply where the LLM has candidates to choose from."""
 
     chosen: list[LlmChoice]
     others: list[LlmFilm]
