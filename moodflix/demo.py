@@ -1,6 +1,6 @@
-"""A sample of what the dashboard shows: months of made-up visitors, in a database of its own.
+"""Makes a sample for the dashboard: months of made-up visitors, in a database of its own.
 
-Made-up choices are thus neither learned from nor exported.
+So their choices are neither learned from nor exported.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from moodflix.store import logs, migration
 from moodflix.store.database import Database
 from moodflix.vocabulary import FACE, HAND, WORDS
 
-# Visitors of a working day and of any other.
+# Visitors expected on a working day and on any other.
 _PER_DAY: Final = (22, 32)
 _SOURCES: Final = {HAND: 0.3, WORDS: 0.3, FACE: 0.4}
-# How the LLM fares on any day, and on a bad one, of which there is one a month.
+# Shares of the LLM's statuses on most days, and on one bad day a month.
 _GOOD_DAY: Final = {USED: 0.95, PARTIAL: 0.035, UNAVAILABLE: 0.015}
 _BAD_DAY: Final = {USED: 0.3, PARTIAL: 0.3, UNAVAILABLE: 0.4}
 _LLM_QUALITY: Final = 0.4
@@ -33,11 +33,11 @@ _REFIT_DAYS: Final = 14
 
 
 def remove(instance: Instance) -> bool:
-    """Delete the sample, and the leftovers of a killed load; return whether there was any."""
-    found = list(instance.folder.glob(f"{instance.sample.name}*"))
-    for each in found:
-        shutil.rmtree(each) if each.is_dir() else each.unlink()
-    return bool(found)
+    """Delete the sample and what an interrupted load left; return whether there was anything."""
+    paths = list(instance.folder.glob(f"{instance.sample.name}*"))
+    for path in paths:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return bool(paths)
 
 
 def load(  # noqa: PLR0913, PLR0917 - when and where a sample is made
@@ -48,9 +48,9 @@ def load(  # noqa: PLR0913, PLR0917 - when and where a sample is made
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
     zone: tzinfo | None = None,
 ) -> int:
-    """Make a sample of the days until ``now``, in place of any other; return its choices.
+    """Make a sample of the days until ``now``, which replaces any other; return its choices.
 
-    The same seed makes the same one. ``progress`` wraps the days, as for a bar.
+    The same seed makes the same sample. ``progress`` wraps the days, to show a progress bar.
 
     Raises:
         DatabaseUnavailableError: it can't be stored.
@@ -68,7 +68,7 @@ def load(  # noqa: PLR0913, PLR0917 - when and where a sample is made
             for number in progress(range(days)):
                 day = clock.local(now, zone).date() - timedelta(days - 1 - number)
                 script.statuses = _BAD_DAY if number % 30 == seed % 30 else _GOOD_DAY
-                until_now = takewhile(lambda each: each.now <= now, visitors.of_day(number, day))
+                until_now = takewhile(lambda visit: visit.now <= now, visitors.of_day(number, day))
                 for _ in simulate(until_now, station):
                     pass
                 if number % _REFIT_DAYS == _REFIT_DAYS - 1:

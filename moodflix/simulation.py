@@ -51,26 +51,26 @@ Choice = TypeVar("Choice")
 
 FILMS_SHOWN: Final = 10
 # Each hour's share of the visitors of a working day and of any other.
-_HOURS: Final[tuple[dict[int, int], ...]] = (
+_HOUR_SHARES: Final[tuple[dict[int, int], ...]] = (
     dict(zip(range(16, 24), (1, 2, 4, 7, 9, 8, 5, 2), strict=True)),
     dict(zip(range(12, 24), (2, 3, 4, 4, 4, 5, 6, 8, 9, 8, 6, 4), strict=True)),
 )
-# How common a mood is, and how many times that on some occasions.
-_MOODS: Final = dict(zip(vocabulary.MOODS, (2, 1, 1.5, 6, 4, 2.5, 4), strict=True))
-_MONDAY: Final = {"angry": 2.5, "disgust": 2.0, "happy": 0.6}
-_WEEKEND: Final = {"happy": 1.8, "surprise": 1.5, "angry": 0.5}
-_LATE: Final = {"sad": 2.0, "fear": 2.2, "happy": 0.7}
+# How common each mood is, and how many times as common on some occasions.
+_MOOD_SHARES: Final = dict(zip(vocabulary.MOODS, (2, 1, 1.5, 6, 4, 2.5, 4), strict=True))
+_MONDAY_MOODS: Final = {"angry": 2.5, "disgust": 2.0, "happy": 0.6}
+_WEEKEND_MOODS: Final = {"happy": 1.8, "surprise": 1.5, "angry": 0.5}
+_LATE_MOODS: Final = {"sad": 2.0, "fear": 2.2, "happy": 0.7}
 _TONES: Final = {
     "happy": ("happy", "excited"),
     "sad": ("sad", "subdued"),
     "angry": ("angry", "excited"),
 }
 _WEATHER: Final = ("clear sky", "few clouds", "overcast clouds", "mist", "light rain", "heavy rain")
-_SATURDAY, _NIGHT = 5, 22
-_PLACE: Final = {"city": "Seoul", "lat": "37.57", "lon": "126.98"}
+_SATURDAY, _LATE_HOUR = 5, 22
+_LOCATION: Final = {"city": "Seoul", "lat": "37.57", "lon": "126.98"}
 # How often a mood is read correctly from a signal, and what it is mistaken for.
-_RIGHT: Final = {HAND: 1.0, WORDS: 0.9, FACE: 0.75}
-_TAKEN_FOR: Final = {
+_READ_CORRECTLY: Final = {HAND: 1.0, WORDS: 0.9, FACE: 0.75}
+_MISTAKEN_FOR: Final = {
     "angry": ("disgust", "neutral"),
     "disgust": ("angry", "sad"),
     "fear": ("surprise", "sad"),
@@ -79,9 +79,11 @@ _TAKEN_FOR: Final = {
     "sad": ("neutral", "fear"),
     "surprise": ("fear", "happy"),
 }
+# Probability that a wrong mood is corrected.
 _CORRECTED: Final = 0.6
-# Share of films a visitor would take, of looking at the next one, of naming one of their own.
-_TAKEN, _LOOKS_ON, _NAMES_OWN = 0.02, 0.9, 0.3
+# Share of films that a visitor would take, and the probabilities that they look at the next film
+# and that they name one of their own.
+_SHARE_TAKEN, _LOOKS_ON, _NAMES_OWN = 0.02, 0.9, 0.3
 _LLM_DEADLINE: Final = 60.0
 # Films that the LLM names beside its candidates.
 _LLM_OTHERS: Final = 2
@@ -98,8 +100,8 @@ class Visit:
         corrects_at: when they correct a wrong mood; ``None`` if they don't.
         takes: keys of the films they would take.
         looks_at: how many of the films shown they look at.
-        own_film: the title they name if none of those is one they would take.
-        seed: of all random numbers for this visit.
+        own_film: the title that they name if they would take none of those, if any.
+        seed: seed of all random numbers of this visit.
     """
 
     now: datetime
@@ -114,7 +116,7 @@ class Visit:
     seed: Sequence[int]
 
     def choice(self, shown: Sequence[str]) -> str | None:
-        """Return the title chosen from those shown, else their own film if they name one."""
+        """Return the title that they choose from those shown, else their own film if any."""
         for title in shown[: self.looks_at]:
             if shipped.key_of(title) in self.takes:
                 return title
@@ -122,7 +124,7 @@ class Visit:
 
 
 class Visitors:
-    """The people around one station: their tastes drift from day to day."""
+    """The people who visit one station; their tastes drift from day to day."""
 
     def __init__(
         self,
@@ -131,10 +133,13 @@ class Visitors:
         sources: Mapping[str, float],
         zone: tzinfo | None = None,
     ) -> None:
-        """Draw the tastes.
+        """Draw their tastes.
 
-        ``per_day`` are the visitors expected on a working day and on any other, ``sources`` the
-        share of visitors for each signal of their mood. They live in ``zone``.
+        Args:
+            seed: of all random numbers.
+            per_day: visitors expected on a working day and on any other.
+            sources: share of visitors by the signal that their mood is read from.
+            zone: the time zone they live in.
         """
         import numpy as np
 
@@ -146,7 +151,7 @@ class Visitors:
         self._fashion = np.zeros(count)
         self._moods = {
             mood: [film.moods.get(mood, 0) for film in self._films] + rng.normal(0, 0.8, count)
-            for mood in _MOODS
+            for mood in _MOOD_SHARES
         }
         self._occasions = {
             word: rng.normal(0, 0.5, count) for word in (*_WEATHER, *vocabulary.DAY_KINDS)
@@ -156,13 +161,13 @@ class Visitors:
         """Yield the visits of the station's next day, in their order."""
         import numpy as np
 
-        # Seeded by the day: how much of a day is used changes no other day.
+        # Seeded by the day, so that how much of a day is used changes no other day.
         rng = np.random.default_rng([self._seed, number])
         self._fashion *= 0.9
         self._fashion[rng.choice(len(self._films), 3)] += 3
-        for place, (since_midnight, context) in enumerate(_arrivals(day, self._per_day, rng)):
+        for index, (since_midnight, context) in enumerate(_arrivals(day, self._per_day, rng)):
             moment = clock.local(clock.start_of(day, self._zone) + since_midnight, self._zone)
-            yield self._visit(moment, context, rng, [self._seed, number, place])
+            yield self._visit(moment, context, rng, [self._seed, number, index])
 
     def _visit(
         self, moment: datetime, context: Mapping[str, str], rng: Generator, seed: Sequence[int]
@@ -171,10 +176,10 @@ class Visitors:
         for name in ("weather_desc", "today_status"):
             liking = liking + self._occasions[context[name]]
         liking = liking + rng.normal(0, 1.2, len(liking))
-        best = (-liking).argsort()[: int(_TAKEN * len(liking))]
-        mood, source = context["mood"], _one_of(self._sources, rng)
-        right = rng.random() < _RIGHT[source]
-        corrected = not right and rng.random() < _CORRECTED
+        best = (-liking).argsort()[: int(_SHARE_TAKEN * len(liking))]
+        mood, source = context["mood"], _weighted_choice(self._sources, rng)
+        is_right = rng.random() < _READ_CORRECTLY[source]
+        corrected = not is_right and rng.random() < _CORRECTED
         corrects_at = moment + timedelta(seconds=int(rng.integers(8, 30))) if corrected else None
         decides_in = timedelta(seconds=int(rng.integers(15, 150)))
         return Visit(
@@ -182,9 +187,9 @@ class Visitors:
             decides_at=(corrects_at or moment) + decides_in,
             context=context,
             source=source,
-            read_mood=mood if right else str(rng.choice(_TAKEN_FOR[mood])),
+            read_mood=mood if is_right else str(rng.choice(_MISTAKEN_FOR[mood])),
             corrects_at=corrects_at,
-            takes=frozenset(self._films[place].film_key for place in best),
+            takes=frozenset(self._films[index].film_key for index in best),
             looks_at=int(rng.geometric(1 - _LOOKS_ON)),
             own_film=self._films[rng.choice(best)].title if rng.random() < _NAMES_OWN else None,
             seed=seed,
@@ -194,35 +199,44 @@ class Visitors:
 def _arrivals(
     day: date, per_day: tuple[float, float], rng: Generator
 ) -> Iterator[tuple[timedelta, dict[str, str]]]:
-    """Yield how long after midnight people come, and in what context."""
-    free, free_tomorrow = (each.weekday() >= _SATURDAY for each in (day, day + timedelta(1)))
+    """Yield the time since midnight at which each person comes, and the context columns."""
+    is_free_day, is_tomorrow_free = (
+        each.weekday() >= _SATURDAY for each in (day, day + timedelta(1))
+    )
     season = math.cos(2 * math.pi * (day.timetuple().tm_yday - 20) / 365)
-    context = _PLACE | {
-        "today_status": vocabulary.DAY_KINDS[free],
-        "tomorrow_status": vocabulary.DAY_KINDS[free_tomorrow],
+    context = _LOCATION | {
+        "today_status": vocabulary.DAY_KINDS[is_free_day],
+        "tomorrow_status": vocabulary.DAY_KINDS[is_tomorrow_free],
         "weekday": f"{day:%A}",
         "weather_desc": str(rng.choice(_WEATHER)),
         "temperature": str(round(12 - 14 * season + rng.normal(0, 3))),
     }
-    hours = [_one_of(_HOURS[free], rng) for _ in range(rng.poisson(per_day[free]))]
+    hours = [
+        _weighted_choice(_HOUR_SHARES[is_free_day], rng)
+        for _ in range(rng.poisson(per_day[is_free_day]))
+    ]
     seconds = sorted(3600 * hour + int(rng.integers(3600)) for hour in hours)
     for second in seconds:
-        late = second >= 3600 * _NIGHT
-        tilts = [_MONDAY] * (day.weekday() == 0) + [_WEEKEND] * free + [_LATE] * late
+        late = second >= 3600 * _LATE_HOUR
+        occasions = (
+            [_MONDAY_MOODS] * (day.weekday() == 0)
+            + [_WEEKEND_MOODS] * is_free_day
+            + [_LATE_MOODS] * late
+        )
         shares = {
-            mood: share * math.prod(tilt.get(mood, 1.0) for tilt in tilts)
-            for mood, share in _MOODS.items()
+            mood: share * math.prod(factors.get(mood, 1.0) for factors in occasions)
+            for mood, share in _MOOD_SHARES.items()
         }
-        mood = _one_of(shares, rng)
+        mood = _weighted_choice(shares, rng)
         tone = str(rng.choice(_TONES.get(mood, (vocabulary.NEUTRAL,))))
         yield timedelta(seconds=second), {**context, "mood": mood, "tone": tone}
 
 
 class ScriptedLlm(NoLlm):
-    """Names films, a share of which the visitor would take; keeps a clock of its own."""
+    """Names films, a share of which the visitor would take; its clock counts simulated seconds."""
 
     def __init__(self, quality: float, statuses: Mapping[str, float] | None = None) -> None:
-        """Set the share of films the visitor would take, and the shares of statuses."""
+        """Set the share of films that the visitor would take, and the shares of statuses."""
         self.quality = quality
         self.statuses = statuses or {USED: 1.0}
         self.visit: Visit
@@ -230,7 +244,7 @@ class ScriptedLlm(NoLlm):
         self._seconds = 0.0
 
     def clock(self) -> float:
-        """Return the seconds that all answers took."""
+        """Return the seconds that all answers so far took."""
         return self._seconds
 
     def ask(self, query: Query, limit: int, candidates: Candidates = tuple) -> LlmEvents:
@@ -239,7 +253,7 @@ class ScriptedLlm(NoLlm):
         import numpy as np
 
         rng = np.random.default_rng(self.visit.seed)
-        status = _one_of(self.statuses, rng)
+        status = _weighted_choice(self.statuses, rng)
         numbers = _numbers(status, rng)
         self._seconds += numbers.total + float(rng.uniform(0.02, 0.08))
         kept = {USED: limit, PARTIAL: 2}.get(status, 0)
@@ -247,19 +261,19 @@ class ScriptedLlm(NoLlm):
         yield LlmAnswer(status, "scripted", picks=picks, numbers=numbers)
 
     def _picks(self, n: int, candidates: Sequence[Pick], rng: Generator) -> list[Pick]:
-        """Choose from the candidates and name up to two others; without any, name any films."""
+        """Choose among the candidates and name up to two others; without any, name any films."""
         takes, others = self.visit.takes, _LLM_OTHERS
         if not candidates:
             candidates, others = list(self._films.values()), 0
-        good = [pick for pick in candidates if pick.key in takes]
-        bad = [pick for pick in candidates if pick.key not in takes]
-        hits = int((rng.random(n) < self.quality).sum())
-        chosen = [good[place] for place in rng.permutation(len(good))[:hits]]
-        unlisted = sorted(takes - {pick.key for pick in good})
-        named = rng.permutation(len(unlisted))[: min(hits - len(chosen), others)]
-        chosen += [self._films[unlisted[place]] for place in named]
-        chosen += [bad[place] for place in rng.permutation(len(bad))[: n - len(chosen)]]
-        return [chosen[place] for place in rng.permutation(len(chosen))]
+        hits = [pick for pick in candidates if pick.key in takes]
+        misses = [pick for pick in candidates if pick.key not in takes]
+        wanted_hits = int((rng.random(n) < self.quality).sum())
+        chosen = [hits[index] for index in rng.permutation(len(hits))[:wanted_hits]]
+        unlisted = sorted(takes - {pick.key for pick in hits})
+        named = rng.permutation(len(unlisted))[: min(wanted_hits - len(chosen), others)]
+        chosen += [self._films[unlisted[index]] for index in named]
+        chosen += [misses[index] for index in rng.permutation(len(misses))[: n - len(chosen)]]
+        return [chosen[index] for index in rng.permutation(len(chosen))]
 
 
 def _numbers(status: str, rng: Generator) -> Numbers:
@@ -278,19 +292,19 @@ def _numbers(status: str, rng: Generator) -> Numbers:
 
 
 class Showing(Protocol):
-    """Anything that shows films to visitors and notes what they choose."""
+    """Shows films to visitors and logs what they choose."""
 
     def show(self, visit: Visit) -> list[str]:
         """Return titles, best first."""
         ...
 
     def choose(self, visit: Visit, title: str) -> None:
-        """Note a choice."""
+        """Log a choice."""
         ...
 
 
 def simulate(visits: Iterable[Visit], station: Showing) -> Iterator[tuple[Visit, list[str]]]:
-    """Let people come, look and choose; yield each visit with the titles that were shown."""
+    """Let visitors look and choose; yield each visit with the titles that were shown."""
     for visit in visits:
         shown = station.show(visit)
         title = visit.choice(shown)
@@ -305,7 +319,7 @@ class SimulatedStation:
     def __init__(
         self, database: Database, instance: Instance, catalogue: Catalogue, script: ScriptedLlm
     ) -> None:
-        """Prepare one that keeps its models in ``instance``."""
+        """Build a station that keeps its models in ``instance``."""
         self._database = database
         self._models = ModelStore(instance.models)
         self._script = script
@@ -374,7 +388,7 @@ class SimulatedStation:
         self._station.refit_weights()
 
 
-def _one_of(shares: Mapping[Choice, float], rng: Generator) -> Choice:
+def _weighted_choice(shares: Mapping[Choice, float], rng: Generator) -> Choice:
     """Return one key, each with the probability of its share."""
     reached = list(accumulate(shares.values()))
     return list(shares)[bisect(reached, rng.random() * reached[-1])]

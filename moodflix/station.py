@@ -1,6 +1,6 @@
 """The use cases: recommend films, log a choice, save feedback.
 
-Where a recommender or the database fails, this is the only place that goes on without it.
+Only this module goes on without a recommender or the database where they fail.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ from moodflix.vocabulary import CATALOGUE, LEARNED, LLM
 
 logger = logging.getLogger(__name__)
 # Recommenders rank more films than are shown, so that those further down in several lists count.
-_DEPTH = 3
+_RANKED_PER_SHOWN = 3
 # How many of the newest answers the weights are fitted on.
 _MAX_ANSWERS = 2_000
 
 
 @dataclass(frozen=True)
 class _Pending:
-    """A request while the LLM works, with the lists of the station's own recommenders."""
+    """A request while the LLM works on it, with the lists of the station's own recommenders."""
 
     request: InferenceRequest
     now: datetime
@@ -71,13 +71,13 @@ class _Pending:
     warnings: list[str]
 
     def fused(self, lists: Sequence[RankedList]) -> list[Fused]:
-        """Fuse lists to the films that are shown."""
+        """Return the films to show: the lists fused, with exploration."""
         limit = self.request.limit
-        return with_exploration(fuse(lists, limit * _DEPTH), limit, self.query)
+        return with_exploration(fuse(lists, limit * _RANKED_PER_SHOWN), limit, self.query)
 
     def candidates(self) -> list[Pick]:
         """Return the films that the LLM may choose from."""
-        return [each.pick for each in fuse(self.lists, MAX_CANDIDATES)]
+        return [film.pick for film in fuse(self.lists, MAX_CANDIDATES)]
 
 
 class Station:
@@ -115,8 +115,8 @@ class Station:
             DatabaseUnavailableError: the answers can't be read.
         """
         with self._database.read() as session:
-            shown = answers.choice_sets(session, _MAX_ANSWERS)
-        self._weights = fusion.fit_weights([fusion.ChoiceSet(*each) for each in shown])
+            rows = answers.choice_sets(session, _MAX_ANSWERS)
+        self._weights = fusion.fit_weights([fusion.ChoiceSet(*row) for row in rows])
 
     def weights(self) -> dict[str, float]:
         """Return the weight of each recommender."""
@@ -127,7 +127,7 @@ class Station:
     def answer(
         self, request: InferenceRequest, now: datetime, *, remember: bool = True
     ) -> Recommendation:
-        """Recommend films for one evening; ``remember`` the answer by storing it.
+        """Recommend films for one evening, and store the answer if ``remember`` is true.
 
         Raises:
             LlmError: the LLM failed and is required.
@@ -137,17 +137,17 @@ class Station:
         return cast(Recommendation, answer.data)
 
     def stream(self, request: InferenceRequest, now: datetime) -> Iterator[Event]:
-        """Recommend films for one evening, piece by piece.
+        """Recommend films for one evening, as a stream of events.
 
         Yields ``perceived``, ``picks`` (the station's own), ``queue`` and ``pick`` while the LLM
-        works, and at last ``answer`` or ``error``; between them a heartbeat each second. Closing
-        the iterator cancels the LLM call.
+        works, and a heartbeat each second without another event; the last is ``answer`` or
+        ``error``. Closing the iterator cancels the call to the LLM.
         """
         events = self._events(request, now, progress=True)
         yield next(events)
         try:
             yield from events
-        except Exception as error:  # noqa: BLE001 - the headers are sent; it is the last event
+        except Exception as error:  # noqa: BLE001 - the headers are sent, so it becomes an event
             yield Event("error", error)
 
     def log_choice(
@@ -178,16 +178,16 @@ class Station:
         progress: bool = False,
         remember: bool = True,
     ) -> Iterator[Event]:
-        """Yield the events of a request, the answer last; with ``progress``, films as they come."""
-        pending = self._begin(request, now)
+        """Yield the events of a request, the answer last; ``progress``: also films found so far."""
+        pending = self._prepare(request, now)
         if progress:
             yield Event("perceived", pending.perceived.as_json())
-            yield Event("picks", {"picks": self._described(pending, pending.fused(pending.lists))})
+            yield Event("picks", {"picks": self._picks_json(pending, pending.fused(pending.lists))})
         shown: set[str] = set()
         with closing(self.llm.ask(pending.query, request.limit, pending.candidates)) as events:
             for event in events:
                 if isinstance(event, LlmAnswer):
-                    yield Event("answer", self._finish(pending, event, remember=remember))
+                    yield Event("answer", self._complete(pending, event, remember=remember))
                 elif isinstance(event, Queued):
                     yield Event("queue", {"position": event.position})
                 elif isinstance(event, Named) and progress:
@@ -196,14 +196,15 @@ class Station:
                     yield HEARTBEAT
 
     def _new_picks(self, named: Pick, query: Query, shown: set[str]) -> Iterator[Event]:
-        for film in self._checked([named], query):
+        """Yield the event of a film that the LLM named, if it may be shown and wasn't."""
+        for film in self._admissible_llm_picks([named], query):
             # The LLM may name one film in two spellings.
             if film.key not in shown:
                 shown.add(film.key)
                 known = {"title": film.title, "year": film.year, "known": film.known}
                 yield Event("pick", {**known, "why": film.why})
 
-    def _begin(self, request: InferenceRequest, now: datetime) -> _Pending:
+    def _prepare(self, request: InferenceRequest, now: datetime) -> _Pending:
         started = self._clock()
         words = understand(request.text, request.mood)
         perceived = self._perceive(request, words)
@@ -229,9 +230,9 @@ class Station:
     def _history(
         self, request: InferenceRequest, now: datetime, warnings: list[str]
     ) -> tuple[feedback.Taste, frozenset[str]]:
-        """Return the visitor's taste and the keys of excluded films.
+        """Return the visitor's taste, and the keys of the films to exclude.
 
-        Those are the films named in the request, seen by the visitor or chosen here lately.
+        Excluded are films named in the request, seen by the visitor, or chosen here lately.
         """
         named = (*request.movies, *request.exclude)
         taste, chosen_lately = feedback.Taste(), frozenset[str]()
@@ -246,7 +247,7 @@ class Station:
             if request.visitor is not None:
                 warnings.append(f"what this visitor said of films is not known: {error}")
             if self._repeat_after:
-                warnings.append(f"films chosen lately are not held back: {error}")
+                warnings.append(f"films chosen lately are not left out: {error}")
             keys = set(map(shipped.key_of, named))
         return taste, taste.excluded.union(chosen_lately, keys)
 
@@ -258,7 +259,7 @@ class Station:
         with self._ranking_lock:
             for recommender in recommenders:
                 try:
-                    picks = recommender.rank(query, max(limit * _DEPTH, MAX_CANDIDATES))
+                    picks = recommender.rank(query, max(limit * _RANKED_PER_SHOWN, MAX_CANDIDATES))
                 except RecommenderError as error:
                     logger.warning("%s can't answer: %s", recommender.name, error)
                     warnings.append(f"{recommender.name}: {error}")
@@ -266,7 +267,7 @@ class Station:
                     lists.append(RankedList(recommender.name, picks, weights[recommender.name]))
         return lists
 
-    def _finish(
+    def _complete(
         self, pending: _Pending, llm_answer: LlmAnswer, *, remember: bool
     ) -> Recommendation:
         perceived = pending.perceived.with_llm_reading(llm_answer.mood, llm_answer.tone)
@@ -276,12 +277,14 @@ class Station:
             query = replace(pending.query, context=context)
             lists = self._ranked(query, pending.request.limit, [])
             pending = replace(pending, perceived=perceived, query=query, lists=lists)
-        llm_answer = replace(llm_answer, picks=self._checked(llm_answer.picks, pending.query))
+        llm_answer = replace(
+            llm_answer, picks=self._admissible_llm_picks(llm_answer.picks, pending.query)
+        )
         llm_list = RankedList(LLM, llm_answer.picks, self._weights[LLM])
         fused = pending.fused([llm_list, *pending.lists])
         if not fused:
             raise RecommenderError("; ".join(("no film to recommend", *pending.warnings)))
-        picks = self._described(pending, fused)
+        picks = self._picks_json(pending, fused)
         answer_id = self._store(pending, llm_answer, picks) if remember else None
         return Recommendation(
             id=answer_id,
@@ -293,8 +296,8 @@ class Station:
             warnings=pending.warnings,
         )
 
-    def _checked(self, picks: Sequence[Pick], query: Query) -> list[Pick]:
-        """Return the LLM's films that are admissible, with title and year of the known film."""
+    def _admissible_llm_picks(self, picks: Sequence[Pick], query: Query) -> list[Pick]:
+        """Return the LLM's films that may be shown, each with title and year of the known film."""
         if not picks:
             return []
         try:
@@ -305,38 +308,38 @@ class Station:
             return list(
                 admissible((pick.identified_as(pick.shipped_film) for pick in picks), query)
             )
-        checked = map(Pick.identified_as, picks, found)
-        kept = (pick for pick in checked if pick.known or self._keep_unknown)
+        identified = map(Pick.identified_as, picks, found)
+        kept = (pick for pick in identified if pick.known or self._keep_unknown)
         return list(admissible(kept, query))
 
-    def _described(self, pending: _Pending, fused: Sequence[Fused]) -> list[dict[str, Any]]:
+    def _picks_json(self, pending: _Pending, fused: Sequence[Fused]) -> list[dict[str, Any]]:
         """Return the films as JSON, each with its reason."""
-        known, chosen = self._facts([each.pick for each in fused])
-        found = [known.get(each.pick.key) for each in fused]
-        traits = [film if isinstance(film, ShippedFilm) else None for film in found]
+        known, choices = self._known_and_chosen([each.pick for each in fused])
         reasons = Reasons(pending.query, pending.request.language or "en")
-        whys = [
-            reasons.why(each.sources, trait, chosen.get(each.pick.key, {}), each.whys.get(LLM, ""))
-            for each, trait in zip(fused, traits, strict=True)
-        ]
-        return [
-            {
-                "title": film.title if film else each.pick.title,
-                "year": film.year if film else each.pick.year,
-                # The catalogue's films are known even if the table can't be read.
-                "known": film is not None or CATALOGUE in each.sources,
-                "explore": each.explore,
-                "score": round(each.score, 4),
-                "sources": dict(each.sources),
-                "why": why,
-                "genres": list(trait.genres) if trait else [],
-                "runtime": trait.runtime if trait else None,
-                "original_title": trait.original_title if trait else "",
-            }
-            for each, film, trait, why in zip(fused, found, traits, whys, strict=True)
-        ]
+        picks_json = []
+        for each in fused:
+            key, sources = each.pick.key, each.sources
+            film = known.get(key)
+            shipped_film = film if isinstance(film, ShippedFilm) else None
+            llm_reason = each.whys.get(LLM, "")
+            picks_json.append(
+                {
+                    "title": film.title if film else each.pick.title,
+                    "year": film.year if film else each.pick.year,
+                    # The catalogue's films are known even if the table can't be read.
+                    "known": film is not None or CATALOGUE in sources,
+                    "explore": each.explore,
+                    "score": round(each.score, 4),
+                    "sources": dict(sources),
+                    "why": reasons.why(sources, shipped_film, choices.get(key, {}), llm_reason),
+                    "genres": list(shipped_film.genres) if shipped_film else [],
+                    "runtime": shipped_film.runtime if shipped_film else None,
+                    "original_title": shipped_film.original_title if shipped_film else "",
+                }
+            )
+        return picks_json
 
-    def _facts(
+    def _known_and_chosen(
         self, picks: Sequence[Pick]
     ) -> tuple[dict[str, KnownFilm], Mapping[str, Mapping[str, int]]]:
         """Return the known films by key, and how often each was chosen in which context."""
