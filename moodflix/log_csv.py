@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
-import os
 import re
-import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -82,40 +79,6 @@ def _without_formula(cell: str) -> str:
     if cell.startswith(FORMULA_STARTS) and not _PLAIN_NUMBER.fullmatch(cell):
         return "'" + cell
     return cell
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[TextIO]:
-    """Open a file for writing that replaces ``path`` only once it is complete.
-
-    Anything but a regular file (``/dev/null``, a pipe) is written directly.
-    """
-    path = Path(os.path.realpath(path))
-    if path.exists() and not path.is_file():
-        with path.open("w", encoding="utf-8", newline="") as out:
-            yield out
-        return
-    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
-    handle, is_named = _new_file(temporary)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as out:
-            yield out
-            out.flush()
-            os.fsync(handle)
-            if not is_named:
-                # Without a src_dir_fd the link in /proc would be linked, not what it leads to.
-                os.link(f"/proc/self/fd/{handle}", temporary, src_dir_fd=handle)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _new_file(path: Path) -> tuple[int, bool]:
-    """Open a file for writing; whether it has a name yet: nothing is left of one that has none."""
-    with contextlib.suppress(OSError, AttributeError):
-        return os.open(path.parent, os.O_TMPFILE | os.O_WRONLY, 0o666), False
-    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666), True
 
 
 @dataclass(frozen=True)

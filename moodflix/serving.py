@@ -18,7 +18,7 @@ from typing import Any, Final
 from flask import Flask
 
 import moodflix
-from moodflix import address
+from moodflix import address, instance
 from moodflix.config import load, unknown_variables, variable
 from moodflix.errors import ConfigError, DatabaseUnavailableError, RecommenderError, SchemaError
 from moodflix.learning.training import Trainer
@@ -73,6 +73,7 @@ def on_starting(server: Any) -> None:
     for line in unknown_variables():
         logger.warning(line)
     app: Flask = server.app.wsgi()
+    _lock_instance(app)
     database = app.extensions["moodflix.db"]
     try:
         migration.require_newest(database)
@@ -119,6 +120,17 @@ def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
     del worker, environ, resp
     _in_flight.discard(id(req))
     _last_request.value = time.monotonic()
+
+
+def _lock_instance(app: Flask) -> None:
+    """Show ``flask restore`` that a station runs, as long as one of its processes lives."""
+    try:
+        is_locked = instance.of(app).lock(alone=False) is not None
+    except OSError as error:
+        logger.warning("the instance folder can't be opened: %s", error.strerror)
+        return
+    if not is_locked:
+        sys.exit("moodflix: a backup is being restored; start the station once that is done")
 
 
 def _require_certificate() -> None:

@@ -18,7 +18,7 @@ from tests.server import ROOT
 # line of its own. It imports only from rooms below it; inside a room imports form no circle.
 FLOORS = """
 data
-vocabulary errors clock address instance framing spreadsheet_days
+vocabulary errors clock address instance framing atomic spreadsheet_days
 config strict_json connections
 films
 requests
@@ -29,11 +29,11 @@ recommend.fusion recommend.catalogue recommend.learned recommend.llm
 recommend learning
 station
 simulation
-doctor demo
+doctor demo backup
 web.exchange web.rendering cli.common
 web.auth web.errors web.health web.inference web.limits web.pages
-web.dashboard cli.catalogue cli.database cli.demo cli.doctor cli.feedback cli.logs cli.model \
-    cli.recommend cli.stats
+web.dashboard cli.backup cli.catalogue cli.database cli.demo cli.doctor cli.feedback cli.logs \
+    cli.model cli.recommend cli.stats
 web cli
 __init__
 serving

@@ -27,10 +27,30 @@ def test_an_import_shows_its_progress_on_a_terminal(
 ) -> None:
     path = tmp_path / "long.csv"
     path.write_text(text, encoding="utf-8")
+    printed, shown = on_terminal(instance, *command, path)
+    assert said in printed
+    assert b"Reading" in shown
+    assert b"100%" in shown
+    assert len({step for step in shown.split(b"\r") if b"%" in step}) > 2
+
+
+def test_a_backup_and_a_restore_show_their_progress_on_a_terminal(
+    instance: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "station.zip"
+    for command, label in (("backup", b"Backing up"), ("restore", b"Restoring")):
+        printed, shown = on_terminal(instance, command, path)
+        assert str(path) in printed
+        assert label in shown
+        assert b"100%" in shown
+
+
+def on_terminal(instance: Path, *command: str | Path) -> tuple[str, bytes]:
+    """Run a command; return what it printed, and what a terminal showed of its errors."""
     ours, theirs = pty.openpty()
     with os.fdopen(ours, "rb") as screen:
         done = subprocess.run(
-            [sys.executable, "-m", "flask", *command, str(path)],
+            [sys.executable, "-m", "flask", *map(str, command)],
             cwd=ROOT,
             env=os.environ | {"MOODFLIX_INSTANCE": str(instance)},
             stdout=subprocess.PIPE,
@@ -44,7 +64,4 @@ def test_an_import_shows_its_progress_on_a_terminal(
         with contextlib.suppress(OSError):
             while piece := screen.read1():
                 shown += piece
-    assert said in done.stdout
-    assert b"Reading" in shown
-    assert b"100%" in shown
-    assert len({step for step in shown.split(b"\r") if b"%" in step}) > 2
+    return done.stdout, shown

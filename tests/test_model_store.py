@@ -226,10 +226,13 @@ def test_a_folder_that_cannot_be_written_is_one_line(store: ModelStore, folder: 
             write()
 
 
-def test_a_writer_killed_midway_leaves_no_half_file(store: ModelStore, folder: Path) -> None:
+@pytest.mark.parametrize(("without", "left"), [("", []), ("del os.O_TMPFILE", [".tmp"])])
+def test_a_writer_killed_midway_leaves_no_half_file(
+    store: ModelStore, folder: Path, without: str, left: list[str]
+) -> None:
     store.use(store.save(about(), ARRAYS, META))
     script = (
-        "import os, signal, sys, numpy as np\n"
+        f"import os, signal, sys, numpy as np\n{without}\n"
         "from pathlib import Path\n"
         "from moodflix.learning.files import ModelInfo, ModelStore\n"
         "def half(file, **arrays):\n"
@@ -241,7 +244,7 @@ def test_a_writer_killed_midway_leaves_no_half_file(store: ModelStore, folder: P
     done = subprocess.run([sys.executable, "-c", script, folder], cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL
     assert (store.numbers(), store.current()) == ([1], 1)
-    assert [path.suffix for path in folder.glob(".*")] == [".tmp"]
+    assert [path.suffix for path in folder.glob(".*")] == left
     assert store.save(about(), ARRAYS, META) == 2
     assert list(folder.glob(".*")) == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, TypeVar
 import click
 from flask.cli import AppGroup
 
-from moodflix import log_csv
+from moodflix import atomic
 from moodflix.errors import InvalidInputError, MoodflixError
 from moodflix.store import migration
 from moodflix.store.database import Database, current_database
@@ -122,5 +123,7 @@ def writable(output: Path | None) -> Iterator[TextIO]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise click.ClickException(f"stdout can't be written: {error.strerror}") from error
         return
-    with file_errors(f"{output} can't be written"), log_csv.replacing(output) as out:
-        yield out
+    with file_errors(f"{output} can't be written"), atomic.replacing(output) as out:
+        lines = io.TextIOWrapper(out, encoding="utf-8", newline="")
+        yield lines
+        lines.detach()

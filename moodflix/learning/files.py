@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timezone
@@ -14,6 +15,7 @@ from typing import Any, BinaryIO, Final
 
 from pydantic import AwareDatetime, BaseModel, Field
 
+from moodflix import atomic
 from moodflix.errors import MoodflixError
 
 FORMAT: Final = 3
@@ -173,6 +175,24 @@ class ModelStore:
             self._path(old).unlink(missing_ok=True)
         return number
 
+    def copy_to(self, folder: Path) -> None:
+        """Copy the models to another folder, and which is in use; others may be saved meanwhile.
+
+        Raises:
+            OSError: one can't be read or written.
+        """
+        other = ModelStore(folder)
+        folder.mkdir()
+        while True:
+            current = self.current()
+            for number in {*self.numbers()} - {*other.numbers()}:
+                with suppress(FileNotFoundError):  # it is no longer among those kept
+                    shutil.copyfile(self._path(number), other._path(number))
+            if current == self.current():
+                break
+        if current:
+            other.use(current)
+
     def lock(self) -> int | None:
         """Lock training and return the open lock file, or ``None`` if it is locked already.
 
@@ -202,21 +222,12 @@ class ModelStore:
         return self._folder / f"{number:06}.npz"
 
     def _write(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
-        """Write a temporary file and move it to ``path`` once it is on the disk."""
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        """Write a file that is there only once it is whole."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
+            with atomic.replacing(path) as file:
                 write(file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-            folder = os.open(self._folder, os.O_RDONLY)
-            os.fsync(folder)
-            os.close(folder)
         except OSError as error:
-            with suppress(OSError):
-                temporary.unlink()
             raise ModelFileError(
                 f"{self._folder.name}/ can't be written: {error.strerror}"
             ) from error

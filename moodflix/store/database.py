@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -302,8 +303,8 @@ def translated() -> Iterator[None]:
         yield
     except IntegrityError:
         raise
-    except DatabaseError as error:
-        reason = str(error.orig).casefold()
+    except (DatabaseError, sqlite3.DatabaseError) as error:
+        reason = str(getattr(error, "orig", error)).casefold()
         if "is locked" in reason:
             raise DatabaseBusyError from error
         why = next((why for sign, why in _REASONS if sign in reason), "the database failed")
