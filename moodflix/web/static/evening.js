@@ -3,30 +3,41 @@ import { byId, label, markPressed, onPress, pageData, remember, remembered, t } 
 
 const dialog = byId("evening");
 const form = dialog.querySelector("form");
-const now = new Date();
-const today = now.toDateString();
 
 const dayKind = (day) => (day % 6 === 0 ? "holiday" : "work");
-const clock = {
+const ofClock = (now) => ({
   // The server's week begins on Monday, the browser's on Sunday.
   weekday: pageData.weekdays[(now.getDay() + 6) % 7],
   today_status: dayKind(now.getDay()),
   tomorrow_status: dayKind((now.getDay() + 1) % 7),
   weather_desc: "",
   temperature: "",
-};
+});
 const saved = remembered("evening") ?? {};
+let today = new Date().toDateString();
 // A saved place is used on any day, saved weather and days only on the day they are of.
 const evening = {
   city: pageData.city,
-  ...clock,
+  ...ofClock(new Date()),
   ...saved.place,
   ...(saved.day === today && saved.ofDay),
 };
 
 /** The evening as the server expects it, without what is unknown. */
-export const environment = () =>
-  Object.fromEntries(Object.entries(evening).filter(([, value]) => value != null && value !== ""));
+export function environment() {
+  noticeNewDay();
+  const known = ([, value]) => value != null && value !== "";
+  return Object.fromEntries(Object.entries(evening).filter(known));
+}
+
+/** Start again with the clock's day if the page stayed open over midnight. */
+function noticeNewDay() {
+  const now = new Date();
+  if (now.toDateString() === today) return;
+  today = now.toDateString();
+  Object.assign(evening, ofClock(now));
+  show();
+}
 
 function save() {
   const { city, lat, lon, ...ofDay } = evening;
@@ -48,6 +59,7 @@ function show() {
 }
 
 function edit() {
+  noticeNewDay();
   for (const field of form.elements) if (field.name) field.value = evening[field.name] ?? "";
   byId("here-failed").hidden = true;
   dialog.showModal();
@@ -116,6 +128,7 @@ export function init(changed) {
     evening.weather_desc = evening.weather_desc === weather ? "" : weather;
     update();
   });
+  document.addEventListener("visibilitychange", noticeNewDay);
   show();
   locateIfAllowed(update);
 }
