@@ -42,6 +42,12 @@ ROWS = st.lists(
 @example(rows=[("\ufeffx", *[""] * 10, "Mother")])
 @example(rows=[('\ufeff"', *["\r"] * 10, "\rM\n")])
 @example(rows=[("", *[""] * 10, "=cmd()")])
+@example(rows=[COLUMNS[::-1]])
+@example(rows=[tuple("abcdefghijkl")])
+@example(rows=[("mood", 'to"ne', "tone", *[""] * 8, "city")])
+@example(rows=[("mood", "tone", *[""] * 9, "city")])
+@example(rows=[("sep=;", *[""] * 10, "x;y")])
+@example(rows=[("\r", *["\t"] * 10, ";;;;;;;;;;;x")])
 @example(rows=[('"' * 200, *['"' * 200] * 10, "\U0010ffff" * 300)])
 def test_export_import_export_gives_the_same_bytes(
     cli: FlaskCliRunner, database: Database, header: str, rows: list[tuple[str, ...]]

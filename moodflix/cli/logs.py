@@ -24,7 +24,7 @@ from moodflix.cli.common import (
     writable,
 )
 from moodflix.requests import LogRow
-from moodflix.store import logs
+from moodflix.store import log_imports, logs
 
 # Fewer rows need no progress bar.
 _MANY_ROWS = 20_000
@@ -156,12 +156,26 @@ def import_(
     if merged.undated:
         click.echo(
             f"{merged.undated} rows have no readable time; dated at import (the first: "
-            f"'{merged.unreadable}'; write times as 2025-10-01T18:30:00+09:00)",
+            f"{merged.unreadable[:40]!r}; write times as 2025-10-01T18:30:00+09:00)",
             err=True,
         )
     if rejected.count:
         kept = "" if dry_run else f"; they are in {rejects}"
         raise click.ClickException(f"{rejected.count} rows can't be taken{kept}")
+
+
+@group.command("undo-import")
+def undo_import() -> None:
+    """Take the last import back: delete the rows it added. Choices made since stay."""
+    with migrated_database().write() as session:
+        undone = log_imports.undo_last(session)
+    if undone is None:
+        raise click.ClickException("there is no import to take back")
+    moment, count = undone
+    click.echo(
+        f"{count} rows of the import of {moment:%Y-%m-%d %H:%M} UTC deleted. "
+        "The model forgets them when it is trained: flask model train"
+    )
 
 
 class _Rejects:

@@ -25,7 +25,6 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
-    false,
     func,
     insert,
     literal,
@@ -38,7 +37,7 @@ from moodflix import vocabulary
 from moodflix.films import shipped
 from moodflix.requests import CONTEXT, FIELDS, LogRow
 from moodflix.spreadsheet_days import DayColumn
-from moodflix.store import films, sums
+from moodflix.store import films, log_imports, sums
 from moodflix.store.database import staged
 from moodflix.store.models import Answer, Base, Film, FilmName, LogEntry
 from moodflix.store.statements import Prepared, UtcDateTime
@@ -170,18 +169,19 @@ class ChoiceCounts:
 
     def __init__(self) -> None:
         """Start with nothing counted."""
-        self._counted: tuple[int, int, Mapping[str, Counter[str]]] = (0, 0, {})
+        self._counted: tuple[int, tuple[int, ...], Mapping[str, Counter[str]]] = (0, (), {})
 
     def of(self, session: Session, film_keys: Collection[str]) -> dict[str, Counter[str]]:
         """Return film -> mood, weather or weekday -> count; ``""`` has the film's total.
 
         Films never chosen are left out, and so is a neutral mood.
         """
-        before, names_before, films = self._counted
+        before, version_before, films = self._counted
         newest = session.scalar(select(func.max(LogEntry.id))) or 0
-        names = session.scalar(select(func.max(FilmName.id))) or 0
         # With a film's new name, earlier choices may have become choices of that film.
-        is_stale = names != names_before or len(films) > _MAX_FILMS_COUNTED
+        names = select(func.max(FilmName.id)).scalar_subquery()
+        version = tuple(session.execute(select(names, log_imports.undone())).one())
+        is_stale = version != version_before or len(films) > _MAX_FILMS_COUNTED
         if is_stale or not 0 <= newest - before <= _BATCH:
             films = {}
         elif newest > before:
@@ -192,7 +192,7 @@ class ChoiceCounts:
             counted = select(*_COUNTED_BY, func.count()).where(LogEntry.film_key.in_(fresh))
             rows = session.execute(counted.group_by(*_COUNTED_BY)).all()
             films = _with_choices({**films, **{key: Counter() for key in fresh}}, rows)
-        self._counted = newest, names, films
+        self._counted = newest, version, films
         return {key: films[key] for key in film_keys if films[key]}
 
 
@@ -280,8 +280,7 @@ def merge(session: Session, rows: Iterable[LogRow], received_at: datetime) -> Me
     """
     days = DayColumn()
     with staged(session, _INCOMING, _incoming(rows, days, received_at)) as total:
-        # Takes the write lock before reading: from an older snapshot SQLite would refuse to write.
-        session.execute(update(LogEntry).where(false()).values(film_key=""))
+        newest_before = log_imports.newest_id(session)
         session.execute(delete(_INCOMING).where(_INCOMING.c.place.in_(_existing())))
         _identify(session)
         undated, unreadable = _date(session, days, received_at)
@@ -290,6 +289,7 @@ def merge(session: Session, rows: Iterable[LogRow], received_at: datetime) -> Me
         missing = select(*columns, *more).order_by(_INCOMING.c.place)
         names = [*(each.name for each in columns), "film_id", "received_at"]
         added = session.connection().execute(_ADD.from_select(names, missing)).rowcount
+        log_imports.record(session, received_at, newest_before)
         sums.count_choices(session, select(*(_INCOMING.c[name] for name in sums.CHOICE)))
     return Merged(added, total - added, undated, unreadable)
 

@@ -79,6 +79,18 @@ class LogEntry(Base):
     answer_id: Mapped[str | None] = mapped_column(ForeignKey("answers.id"), index=True)
 
 
+class LogImport(Base):
+    """An import that added choices; their ids lie in this range, and they arrived at its moment."""
+
+    __tablename__ = "log_imports"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    imported_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    first_log_id: Mapped[int]
+    last_log_id: Mapped[int]
+    undone: Mapped[bool]
+
+
 class Film(Base):
     """A film that can be looked up; ``shipped`` ones are those the catalogue ranks."""
 
