@@ -26,6 +26,8 @@ _FIELD_OF: Final = {
     for name, field in zip(names, FIELDS, strict=True)
 }
 _NAME: Final = re.compile(r"[^\W\d_][\w .()°/-]{0,39}")
+#: How a row is written that would else read as a header: only its first cell is quoted.
+NO_HEADER: Final = re.compile(r'"[^"]*",[^"]')
 _QUOTED: Final = re.compile(r'"[^"]*"')
 _NEEDS_QUOTES: Final = frozenset('",\r\n')
 
@@ -74,7 +76,7 @@ def detect(head: bytes, encoding: str | None = None) -> Layout:
     else:
         separator, cells = _separated(text)
     start = Layout(encoding, line_end, separator, bool(marked))
-    if _is_header(cells):
+    if _is_unmarked_header(cells, text):
         return _with_header(start, cells)
     # A spreadsheet may fill up all rows with empty cells.
     return replace(start, width=max(len(cells), start.width)) if _has_all(cells) else start
@@ -157,6 +159,13 @@ def _is_header(cells: Sequence[str]) -> bool:
         and all(map(_NAME.fullmatch, names))
         and not any(map(vocabulary.weekday, names))
     )
+
+
+def _is_unmarked_header(cells: Sequence[str], text: str) -> bool:
+    """Whether a file that begins with this text and these cells has a header."""
+    if len(cells) != len(FIELDS):
+        return _is_header(cells)
+    return looks_like_header(cells) and not NO_HEADER.match(text)
 
 
 def _with_header(start: Layout, cells: Sequence[str]) -> Layout:

@@ -25,8 +25,6 @@ _PIECE: Final = _MAX_RECORD + 1 + len(BOM)
 #: A spreadsheet runs a cell that begins with one of these as a formula.
 FORMULA_STARTS: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 _PLAIN_NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?")
-# A row that would be read as a header is written so: only its first cell is quoted.
-_NO_HEADER: Final = re.compile(r'"[^"]*",[^"]')
 # A surrogate stands for a byte that isn't UTF-8.
 _SURROGATES: Final = "lone surrogates"
 _NOT_UTF8: Final = "is not UTF-8; save the file as CSV UTF-8, or name its encoding with --encoding"
@@ -155,7 +153,7 @@ class Reader:
         cells = record.cells
         if self.layout.header and tuple(cells) == self.layout.header:
             return True
-        return csv_layout.is_standard(cells) and not _NO_HEADER.match(record.raw[0])
+        return csv_layout.is_standard(cells) and not csv_layout.NO_HEADER.match(record.raw[0])
 
     def _row(self, record: _Record) -> LogRow | Reject:
         problem, raw, layout = record.problem, record.raw, self.layout
