@@ -20,7 +20,7 @@ from moodflix.films import shipped
 from moodflix.instance import Instance
 from moodflix.learning import training
 from moodflix.learning.files import ModelStore
-from moodflix.perception.merge import Judged, Perceived
+from moodflix.perception.merge import Estimate, Perceived
 from moodflix.recommend.answer import (
     OFF,
     PARTIAL,
@@ -201,7 +201,7 @@ def _arrivals(
 ) -> Iterator[tuple[timedelta, dict[str, str]]]:
     """Yield the time since midnight at which each person comes, and the context columns."""
     is_free_day, is_tomorrow_free = (
-        each.weekday() >= _SATURDAY for each in (day, day + timedelta(1))
+        date_.weekday() >= _SATURDAY for date_ in (day, day + timedelta(1))
     )
     season = math.cos(2 * math.pi * (day.timetuple().tm_yday - 20) / 365)
     context = _LOCATION | {
@@ -351,8 +351,8 @@ class SimulatedStation:
         return self._answer(visit, visit.corrects_at, visit.context["mood"], HAND)
 
     def _answer(self, visit: Visit, now: datetime, mood: str, source: str) -> list[str]:
-        tone = Judged(visit.context["tone"], VOICE if source == FACE else source, 1.0)
-        self._perceived = Perceived(Judged(mood, source, 1.0), tone)
+        tone = Estimate(visit.context["tone"], VOICE if source == FACE else source, 1.0)
+        self._perceived = Perceived(Estimate(mood, source, 1.0), tone)
         request = InferenceRequest.model_validate(
             {"environment": visit.context, "limit": FILMS_SHOWN, "corrects": self._answer_id}
         )

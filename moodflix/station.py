@@ -35,7 +35,7 @@ from moodflix.recommend.answer import (
 )
 from moodflix.recommend.catalogue.ranker import Catalogue
 from moodflix.recommend.catalogue.reasons import Reasons
-from moodflix.recommend.fusion import Fused, RankedList, evidence_weight, fuse, with_exploration
+from moodflix.recommend.fusion import FusedPick, RankedList, evidence_weight, fuse, with_exploration
 from moodflix.recommend.learned.model import LearnedRecommender
 from moodflix.recommend.llm.prompt import MAX_CANDIDATES
 from moodflix.recommend.llm.recommender import OllamaRecommender
@@ -70,7 +70,7 @@ class _Pending:
     lists: list[RankedList]
     warnings: list[str]
 
-    def fused(self, lists: Sequence[RankedList]) -> list[Fused]:
+    def fused(self, lists: Sequence[RankedList]) -> list[FusedPick]:
         """Return the films to show: the lists fused, with exploration."""
         limit = self.request.limit
         return with_exploration(fuse(lists, limit * _RANKED_PER_SHOWN), limit, self.query)
@@ -312,24 +312,24 @@ class Station:
         kept = (pick for pick in identified if pick.known or self._keep_unknown)
         return list(admissible(kept, query))
 
-    def _picks_json(self, pending: _Pending, fused: Sequence[Fused]) -> list[dict[str, Any]]:
+    def _picks_json(self, pending: _Pending, fused: Sequence[FusedPick]) -> list[dict[str, Any]]:
         """Return the films as JSON, each with its reason."""
-        known, choices = self._known_and_chosen([each.pick for each in fused])
+        known, choices = self._known_and_chosen([film.pick for film in fused])
         reasons = Reasons(pending.query, pending.request.language or "en")
         picks_json = []
-        for each in fused:
-            key, sources = each.pick.key, each.sources
+        for fused_pick in fused:
+            key, sources = fused_pick.pick.key, fused_pick.sources
             film = known.get(key)
             shipped_film = film if isinstance(film, ShippedFilm) else None
-            llm_reason = each.whys.get(LLM, "")
+            llm_reason = fused_pick.whys.get(LLM, "")
             picks_json.append(
                 {
-                    "title": film.title if film else each.pick.title,
-                    "year": film.year if film else each.pick.year,
+                    "title": film.title if film else fused_pick.pick.title,
+                    "year": film.year if film else fused_pick.pick.year,
                     # The catalogue's films are known even if the table can't be read.
                     "known": film is not None or CATALOGUE in sources,
-                    "explore": each.explore,
-                    "score": round(each.score, 4),
+                    "explore": fused_pick.explore,
+                    "score": round(fused_pick.score, 4),
                     "sources": dict(sources),
                     "why": reasons.why(sources, shipped_film, choices.get(key, {}), llm_reason),
                     "genres": list(shipped_film.genres) if shipped_film else [],

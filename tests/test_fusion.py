@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moodflix.recommend.fusion import Fused, RankedList, evidence_weight, fuse
+from moodflix.recommend.fusion import FusedPick, RankedList, evidence_weight, fuse
 from moodflix.recommend.query import Pick
 
 # Few letters, so that lists meet; no article among them.
@@ -26,7 +26,7 @@ def lists(draw: st.DrawFn) -> list[RankedList]:
     return [ranked(name, draw(TITLES), draw(WEIGHTS)) for name in names]
 
 
-def scores(fused: Sequence[Fused]) -> dict[str, float]:
+def scores(fused: Sequence[FusedPick]) -> dict[str, float]:
     return {each.pick.title: each.score for each in fused}
 
 

@@ -12,7 +12,7 @@ from moodflix.recommend.fusion import (
     MIN_WEIGHT,
     PRIORS,
     ChoiceSet,
-    Fused,
+    FusedPick,
     RankedList,
     fit_weights,
     fuse,
@@ -44,7 +44,7 @@ def chosen_by(liking: Mapping[str, float], answers: int, seed: int = 0) -> list[
     return found
 
 
-def lists(*names: str, films: int = 30) -> list[Fused]:
+def lists(*names: str, films: int = 30) -> list[FusedPick]:
     return fuse(
         [RankedList(name, [Pick(f"{name} {at}") for at in range(films)]) for name in names], 100
     )

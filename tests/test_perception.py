@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moodflix import vocabulary
-from moodflix.perception.merge import MIN_CONFIDENCE, Judged, Perceived, merge
+from moodflix.perception.merge import MIN_CONFIDENCE, Estimate, Perceived, merge
 from moodflix.perception.wishes import understand
 from moodflix.perception.words import Reading
 from moodflix.requests import InferenceRequest
@@ -33,7 +33,7 @@ def sounds(tone: str, score: float = 0.9, confidence: float = 0.8) -> Reading:
 
 def test_nothing_sent_is_a_neutral_that_nobody_said() -> None:
     seen = read()
-    assert seen.mood == seen.tone == Judged("neutral", "none", 0)
+    assert seen.mood == seen.tone == Estimate("neutral", "none", 0)
     assert {name: each.missing for name, each in seen.signals.items()} == dict.fromkeys(
         ("hand", "words", "face", "voice"), "not_sent"
     )
@@ -182,7 +182,7 @@ def test_what_is_not_sure_is_a_neutral_that_nobody_said(
     seen: Perceived = read(face, voice, text=text)
     assert seen.mood.label in vocabulary.MOODS
     assert seen.tone.label in vocabulary.VOICE_TONES
-    for judged in (seen.mood, seen.tone):
-        known = MIN_CONFIDENCE <= judged.confidence <= 1
-        assert known or judged == Judged("neutral", "none", 0)
-        assert known == (judged.source != "none")
+    for estimate in (seen.mood, seen.tone):
+        known = MIN_CONFIDENCE <= estimate.confidence <= 1
+        assert known or estimate == Estimate("neutral", "none", 0)
+        assert known == (estimate.source != "none")

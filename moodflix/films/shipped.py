@@ -155,13 +155,13 @@ def read(lines: Iterable[str], name: str) -> Iterator[ShippedFilm]:
 def films() -> tuple[ShippedFilm, ...]:
     """Return the films that ship with the station, oldest first."""
     folder = resources.files("moodflix.data") / "films"
-    found = [
+    shipped = [
         film
         for file in folder.iterdir()
         if file.name.endswith(".csv")
         for film in read(file.read_text(encoding="utf-8").splitlines(), file.name)
     ]
-    return tuple(sorted(found, key=lambda film: (film.year, film.title)))
+    return tuple(sorted(shipped, key=lambda film: (film.year, film.title)))
 
 
 @cache
@@ -185,8 +185,8 @@ def by_film_key(film_key: str) -> ShippedFilm | None:
 
 def find(title: str, year: int | None = None) -> ShippedFilm | None:
     """Return the shipped film that a title or original title means."""
-    found = titles.meant(_films_by_name().get(titles.key(title), ()), title, year)
-    return found[0] if found else None
+    meant = titles.meant(_films_by_name().get(titles.key(title), ()), title, year)
+    return meant[0] if meant else None
 
 
 @lru_cache(maxsize=10_000)

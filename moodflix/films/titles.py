@@ -58,10 +58,10 @@ def tidy(text: str) -> str:
 def split_year(text: str) -> tuple[str, int | None]:
     """Split ``"Mother (2009)"`` into ``("Mother", 2009)``; no year in brackets gives ``None``."""
     text = tidy(text)
-    found = _YEAR.match(text)
-    if found is None:
+    match = _YEAR.match(text)
+    if match is None:
         return text, None
-    return tidy(found["title"]), int(found["year"])
+    return tidy(match["title"]), int(match["year"])
 
 
 def article_first(title: str) -> str:

@@ -52,8 +52,8 @@ def decode(data: bytes, seconds: float = MAX_SECONDS) -> tuple[Samples, int]:
     name = next((name for start, name in _FORMATS.items() if start.match(data)), None)
     if name is None:
         raise ClipError("bad_audio")
-    if name == "wav" and (found := _wav(data, seconds)):
-        return found
+    if name == "wav" and (decoded := _wav(data, seconds)):
+        return decoded
     if name == "mp4" and sum(_unit_counts(data)) > _MAX_UNITS:
         raise ClipError("bad_audio")
     return _decode_with_pyav(data, name, seconds), _OUTPUT_RATE
@@ -111,7 +111,7 @@ def _decode_with_pyav(data: bytes, name: str, seconds: float) -> Samples:
                 # A false rate would allocate a filter of a gigabyte.
                 if frame.sample_rate not in _INPUT_RATES:
                     break
-                new = [each.to_ndarray()[0] for each in resampler.resample(frame)]
+                new = [part.to_ndarray()[0] for part in resampler.resample(frame)]
                 pieces += new
                 decoded += sum(map(len, new))
                 if decoded >= wanted:

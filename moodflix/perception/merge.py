@@ -29,44 +29,45 @@ _SPECIFIC_TONES = {
 _worker = MediaWorker()
 
 
-class Judged(NamedTuple):
+class Estimate(NamedTuple):
     """A label, the signal that it comes from, and its confidence, 0 to 1."""
 
     label: str = vocabulary.NEUTRAL
     source: str = NONE
     confidence: float = 0.0
 
-    def with_mood(self, mood: Judged) -> Judged:
+    def with_mood(self, mood: Estimate) -> Estimate:
         """Return this tone, made more specific where it comes from a voice and the mood fits."""
         label = _SPECIFIC_TONES.get((self.label, named_mood(mood.label) or ""))
         if self.source != VOICE or label is None:
             return self
-        return Judged(label, VOICE, min(self.confidence, mood.confidence))
+        return Estimate(label, VOICE, min(self.confidence, mood.confidence))
 
 
 @dataclass(frozen=True)
 class Perceived:
     """Mood and tone, and the reading of each signal (hand, words, face, voice)."""
 
-    mood: Judged
-    tone: Judged
+    mood: Estimate
+    tone: Estimate
     signals: Mapping[str, Reading] = field(default_factory=dict)
 
     def with_llm_reading(self, mood: str | None, tone: str | None) -> Perceived:
         """Fill in what is still unknown from the LLM's reading of the words."""
         filled = self
         if self.mood.source == NONE and mood is not None:
-            llm_mood = Judged(mood, LLM, _LLM_CONFIDENCE)
+            llm_mood = Estimate(mood, LLM, _LLM_CONFIDENCE)
             filled = replace(filled, mood=llm_mood, tone=self.tone.with_mood(llm_mood))
         if self.tone.source == NONE and tone is not None:
-            filled = replace(filled, tone=Judged(tone, LLM, _LLM_CONFIDENCE))
+            filled = replace(filled, tone=Estimate(tone, LLM, _LLM_CONFIDENCE))
         return filled
 
     def as_context(self) -> dict[str, str]:
         """Return mood and tone as context columns; blank where unknown."""
         columns = {"mood": self.mood, "tone": self.tone}
         return {
-            name: "" if judged.source == NONE else judged.label for name, judged in columns.items()
+            name: "" if estimate.source == NONE else estimate.label
+            for name, estimate in columns.items()
         }
 
     def as_json(self) -> dict[str, Any]:
@@ -107,25 +108,25 @@ def merge(
         VOICE: _NOT_SENT,
         **media,
     }
-    mood, tone = (Judged(label, HAND, 1.0) for label in (request.mood, request.tone))
+    mood, tone = (Estimate(label, HAND, 1.0) for label in (request.mood, request.tone))
     if not request.mood:
         mood = _mood({name: signals[name] for name in (WORDS, FACE)})
     if not request.tone:
         voice = signals[VOICE]
         confidence = voice.confidence * max(voice.scores.values(), default=0)
-        judged = Judged(voice.label or vocabulary.NEUTRAL, VOICE, confidence)
-        tone = _if_confident(judged).with_mood(mood)
+        estimate = Estimate(voice.label or vocabulary.NEUTRAL, VOICE, confidence)
+        tone = _if_confident(estimate).with_mood(mood)
     return Perceived(mood, tone, signals)
 
 
-def _mood(signals: Mapping[str, Reading]) -> Judged:
+def _mood(signals: Mapping[str, Reading]) -> Estimate:
     """Return the mood of the signals that aren't neutral, or else of those that are."""
     neutral = {name: read for name, read in signals.items() if read.label == vocabulary.NEUTRAL}
     mood = _weighted_mood({name: read for name, read in signals.items() if name not in neutral})
     return _weighted_mood(neutral) if mood.source == NONE else mood
 
 
-def _weighted_mood(signals: Mapping[str, Reading]) -> Judged:
+def _weighted_mood(signals: Mapping[str, Reading]) -> Estimate:
     sums = dict.fromkeys(vocabulary.MOODS, 0.0)
     for read in signals.values():
         for label, score in read.scores.items():
@@ -135,11 +136,11 @@ def _weighted_mood(signals: Mapping[str, Reading]) -> Judged:
     disagreeing = [read.confidence for read in signals.values() if read.label != best]
     agree, source = max(agreeing, default=(0.0, NONE))
     disagree = max(disagreeing, default=0.0)
-    return _if_confident(Judged(best, source, agree * (1 - disagree / 2)))
+    return _if_confident(Estimate(best, source, agree * (1 - disagree / 2)))
 
 
-def _if_confident(judged: Judged) -> Judged:
-    return judged if judged.confidence >= MIN_CONFIDENCE else Judged()
+def _if_confident(estimate: Estimate) -> Estimate:
+    return estimate if estimate.confidence >= MIN_CONFIDENCE else Estimate()
 
 
 def _signal_json(name: str, read: Reading) -> dict[str, Any]:

@@ -238,9 +238,9 @@ def _stems(phrase: str) -> Iterator[str]:
 
 
 def _find_minutes(folded: str) -> Iterator[int]:
-    for found in _LENGTH.finditer(folded):
-        count = _COUNTS.get(found["count"]) or int(found["count"])
-        minutes = 60 * count + 30 * bool(found["half"]) if found["hours"] else count
+    for match in _LENGTH.finditer(folded):
+        count = _COUNTS.get(match["count"]) or int(match["count"])
+        minutes = 60 * count + 30 * bool(match["half"]) if match["hours"] else count
         if minutes in _MINUTES:
             yield minutes
 

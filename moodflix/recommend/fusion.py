@@ -42,7 +42,7 @@ class RankedList:
 
 
 @dataclass(frozen=True)
-class Fused:
+class FusedPick:
     """One film of the merged list; ``sources``: its rank (from 1) in each recommender's list."""
 
     pick: Pick
@@ -65,7 +65,7 @@ def evidence_weight(rows: int) -> float:
     return rows / (rows + HALF_EVIDENCE)
 
 
-def fuse(lists: Iterable[RankedList], n: int) -> list[Fused]:
+def fuse(lists: Iterable[RankedList], n: int) -> list[FusedPick]:
     """Merge by reciprocal rank fusion: score(film) = sum of weight / (RRF_K + rank).
 
     A film of several lists is shown in the first one's spelling. A pick without a year is the film
@@ -85,7 +85,7 @@ def fuse(lists: Iterable[RankedList], n: int) -> list[Fused]:
             dated = pick if has_year else replace(pick, year=years[pick.key])
             by_film[dated.key].append((ranked, rank, dated))
     fused = [
-        Fused(
+        FusedPick(
             # The first that is known, else the first.
             pick=max((pick for *_, pick in entries), key=lambda pick: pick.known),
             score=sum(ranked.weight / (RRF_K + rank) for ranked, rank, _ in entries),
@@ -97,7 +97,7 @@ def fuse(lists: Iterable[RankedList], n: int) -> list[Fused]:
     return sorted(fused, key=lambda film: (-film.score, not film.pick.known))[:n]
 
 
-def with_exploration(fused: Sequence[Fused], n: int, query: Query) -> list[Fused]:
+def with_exploration(fused: Sequence[FusedPick], n: int, query: Query) -> list[FusedPick]:
     """Return the best ``n``, a tenth of them replaced by films from further down.
 
     The same evening explores the same films. The first three positions and the LLM's films stay.
