@@ -41,9 +41,12 @@ _PARTICLES: Final = frozenset(
     ("", *"이 가 을 를 은 는 의 에 도 과 와 로 랑 나 만 이나 으로 에서 이랑 하고".split())
 )
 _LENGTH: Final = re.compile(
-    r"(?<!half )(?<!over )(?<!more than )(?<!longer than )(?<!least )\b"
-    r"(?P<count>\d{1,3}|an?|one|two|three)[ -]?"
-    r"(?:(?P<hours>hours?|hrs?|h|시간)(?P<half>(?: and)? a half| ?반)?|minutes?|mins?|분)(?![a-z])"
+    r"(?<!half )(?<!over )(?<!more than )(?<!longer than )(?<!least )(?<!\d[.,])\b(?:"
+    # 1h30, 1.5 hours, an hour and a half, two hours and 10 minutes
+    r"(?P<hours>\d{1,2}(?:[.,]\d{1,2})?|an?|one|two|three)[ -]?(?:hours?|hrs?|h|시간)"
+    r"(?P<half>(?: and)? a half| ?반)?"
+    r"(?:(?:,| and)? ?(?P<rest>[0-5]?\d)(?: ?(?:minutes?|mins?|m|분)|(?<=h\d\d)))?"
+    r"|(?P<minutes>\d{1,3})[ -]?(?:minutes?|mins?|분))(?![a-z\d])"
 )
 _COUNTS: Final = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3}
 _MINUTES: Final = range(60, 241)
@@ -239,10 +242,12 @@ def _stems(phrase: str) -> Iterator[str]:
 
 def _find_minutes(folded: str) -> Iterator[int]:
     for match in _LENGTH.finditer(folded):
-        count = _COUNTS.get(match["count"]) or int(match["count"])
-        minutes = 60 * count + 30 * bool(match["half"]) if match["hours"] else count
-        if minutes in _MINUTES:
-            yield minutes
+        hours = match["hours"] or "0"
+        count = _COUNTS.get(hours) or float(hours.replace(",", "."))
+        minutes = int(match["rest"] or match["minutes"] or 30 * bool(match["half"]))
+        total = round(60 * count) + minutes
+        if total in _MINUTES:
+            yield total
 
 
 def _find_decades(folded: str) -> Iterator[int]:
