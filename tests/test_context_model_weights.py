@@ -13,7 +13,7 @@ from benchmarks.planted import PLANS, Plan, Planted
 from moodflix.films import titles
 from moodflix.recommend.learned.counts import ALL_TIME, OVER_PLACES, Counts, Rows
 from moodflix.recommend.learned.counts import Plan as CountPlan
-from moodflix.recommend.learned.encoding import NAMES, ContextTable, Encode
+from moodflix.recommend.learned.encoding import NAMES, ContextEncoder, ContextTable
 from moodflix.recommend.learned.estimator import MIN_ROWS, ChoiceEstimator
 from moodflix.recommend.learned.fitting import HeldOut
 from moodflix.recommend.learned.likelihood import em, fit_exponents, log_likelihood, metrics
@@ -205,16 +205,16 @@ def test_a_context_is_read_by_what_it_means(
     context: Mapping[str, str], field: str, same: Mapping[str, str], other: Mapping[str, str]
 ) -> None:
     contexts = [context, same, other]
-    one, two, three = Encode().fit(contexts).transform(contexts)[:, NAMES.index(field)]
+    one, two, three = ContextEncoder().fit(contexts).transform(contexts)[:, NAMES.index(field)]
     assert one == two != three
     # A word that is new says what it means, too.
-    by_one = Encode().fit([context]).transform(contexts)
+    by_one = ContextEncoder().fit([context]).transform(contexts)
     assert by_one[:, NAMES.index(field)].tolist() == [one, one, 0]
 
 
 def test_a_number_falls_into_bins_of_what_was_seen() -> None:
     contexts = [{"temperature": str(300 + degrees / 10)} for degrees in range(80)]
-    bins = Encode().fit(contexts).transform(contexts)[:, NAMES.index("quantile")]
+    bins = ContextEncoder().fit(contexts).transform(contexts)[:, NAMES.index("quantile")]
     sizes = np.unique(bins, return_counts=True)[1]
     assert len(sizes) == 8
     assert sizes.max() <= 15
@@ -223,10 +223,10 @@ def test_a_number_falls_into_bins_of_what_was_seen() -> None:
 def test_words_beyond_the_most_are_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("moodflix.recommend.learned.encoding.MAX_WORDS", 5)
     contexts = [{"city": f"City {at}"} for at in range(9)]
-    encode = Encode().fit(contexts[:4])
+    encode = ContextEncoder().fit(contexts[:4])
     assert encode.transform(contexts[:5])[:, NAMES.index("city")].tolist() == [1, 2, 3, 4, 0]
     grown = encode.extended(ContextTable(contexts[3:8])).extended(ContextTable(contexts[8:]))
-    for each in (grown, Encode().fit(contexts)):
+    for each in (grown, ContextEncoder().fit(contexts)):
         codes = [each.transform([one])[0, NAMES.index("city")] for one in contexts]
         assert codes == [1, 2, 3, 4, 5, 0, 0, 0, 0]
 

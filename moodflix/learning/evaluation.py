@@ -18,7 +18,7 @@ from moodflix.recommend.learned.model import ChoiceModel
 Split = Literal["random", "temporal", "place"]
 Context = Mapping[str, str]
 
-#: A film that is not in the training rows is a miss, and not in the log loss.
+#: Films that are not in the training rows count as misses, and not in the log loss.
 METRICS: Final = ("hit1", "hit5", "hit10", "mrr", "ndcg10", "log_loss", "coverage")
 MODELS: Final = ("popularity", "old forest", "ours")
 _HELD_OUT: Final = 0.2
@@ -94,17 +94,17 @@ def split_rows(split: Split, contexts: Sequence[Context], seed: int) -> tuple[li
 
 def _of_places(contexts: Sequence[Context], size: int, rng: random.Random) -> set[int]:
     """Return the rows of random places, about ``size``; at least one place is left."""
-    rows = defaultdict(list)
+    rows_of = defaultdict(list)
     for row, context in enumerate(contexts):
         city = context["city"].strip().casefold()
-        rows[(city, "") if city else (context["lat"], context["lon"])].append(row)
-    if len(rows) == 1:
+        rows_of[(city, "") if city else (context["lat"], context["lon"])].append(row)
+    if len(rows_of) == 1:
         raise InvalidInputError("all choices are from one place; none can be held out")
-    places = sorted(rows)
+    places = sorted(rows_of)
     rng.shuffle(places)
-    held_out = set(rows[places.pop()])
+    held_out = set(rows_of[places.pop()])
     while len(places) > 1 and len(held_out) < size:
-        held_out.update(rows[places.pop()])
+        held_out.update(rows_of[places.pop()])
     return held_out
 
 
@@ -119,9 +119,9 @@ def runs(
     rows = [row for row, title in enumerate(chosen) if titles.key(title)]
     contexts, chosen = [contexts[row] for row in rows], [chosen[row] for row in rows]
     for seed in range(seeds):
-        known, held_out = split_rows(split, contexts, seed)
+        fitted_on, held_out = split_rows(split, contexts, seed)
         held_out = held_out[:: math.ceil(len(held_out) / _MAX_HELD_OUT)]
-        train = [contexts[row] for row in known], [chosen[row] for row in known]
+        train = [contexts[row] for row in fitted_on], [chosen[row] for row in fitted_on]
         test = [(contexts[row], shipped.key_of(chosen[row])) for row in held_out]
         for model in MODELS:
             ranker = _fitted(model, *train)
@@ -152,19 +152,19 @@ def _fitted(model: str, contexts: Sequence[Context], chosen: Sequence[str]) -> R
 def _measured(
     model: str, ranker: Ranker, test: Sequence[tuple[Context, str]], known: set[str]
 ) -> Run:
-    """Return the figures of a model that has learned of the films ``known``."""
+    """Return the figures of a model whose training rows have the films ``known``."""
     shown: set[str] = set()
     rows = []
-    for context, wanted in test:
+    for context, chosen in test:
         ranking = ((shipped.key_of(title), share) for title, share in ranker.ranking(context))
         top = list(islice(ranking, _TOP))
         shown.update(film for film, _ in top)
-        ranks = enumerate(chain(top, ranking if wanted in known else ()), start=1)
-        found = ((rank, share) for rank, (film, share) in ranks if film == wanted)
+        ranks = enumerate(chain(top, ranking if chosen in known else ()), start=1)
+        found = ((rank, share) for rank, (film, share) in ranks if film == chosen)
         rank, share = next(found, (math.inf, math.nan))
         hits = [float(rank <= k) for k in (1, 5, 10)]
         gain = 1 / math.log2(rank + 1) if rank <= _TOP else 0.0
-        loss = -math.log(max(share, _MIN_PROBABILITY))  # unknown if the share is
+        loss = -math.log(max(share, _MIN_PROBABILITY))  # NaN where the share is
         rows.append([*hits, 1 / rank, gain, loss])
     return Run(model, rows, len(shown) / len(known))
 

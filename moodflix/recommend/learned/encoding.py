@@ -18,18 +18,18 @@ Context = Mapping[str, Any]
 # Coordinates to about 10 km, besides the city, which may be misspelled or absent.
 PLACE: Final = "place"
 COLUMNS: Final = (*CONTEXT, PLACE)
-MAX_WORDS = 20_000  # of a column; further ones count as unknown
-_MAX_MEMO: Final = 60_000
-_MAX_WORD: Final = 100
-_QUANTILES: Final = 8
+MAX_WORDS: Final = 20_000  # distinct words of a column; further ones count as unknown
+_MAX_MEMO: Final = 60_000  # texts of a column whose words are cached
+_MAX_WORD_LENGTH: Final = 100
+_QUANTILES: Final = 8  # bins of the temperature
 
 
-def _weekend(text: str) -> str | None:
+def _is_weekend(text: str) -> str | None:
     day = vocabulary.weekday(text)
     return None if day is None else str(day in ("saturday", "sunday"))
 
 
-# Name -> column, and the function that returns the bin of a word in it.
+# Name -> column of texts, and the function that returns a word's value: a bin, or the word.
 FIELDS: Final[dict[str, tuple[str, Callable[[str], str | None]]]] = {
     "city": ("city", titles.key),
     "lat": ("lat", str),
@@ -38,7 +38,7 @@ FIELDS: Final[dict[str, tuple[str, Callable[[str], str | None]]]] = {
     "today": ("today_status", lambda text: vocabulary.day_kind(text) or text),
     "tomorrow": ("tomorrow_status", lambda text: vocabulary.day_kind(text) or text),
     "weekday": ("weekday", lambda text: vocabulary.weekday(text) or text),
-    "weekend": ("weekday", _weekend),
+    "weekend": ("weekday", _is_weekend),
     "weather": ("weather_desc", lambda text: vocabulary.weather(text) or text),
     "weather word": ("weather_desc", str),
     "warmth": ("temperature", lambda text: vocabulary.temperature(vocabulary.number(text)) or text),
@@ -113,7 +113,7 @@ def _word(column: str, text: Any) -> str:
     if column == PLACE:
         parts = [vocabulary.number(_word("", part)) for part in text]
         return "" if None in parts else "/".join(f"{part:.1f}" for part in parts)
-    text = str(text).strip().casefold()[:_MAX_WORD]
+    text = str(text).strip().casefold()[:_MAX_WORD_LENGTH]
     if text in vocabulary.PLACEHOLDERS:
         return ""
     value = vocabulary.number(text) if column in ("lat", "lon", "temperature") else None
@@ -121,7 +121,7 @@ def _word(column: str, text: Any) -> str:
     return text if value is None else f"{value:{'.3g' if column == 'temperature' else '.2f'}}"
 
 
-class Encode(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class ContextEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Turns contexts into value codes, rows x ``NAMES``; 0 is unknown.
 
     Attributes:
@@ -129,7 +129,7 @@ class Encode(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         edges_: bounds of the bins of the temperature.
     """
 
-    def fit(self, X: ContextTable | Sequence[Context], y: object = None) -> Encode:  # noqa: ARG002, N803
+    def fit(self, X: ContextTable | Sequence[Context], y: object = None) -> ContextEncoder:  # noqa: ARG002, N803
         """Learn the bins and values of each field."""
         table = _table(X)
         self.edges_ = _edges(table)
@@ -137,9 +137,9 @@ class Encode(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self._add(table)
         return self
 
-    def extended(self, table: ContextTable) -> Encode:
+    def extended(self, table: ContextTable) -> ContextEncoder:
         """Return a copy with the values of further contexts added; the bins are kept."""
-        other = Encode()
+        other = ContextEncoder()
         other.edges_, other.values_ = self.edges_, [dict(values) for values in self.values_]
         other._add(table)
         return other
@@ -175,7 +175,7 @@ def _table(contexts: ContextTable | Sequence[Context]) -> ContextTable:
 
 
 def _edges(table: ContextTable) -> list[float]:
-    """Return the bounds of temperature bins with about the same number of rows."""
+    """Return the bounds of temperature bins that hold about the same number of rows."""
     degrees = [vocabulary.number(word) for word in table.words["temperature"]]
     counts = np.bincount(table.codes[:, COLUMNS.index("temperature")], minlength=len(degrees) + 1)
     read = sorted((at, n) for at, n in zip(degrees, counts[1:], strict=True) if at is not None)

@@ -125,10 +125,10 @@ def pipeline_of(encode: Any = None, estimate: Any = None) -> Any:
     """Return the pipeline of two steps, which are new unless given."""
     from sklearn.pipeline import Pipeline
 
-    from moodflix.recommend.learned.encoding import PLACES, Encode
+    from moodflix.recommend.learned.encoding import PLACES, ContextEncoder
     from moodflix.recommend.learned.estimator import ChoiceEstimator
 
-    encode, estimate = encode or Encode(), estimate or ChoiceEstimator(places=PLACES)
+    encode, estimate = encode or ContextEncoder(), estimate or ChoiceEstimator(places=PLACES)
     return Pipeline([("encode", encode), ("estimate", estimate)])
 
 

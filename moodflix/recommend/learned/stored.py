@@ -11,7 +11,7 @@ from scipy import sparse  # type: ignore[import-untyped]
 
 from moodflix.films import shipped
 from moodflix.recommend.learned.counts import POPULARITIES, Array, Counts, Plan
-from moodflix.recommend.learned.encoding import MAX_WORDS, NAMES, PLACES, Encode
+from moodflix.recommend.learned.encoding import MAX_WORDS, NAMES, PLACES, ContextEncoder
 from moodflix.recommend.learned.estimator import ChoiceEstimator
 from moodflix.recommend.learned.model import ChoiceModel, pipeline_of
 from moodflix.recommend.learned.weights import Weights
@@ -71,7 +71,7 @@ def from_arrays(arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> ChoiceMod
     films = len(stored.titles)
     if len(model.films) != films or "" in model.films:
         raise ValueError("titles: one film twice, or none")
-    encode, estimate = Encode(), ChoiceEstimator(PLACES)
+    encode, estimate = ContextEncoder(), ChoiceEstimator(PLACES)
     encode.edges_ = stored.edges
     encode.values_ = [
         {value: code for code, value in enumerate(stored.values.get(name, ()), start=1)}
