@@ -30,7 +30,6 @@ Row: TypeAlias = Listed | str
 _GZIP: Final = b"\x1f\x8b"
 # Longest line and row in bytes; a longer row has a quote that was never closed.
 _MAX_ROW: Final = 1 << 16
-_FIRST_YEAR, _LAST_YEAR = 1870, 2100
 _IMDB: Final = ("titletype", "primarytitle", "originaltitle", "isadult", "startyear")
 # How IMDb writes that a value is absent.
 _ABSENT: Final = r"\N"
@@ -133,7 +132,8 @@ def _listed_or_reason(title: str, year: str, others: Sequence[str] = ()) -> Row:
     if year in ("", _ABSENT):
         return "no year"
     year = year.removesuffix(".0")
-    if not (year.isdecimal() and len(year) == 4 and _FIRST_YEAR <= int(year) <= _LAST_YEAR):  # noqa: PLR2004
+    is_year = re.fullmatch(r"\d{4}", year)
+    if not is_year or not titles.FIRST_YEAR <= int(year) <= titles.LAST_YEAR:
         return "not a year"
     names = [name for other in others if (name := titles.tidy(other)) not in ("", _ABSENT, title)]
     return Listed(title, int(year), tuple(filter(_can_be_stored, names)))

@@ -74,7 +74,7 @@ class ShippedFilm:
 
     title: Annotated[str, AfterValidator(_tidy), Field(min_length=1, max_length=titles.MAX_TITLE)]
     original_title: Annotated[str, AfterValidator(_tidy), Field(max_length=titles.MAX_TITLE)]
-    year: Annotated[int, Field(ge=1888, le=2100)]
+    year: Annotated[int, Field(ge=titles.FIRST_YEAR, le=titles.LAST_YEAR)]
     countries: Annotated[tuple[_Code, ...], _List, Field(min_length=1)]
     languages: Annotated[tuple[_Language, ...], _List, Field(min_length=1)]
     genres: Annotated[tuple[str, ...], _List, Field(min_length=1, max_length=4), _one_of(GENRES)]

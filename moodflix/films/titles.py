@@ -27,6 +27,8 @@ _QUOTES = "\"'\u2018\u2019\u201c\u201d\u00ab\u00bb\u300c\u300d\u300e\u300f\u3008
 _MARK = "!"
 _SPACE = re.compile(r"\s+")
 _NO_ASCII_WORD = re.compile(r"[^0-9A-Za-z]+")
+# No film is older than the first, and none is announced for after the last.
+FIRST_YEAR, LAST_YEAR = 1870, 2100
 # A premiere and a release are a year apart at most, and years differ by country.
 MAX_YEARS_OFF: Final = 1
 

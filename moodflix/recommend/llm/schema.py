@@ -40,7 +40,11 @@ class LlmFilm(_Shape):
     """
 
     title: Annotated[str, AfterValidator(_tidy_title)]
-    year: Annotated[int | None, Field(ge=1880, le=2100), WithJsonSchema({"type": "integer"})] = None
+    year: Annotated[
+        int | None,
+        Field(ge=titles.FIRST_YEAR, le=titles.LAST_YEAR),
+        WithJsonSchema({"type": "integer"}),
+    ] = None
     why: Annotated[str, AfterValidator(titles.tidy), AfterValidator(storable)] = ""
 
 
