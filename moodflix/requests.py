@@ -34,6 +34,8 @@ MAX_FRAMES: Final = 64
 MAX_NAMED: Final = 200
 MAX_LIMIT: Final = 50
 MAX_LOG_LIMIT: Final = 10_000
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+MAX_KEY: Final = 255
 # Its length is not limited here, as that of the body is.
 _Base64 = Annotated[str, StringConstraints(strict=True)]
 

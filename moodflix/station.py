@@ -46,9 +46,10 @@ from moodflix.requests import (
     InferenceRequest,
     LogRow,
 )
-from moodflix.store import answers, feedback, films, logs
+from moodflix.store import answers, feedback, films, logs, saved_requests
 from moodflix.store.answers import StoredAnswer, StoredPick
 from moodflix.store.database import Database
+from moodflix.store.writer import Work
 from moodflix.vocabulary import CATALOGUE, LEARNED, LLM
 
 logger = logging.getLogger(__name__)
@@ -151,16 +152,28 @@ class Station:
             yield Event("error", error)
 
     def log_choice(
-        self, row: LogRow, answer_id: str | None, now: datetime, year: int | None = None
+        self,
+        row: LogRow,
+        answer_id: str | None,
+        now: datetime,
+        year: int | None = None,
+        key: str = "",
     ) -> None:
         """Add a choice to the log, linked to the answer it came from; ``year`` is the film's.
 
+        One that was saved before with the same ``key`` is not added again.
+
         Raises:
+            InvalidInputError: the key came with another choice.
             DatabaseUnavailableError: it can't be saved.
         """
-        self._database.commit(
-            partial(answers.log_choice, row=row, now=now, inference_id=answer_id, year=year)
+        work: Work = partial(
+            answers.log_choice, row=row, now=now, inference_id=answer_id, year=year
         )
+        if key:
+            content = repr((row.model_dump(), answer_id, year))
+            work = saved_requests.once(work, key, content, now)
+        self._database.commit(work)
 
     def save_feedback(self, request: FeedbackRequest, now: datetime) -> None:
         """Save or delete a visitor's verdict.

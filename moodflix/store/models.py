@@ -21,6 +21,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from moodflix import strict_json
 from moodflix.films import titles
+from moodflix.requests import MAX_KEY
 from moodflix.store.statements import UtcDateTime
 
 _BLOCK = 3
@@ -198,6 +199,16 @@ class Training(Base):
     hit10: Mapped[float | None] = mapped_column(Double)
     popularity_hit10: Mapped[float | None] = mapped_column(Double)
     below_baseline: Mapped[bool] = mapped_column("worse")
+
+
+class SavedRequest(Base):
+    """The key of a saved choice, and what tells that choice from another."""
+
+    __tablename__ = "saved_requests"
+
+    key: Mapped[str] = mapped_column(String(MAX_KEY), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(32))
+    saved_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
 
 # Kept by `store.sums`; days are those of the station's time zone. A migration that changes what is

@@ -19,12 +19,13 @@ from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from moodflix import strict_json
 from moodflix.config import Settings
 from moodflix.errors import FieldProblem, InvalidInputError
-from moodflix.requests import Envelope, fields, read
+from moodflix.requests import IDEMPOTENCY_KEY, MAX_KEY, Envelope, fields, read
 
 logger = logging.getLogger("moodflix.request")
 _PROTOCOL = "protocol"
 # An id that a proxy made; anything else could forge lines of the log.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_KEY = re.compile(rf"[ -~]{{0,{MAX_KEY}}}")
 #: Bytes of a choice or verdict.
 MAX_FIELD_BYTES: Final = 64 * 1024
 # Bytes of a question, not counting frames and clip: it may name 400 titles of 300 letters.
@@ -78,6 +79,19 @@ def _body(*, has_media: bool) -> bytes:
     if len(data) - media > (_MAX_QUESTION_BYTES if has_media else MAX_FIELD_BYTES):
         raise RequestEntityTooLarge
     return data
+
+
+def idempotency_key() -> str:
+    """Return the key that a client sends again with the same choice; empty without one.
+
+    Raises:
+        InvalidInputError: it is too long, or not printable ASCII.
+    """
+    key = request.headers.get(IDEMPOTENCY_KEY, "")
+    if not _KEY.fullmatch(key):
+        problem = f"must be at most {MAX_KEY} printable ASCII characters"
+        raise InvalidInputError.of(FieldProblem(IDEMPOTENCY_KEY, problem))
+    return key
 
 
 def answer_enveloped() -> None:
@@ -182,5 +196,7 @@ def _allow_cross_origin(response: Response) -> Response:
         response.headers["Access-Control-Allow-Origin"] = "*"
         if request.method == "OPTIONS":
             response.headers["Access-Control-Allow-Methods"] = "GET, POST, OPTIONS"
-            response.headers["Access-Control-Allow-Headers"] = "Content-Type, Authorization"
+            response.headers["Access-Control-Allow-Headers"] = (
+                f"Content-Type, Authorization, {IDEMPOTENCY_KEY}"
+            )
     return response

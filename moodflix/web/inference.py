@@ -79,7 +79,8 @@ def save_choice() -> Response:
     choice = read(LogRequest, body)
     now = datetime.now(timezone.utc)
     station: Station = current_app.extensions["moodflix.station"]
-    station.log_choice(choice.row(), choice.inference_id, now, choice.movie_year)
+    year, key = choice.movie_year, exchange.idempotency_key()
+    station.log_choice(choice.row(), choice.inference_id, now, year, key)
     trainer: Trainer = current_app.extensions["moodflix.trainer"]
     trainer.refresh()
     return reply({"status": "ok", "message": "log saved"}, "success")
