@@ -170,10 +170,10 @@ def load() -> Settings:
         return Settings()
     except ValidationError as error:
         found = {str(each["loc"][0]).lower(): each["input"] for each in error.errors()}
-    raise ConfigError("; ".join(_complaint(*each) for each in found.items()))
+    raise ConfigError("; ".join(_refusal(*each) for each in found.items()))
 
 
-def _complaint(field: str, value: object) -> str:
+def _refusal(field: str, value: object) -> str:
     wanted = allowed(Settings.model_fields[field]).replace("`", "")
     return f"{variable(field)}={str(value)!r} is not allowed; it takes: {wanted}"
 

@@ -44,7 +44,7 @@ _BATCH = 2_000
 # An arbitrary number; no other advisory lock in the database may use it.
 _PG_WRITE_LOCK = text("SELECT pg_advisory_xact_lock(6841)")
 
-# Found in the message: SQLite's error codes reach Python only from 3.11 on.
+# Part of SQLite's message, as its error codes reach Python only from 3.11 on, and the reason.
 _REASONS = (
     ("readonly", "the database is read-only"),
     ("unable to open", "the database can't be opened: its folder is missing or not writable"),
@@ -76,13 +76,13 @@ class Database:
         """
         try:
             parsed = make_url(url)
-            lite = parsed.get_backend_name() == "sqlite"
+            is_sqlite = parsed.get_backend_name() == "sqlite"
             self.engine = create_engine(
                 parsed,
                 pool_size=pool_size,
                 max_overflow=0,
                 pool_timeout=COMMIT_SECONDS,
-                connect_args={"timeout": BUSY_SECONDS} if lite else {},
+                connect_args={"timeout": BUSY_SECONDS} if is_sqlite else {},
                 execution_options={"zone": zone},
             )
         except (ArgumentError, ImportError, TypeError):
@@ -92,9 +92,9 @@ class Database:
                 "it takes for example sqlite:////var/lib/moodflix/moodflix.sqlite3"
             ) from None
         #: The file of an SQLite database.
-        self.path = Path(parsed.database) if lite and parsed.database else None
+        self.path = Path(parsed.database) if is_sqlite and parsed.database else None
         self._file = WatchedFile(self.path)
-        if lite:
+        if is_sqlite:
             _tune_sqlite(self.engine, self._file, durable=durable)
         # Between the threads of this process: SQLite would only poll for its lock.
         self._writing = threading.Lock()
@@ -304,11 +304,11 @@ def translated() -> Iterator[None]:
     except IntegrityError:
         raise
     except (DatabaseError, sqlite3.DatabaseError) as error:
-        reason = str(getattr(error, "orig", error)).casefold()
-        if "is locked" in reason:
+        message = str(getattr(error, "orig", error)).casefold()
+        if "is locked" in message:
             raise DatabaseBusyError from error
-        why = next((why for sign, why in _REASONS if sign in reason), "the database failed")
-        raise DatabaseUnavailableError(why) from error
+        reasons = (reason for part, reason in _REASONS if part in message)
+        raise DatabaseUnavailableError(next(reasons, "the database failed")) from error
     except PoolTimeoutError as error:
         raise DatabaseBusyError("every connection to the database is in use") from error
 
@@ -345,7 +345,7 @@ def _tune_sqlite(engine: Engine, file: WatchedFile, *, durable: bool) -> None:
         # Connections opened while the file was read-only stay so until all of them are closed, as
         # they share SQLite's wal-index.
         message = str(context.original_exception).casefold()
-        if any(sign in message for sign in ("readonly", "unable to open", "disk i/o")):
+        if any(part in message for part in ("readonly", "unable to open", "disk i/o")):
             context.is_disconnect = True
             cursor = getattr(context.execution_context, "cursor", None)
             if cursor is not None:

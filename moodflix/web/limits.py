@@ -1,4 +1,4 @@
-"""How often one client may ask, log, judge and log in; counted for all workers together."""
+"""Limits how often one client may use an endpoint; counted for all workers together."""
 
 from __future__ import annotations
 
@@ -23,22 +23,23 @@ from limits.strategies import FixedWindowRateLimiter
 from moodflix.config import Settings
 from moodflix.web.exchange import answer_in_kind, reply_error
 
-# Setting -> the views it limits, each by itself.
+# Setting -> the views it limits, each counted by itself.
 _LIMITED: Final = {
     "rate_limit_questions": ("inference.infer", "inference.reading"),
     "rate_limit_logs": ("inference.save_choice",),
     "rate_limit_feedbacks": ("inference.save_feedback",),
     "rate_limit_logins": ("dashboard.log_in",),
 }
-# A count takes three numbers: hash of its key, count, and the second it ends.
+# A row has three numbers: hash of its key, count, and the second in which the count ends.
 _WIDTH: Final = 3
-_COUNTS, _BUCKET = 8192, 8
+_ROWS: Final = 8192
+_BUCKET: Final = 8  # rows that one hash may use
 # An IPv6 client has as many addresses as it likes, all in one network of this size.
 _NETWORK_BITS: Final = 64
 
 
 def init_app(app: Flask) -> None:
-    """Limit the views, unless a setting lifts it."""
+    """Limit the views, unless a setting turns that off."""
     settings: Settings = app.extensions["moodflix.settings"]
     if not settings.rate_limit_enabled:
         return
@@ -50,8 +51,7 @@ def init_app(app: Flask) -> None:
         if getattr(settings, name)
     }
 
-    # Not by Flask-Limiter, which stands on the same library: it takes half a millisecond of every
-    # request, those without a limit included.
+    # Flask-Limiter, which uses the same library, would take half a millisecond of every request.
     @app.before_request
     def check() -> Response | None:
         limit = limits.get(request.endpoint or "") if request.method == "POST" else None
@@ -96,7 +96,7 @@ class SharedCounts(Storage):
     def __init__(self, uri: str | None = None, **options: Any) -> None:
         """Make an empty table."""
         super().__init__(uri, **options)
-        self._table = memoryview(mmap.mmap(-1, 8 * _WIDTH * _COUNTS)).cast("Q")
+        self._table = memoryview(mmap.mmap(-1, 8 * _WIDTH * _ROWS)).cast("Q")
         self._threads = threading.Lock()
         self._processes = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the table
         weakref.finalize(self, self._processes.close)
@@ -143,7 +143,7 @@ class SharedCounts(Storage):
     def _row(self, key: str) -> Iterator[tuple[int, int]]:
         """Lock the table; yield where a key is, or may be put, and its hash."""
         digest = int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "little") or 1
-        start = digest % (_COUNTS // _BUCKET) * _BUCKET
+        start = digest % (_ROWS // _BUCKET) * _BUCKET
         rows = range(_WIDTH * start, _WIDTH * (start + _BUCKET), _WIDTH)
         with self._locked():
             found = [row for row in rows if self._table[row] == digest]
