@@ -313,14 +313,13 @@ class Station:
         """Return the LLM's films that may be shown, each with title and year of the known film."""
         if not picks:
             return []
+        found: Sequence[KnownFilm | None]
         try:
             with self._database.read() as session:
                 found = [films.look_up(session, pick.title, pick.year) for pick in picks]
         except DatabaseUnavailableError as error:
             logger.warning("films of the LLM are looked up among the shipped ones: %s", error)
-            return list(
-                admissible((pick.identified_as(pick.shipped_film) for pick in picks), query)
-            )
+            found = [pick.shipped_film for pick in picks]
         identified = map(Pick.identified_as, picks, found)
         kept = (pick for pick in identified if pick.known or self._keep_unknown)
         return list(admissible(kept, query))

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, text
 
 from moodflix.films import fuzzy, titles
 from moodflix.films.film_lists import Listed
@@ -226,6 +226,16 @@ def test_invented_films_can_be_dropped(make_app: MakeApp, ollama: FakeOllama) ->
     assert "Dust And Tea" not in got["movies"]
     assert len(got["movies"]) == 30
     assert all(pick["known"] for pick in got["picks"])
+
+
+def test_invented_films_are_dropped_though_the_films_cannot_be_read(
+    make_app: MakeApp, ollama: FakeOllama, database: Database
+) -> None:
+    app = make_app(**FREE, unknown_films="drop")
+    with database.write() as session:
+        session.execute(text("ALTER TABLE film_names RENAME TO moved"))
+    ollama.then(names(("Dust And Tea", 2020), ("Paterson", 2016)))
+    assert ask(app)["primary_llm"] == ["Paterson"]
 
 
 def test_films_that_were_imported_are_known(
