@@ -27,7 +27,7 @@ FRAME = base64.b64encode(b"\xff\xd8\xff" + bytes(2_000_000)).decode()
     ],
     ids=["nested", "titles", "digits", "names", "titles beside a frame"],
 )
-def test_a_question_with_more_than_1_mib_beside_its_media_is_413(
+def test_a_question_with_more_than_64_kib_beside_its_media_is_413(
     client: FlaskClient, body: str
 ) -> None:
     answered = client.post("/inference", data=body, content_type="text/plain")

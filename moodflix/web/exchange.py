@@ -26,10 +26,8 @@ _PROTOCOL = "protocol"
 # An id that a proxy made; anything else could forge lines of the log.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _KEY = re.compile(rf"[ -~]{{0,{MAX_KEY}}}")
-#: Bytes of a choice or verdict.
+#: Bytes of a body, not counting frames and clip.
 MAX_FIELD_BYTES: Final = 64 * 1024
-# Bytes of a question, not counting frames and clip: it may name 400 titles of 300 letters.
-_MAX_QUESTION_BYTES: Final = 1024 * 1024
 # Base64 or a data URL. A field that is no medium has a limit of its own, an unknown one is ignored.
 _MEDIA = re.compile(rb'"(?:data:(?:\\.|[^"\\,\[\]{}]){0,200},)?[^",:\[\]{}]{512,}"')
 # Paths that any origin may call: all but the pages, their data and their static files.
@@ -51,7 +49,7 @@ def read_payload(message_type: str, shape: type[BaseModel]) -> dict[str, Any]:
 
     Raises:
         InvalidInputError: not JSON, or an envelope that doesn't fit.
-        RequestEntityTooLarge: more bytes than allowed beside frames and clip.
+        RequestEntityTooLarge: more than ``MAX_FIELD_BYTES`` bytes beside frames and clip.
         UnsupportedMediaType: the body is compressed.
     """
     body = strict_json.parse(_body(has_media="images" in shape.model_fields))
@@ -76,7 +74,7 @@ def _body(*, has_media: bool) -> bytes:
     # A chunked body over the limit is only truncated so far; reading on raises the 413.
     request.stream.read(1)
     media = sum(len(each[0]) for each in _MEDIA.finditer(data)) if has_media else 0
-    if len(data) - media > (_MAX_QUESTION_BYTES if has_media else MAX_FIELD_BYTES):
+    if len(data) - media > MAX_FIELD_BYTES:
         raise RequestEntityTooLarge
     return data
 
