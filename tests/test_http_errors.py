@@ -212,7 +212,7 @@ def test_options_allows_what_front_ends_need(
     methods = answered.headers["Access-Control-Allow-Methods"].split(", ")
     assert sorted(methods) == ["GET", "OPTIONS", "POST"]
     allowed = answered.headers["Access-Control-Allow-Headers"].lower().split(", ")
-    assert sorted(allowed) == ["authorization", "content-type"]
+    assert sorted(allowed) == ["authorization", "content-type", "idempotency-key"]
 
 
 def test_an_unexpected_failure_is_an_id_whose_traceback_is_in_the_log(
