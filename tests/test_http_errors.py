@@ -257,16 +257,19 @@ def test_sql_and_paths_of_a_database_failure_stay_in_the_log(
 def spoil(instance: Path, how: str) -> None:
     path = instance / "moodflix.sqlite3"
     for each in instance.iterdir():
-        each.unlink()
-    if how == "damaged":
-        path.write_bytes(b"This is no database. " * 1000)
-    elif how == "gone":
+        if each != path or how == "gone":
+            each.unlink()
+    if how == "gone":
         instance.rmdir()
+    else:
+        # In place: another file under its name is another fault.
+        path.write_bytes(b"This is no database. " * 1000 if how == "damaged" else b"")
 
 
 REASONS = {
     "damaged": "Database failed: the database file is damaged",
-    "gone": "Database failed: the database can't be opened: its folder is missing or not writable",
+    "gone": "Database failed: the database file is gone; put it back, or restore a backup and "
+    "start the station again",
     "empty": "Database failed: the database is not migrated; run: flask db upgrade",
 }
 
