@@ -29,7 +29,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.schema import CreateTable, DropTable
 
-from moodflix import instance
+from moodflix import clock, instance
 from moodflix.config import Settings, variable
 from moodflix.errors import ConfigError, DatabaseBusyError, DatabaseUnavailableError
 from moodflix.store.watched_file import WatchedFile
@@ -83,7 +83,7 @@ class Database:
                 max_overflow=0,
                 pool_timeout=COMMIT_SECONDS,
                 connect_args={"timeout": BUSY_SECONDS} if is_sqlite else {},
-                execution_options={"zone": zone},
+                execution_options={"zone": zone, "zone_name": clock.name(zone)},
             )
         except (ArgumentError, ImportError, TypeError):
             # The URL may hold a password, so it isn't shown.

@@ -15,7 +15,6 @@ from sqlalchemy import ColumnElement, Connection, Executable, and_, delete, func
 from sqlalchemy.orm import Session
 
 from moodflix import clock, vocabulary
-from moodflix.store.database import zone_of
 from moodflix.store.models import THIRDS, Answer, AnswerPick, LogEntry, film_tallies, tallies
 from moodflix.store.statements import add_up
 
@@ -49,8 +48,8 @@ class Sums:
 
     def __init__(self, connection: Connection) -> None:
         """Start with nothing counted."""
-        self._connection, self._zone = connection, zone_of(connection)
-        self._zone_name = clock.name(self._zone)
+        self._connection, options = connection, connection.get_execution_options()
+        self._zone, self._zone_name = options["zone"], options["zone_name"]
         # The newest moment and its day: what is counted of one answer is of one moment.
         self._moment: datetime | None = None
         self._day = ""
@@ -182,7 +181,8 @@ def are_missing(session: Session) -> bool:
 
 def other_zones(session: Session) -> Sequence[str]:
     """Return the other time zones than the station's in which rows were counted."""
-    is_other = tallies.c.a != clock.name(zone_of(session.connection()))
+    options = session.connection().get_execution_options()
+    is_other = tallies.c.a != options["zone_name"]
     zones = select(tallies.c.a).where(tallies.c.measure == "zones", is_other)
     return session.scalars(zones).all()
 

@@ -145,6 +145,8 @@ class LearnedRecommender:
         """Rank by probability; an empty list while nothing is learned."""
         # Read once: the trainer may swap the model meanwhile.
         model = self.model
+        if not model.rows:
+            return []
         ranked = (_pick(title, score) for title, score in model.ranking(query.context))
         return list(islice(admissible(ranked, query), n))
 
