@@ -306,10 +306,27 @@ class Worker(ThreadWorker):
 
     def _refuse_unaccepted(self, listener: socket.socket) -> None:
         """Close a connection for which there is no descriptor, so that it stops waiting."""
-        os.close(self._spare)
+        if self._spare >= 0:
+            os.close(self._spare)
+            self._spare = -1
         with suppress(OSError):
             listener.accept()[0].close()
-        self._spare = os.open(os.devnull, os.O_RDONLY)
+        try:
+            self._spare = os.open(os.devnull, os.O_RDONLY)
+        except OSError:
+            # A thread was quicker to take it.
+            self._close_oldest()
+
+    def _close_oldest(self) -> None:
+        """Close the connection that has waited longest, for a request to arrive or to be sent."""
+        if self._arriving:
+            conn = next(iter(self._arriving))
+            self._forget(conn)
+            self._close(conn)
+        elif self.keepalived_conns:
+            kept: Any = self.keepalived_conns.popleft()
+            self.poller.unregister(kept.sock)
+            self._close(kept)
 
     def _linger(self, conn: Connection) -> None:
         """End an answered connection once the client closes it, or after ``_LINGER_SECONDS``.

@@ -219,6 +219,7 @@ def connections(station: Station) -> int:
 def test_a_worker_out_of_descriptors_refuses_and_lives_on(serve_gunicorn: ServeGunicorn) -> None:
     served = serve_gunicorn()
     [worker] = served.children()
+    await_condition(lambda: served.get("/readyz").is_success, "the warm-up")
     assert served.post("/inference/log", {"movieTitle": "Mother"}).is_success
     resource.prlimit(worker, resource.RLIMIT_NOFILE, (64, 64))
     with ExitStack() as stack:
@@ -231,5 +232,5 @@ def test_a_worker_out_of_descriptors_refuses_and_lives_on(serve_gunicorn: ServeG
     assert ends == {b"", b"HTTP/1.1 408"}
     await_condition(lambda: served.get("/inference/log").is_success, "an answer")
     assert served.post("/inference/log", {"movieTitle": "Mother"}).is_success
-    assert served.children() == [worker]
+    assert served.children() == [worker], served.log
     assert "Traceback" not in served.log
