@@ -169,31 +169,17 @@ class Worker(ThreadWorker):
 
     def enqueue_req(self, conn: Any) -> None:
         """Collect the next request of a connection that was kept alive."""
-        conn.expect_request(b"")
+        conn.sock.setblocking(False)
+        # Bytes behind the last request no longer wake the poller.
+        conn.expect_request(conn.parser.unreader.take_buffered())
         self._collect(conn)
 
     def finish_request(self, conn: Any, fs: Future[Any]) -> None:
         """Keep a connection for its next request, or end it."""
-        try:
-            keep = fs.result() and not conn.is_last
-            more = conn.parser.unreader.take_buffered() if keep else b""
-            conn.sock.setblocking(False)
-        except Exception:
-            self.log.debug("Closing a connection that failed.", exc_info=True)
-            keep, more = False, b""
-        if not keep:
+        if fs.cancelled() or fs.exception() or not fs.result() or conn.is_last:
             self._linger(conn)
-        elif more:
-            conn.expect_request(more)
-            self._collect(conn)
         else:
-            conn.set_timeout()
-            if not self.alive:
-                conn.timeout = min(conn.timeout, time.monotonic() + _LINGER_SECONDS)
-            self.keepalived_conns.append(conn)
-            self.poller.register(
-                conn.sock, selectors.EVENT_READ, partial(self.on_client_socket_readable, conn)
-            )
+            super().finish_request(conn, fs)
 
     def murder_pending(self) -> None:
         """End connections whose request is late, and those that clients don't close."""
@@ -203,8 +189,7 @@ class Worker(ThreadWorker):
             self._refuse(conn, 408, "Request Timeout", "the request took too long to arrive")
         if not self.alive:
             for conn in [each for each in self._arriving if not each.received]:
-                self._forget(conn)
-                self._close(conn)
+                self._drop(conn)
         for conn in [each for each, end in self._closing.items() if end < now]:
             self._end(conn)
 
@@ -234,6 +219,11 @@ class Worker(ThreadWorker):
         del self._arriving[conn]
         self._unfinished -= Counter([conn.address])  # which drops counts of zero
         self.poller.unregister(conn.sock)
+
+    def _drop(self, conn: Connection) -> None:
+        """Close a connection whose request has not arrived."""
+        self._forget(conn)
+        self._close(conn)
 
     def _read(self, conn: Connection) -> State | None:
         """Read what has arrived; return what it is, or ``None`` if the client has gone."""
@@ -278,13 +268,9 @@ class Worker(ThreadWorker):
         """End the oldest unfinished request if this address, or all together, have too many."""
         most = (self.worker_connections - self.cfg.threads) // 2
         if self._unfinished[conn.address] >= _MAX_UNFINISHED:
-            oldest = next(each for each in self._arriving if each.address == conn.address)
+            self._drop(next(each for each in self._arriving if each.address == conn.address))
         elif len(self._arriving) >= max(most, 1):
-            oldest = next(iter(self._arriving))
-        else:
-            return
-        self._forget(oldest)
-        self._close(oldest)
+            self._drop(next(iter(self._arriving)))
 
     def _bound_memory(self) -> None:
         if sum(len(each.received) for each in self._arriving) > _MAX_COLLECTED:
@@ -320,9 +306,7 @@ class Worker(ThreadWorker):
     def _close_oldest(self) -> None:
         """Close the connection that has waited longest, for a request to arrive or to be sent."""
         if self._arriving:
-            conn = next(iter(self._arriving))
-            self._forget(conn)
-            self._close(conn)
+            self._drop(next(iter(self._arriving)))
         elif self.keepalived_conns:
             kept: Any = self.keepalived_conns.popleft()
             self.poller.unregister(kept.sock)
