@@ -9,6 +9,7 @@ import os
 import re
 import socket
 import sys
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Final
 
@@ -39,6 +40,15 @@ def problem(host: str, port: int) -> str:
                 f"uses it or choose another: MOODFLIX_PORT={min(port + 1, 65535)} make run"
             )
     return ""
+
+
+def parsed(address: str) -> IPv4Address | IPv6Address | None:
+    """Return an IP address, the IPv4 one that an IPv6 socket shows mapped; ``None`` if it isn't."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return None
+    return (found.ipv4_mapped if isinstance(found, IPv6Address) else None) or found
 
 
 def configured() -> tuple[str, int]:

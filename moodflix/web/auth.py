@@ -8,7 +8,6 @@ import os
 import secrets
 import tempfile
 from contextlib import suppress
-from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -16,7 +15,7 @@ from urllib.parse import urlsplit
 from flask import Response, current_app, request
 from itsdangerous import BadSignature, TimestampSigner
 
-from moodflix import instance
+from moodflix import address, instance
 from moodflix.config import Settings
 from moodflix.errors import MoodflixError
 
@@ -98,13 +97,9 @@ def clear_session(response: Response) -> None:
     )
 
 
-def _is_loopback(address: str | None) -> bool:
-    try:
-        parsed = ip_address(address or "")
-    except ValueError:
-        return False
-    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
-    return (mapped or parsed).is_loopback
+def _is_loopback(host: str | None) -> bool:
+    found = address.parsed(host or "")
+    return found is not None and found.is_loopback
 
 
 def _token() -> bytes | None:

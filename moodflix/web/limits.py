@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address
 from typing import Any, Final
 
 from flask import Flask, Response, request
@@ -20,6 +20,7 @@ from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.storage import Storage
 from limits.strategies import FixedWindowRateLimiter
 
+from moodflix import address
 from moodflix.config import Settings
 from moodflix.web.exchange import answer_in_kind, reply_error
 
@@ -63,16 +64,10 @@ def init_app(app: Flask) -> None:
 
 def client() -> str:
     """Return who sends the request: an IPv4 address, or the network of an IPv6 one."""
-    address = request.remote_addr or ""
-    try:
-        found = ip_address(address)
-    except ValueError:
-        return address
-    if not isinstance(found, IPv6Address):
-        return address
-    if found.ipv4_mapped:
-        return str(found.ipv4_mapped)
-    return f"{int(found) >> _NETWORK_BITS:x}"
+    found = address.parsed(request.remote_addr or "")
+    if isinstance(found, IPv6Address):
+        return f"{int(found) >> _NETWORK_BITS:x}"
+    return str(found or request.remote_addr)
 
 
 def _too_many(limit: RateLimitItem, seconds: int) -> Response:
